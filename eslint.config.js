@@ -68,10 +68,17 @@ export default tseslint.config(
     rules: {
       'no-restricted-imports': [
         'error',
-        { patterns: [{ regex: '^(\\.\\./)+(src|test|bench|bin)/', message: 'dev/s3-server depends on nothing of src/.' }] },
+        {
+          patterns: [
+            { regex: '^(\\.\\./)+(src|test|bench|bin)/', message: 'dev/s3-server depends on nothing of src/.' },
+          ],
+        },
       ],
     },
   },
   ...layerRules,
-  { files: ['*.js', '**/*.mjs', '**/*.js'], languageOptions: { globals: { process: 'readonly', console: 'readonly' } } },
+  {
+    files: ['*.js', '**/*.mjs', '**/*.js'],
+    languageOptions: { globals: { process: 'readonly', console: 'readonly' } },
+  },
 );

@@ -1,0 +1,77 @@
+/**
+ * The shared pool: where payload bytes live and which words describe them. The one place that numbers those words.
+ *
+ * Thread: every thread maps the same memory. Owns: the main thread inserts and evicts blocks.
+ * Shared words, one row of SLOT_WORDS a slot, and who writes each:
+ *   GATE          live flag and pin count   main (live), any thread by compare-and-swap (pins)
+ *   NODE_LO/HI, BLOCK_INDEX, BLOCK_BYTES_WORD, ARRIVED_FROM   main, only while the slot is not live
+ *   RECENT        any thread stores 1, main clears (the recency bit for eviction)
+ *   ARRIVED_END   main before the slot goes live, then the one net thread that fills it
+ * Order: payload bytes, then Atomics.store(ARRIVED_END); key words, then Atomics.store(GATE).
+ * Blocks? Nothing here waits.
+ */
+import { invariant } from '../invariant.js';
+import { MIB } from '../units.js';
+
+/** Bytes of one block and of the slot that holds it. Bound by the kernel's largest READ (1 MiB): one READ touches two blocks at most. */
+export const BLOCK_BYTES = MIB;
+
+/** Words of a slot's row: two cache lines, so that pins (readers) and arrival (net thread) do not share one. */
+export const SLOT_WORDS = 32;
+
+export const GATE = 0;
+export const NODE_LO = 1;
+export const NODE_HI = 2;
+export const BLOCK_INDEX = 3;
+/** Bytes of the object that this block holds: BLOCK_BYTES, less for the last block. */
+export const BLOCK_BYTES_WORD = 4;
+/** First byte within the block that the fill will bring; 0 for whole blocks. */
+export const ARRIVED_FROM = 5;
+export const RECENT = 6;
+/** Exclusive end, within the block, of the bytes that have arrived. */
+export const ARRIVED_END = 16;
+
+/** Bit of GATE that says the slot holds a block; the bits below count pins. */
+export const GATE_LIVE = 1 << 30;
+
+/** Slots of one payload segment: SharedArrayBuffer and Buffer stay below 4 GiB on Node 20. */
+export const SEGMENT_SLOTS = 1024;
+
+/** Entries of the hint table that one lookup probes. A block that finds no room there is only found by the main thread. */
+export const HINT_PROBES = 8;
+
+/** What threads hand each other to share the pool (structured-clonable; the memory itself is shared). */
+export interface PoolMemory {
+  readonly slotCount: number;
+  readonly segments: readonly SharedArrayBuffer[];
+  /** slotCount rows of SLOT_WORDS 32-bit words. */
+  readonly words: SharedArrayBuffer;
+  /** Hash table of slot + 1, 0 for empty: where a block may be. Only a hint; the slot's own words decide. */
+  readonly hints: SharedArrayBuffer;
+}
+
+/** Allocates a pool. Memory is only touched as blocks arrive, so an idle mount stays small. */
+export function allocatePool(slotCount: number): PoolMemory {
+  invariant(slotCount >= 4, 'a pool has at least 4 slots');
+  const segments: SharedArrayBuffer[] = [];
+  for (let first = 0; first < slotCount; first += SEGMENT_SLOTS) {
+    segments.push(new SharedArrayBuffer(Math.min(SEGMENT_SLOTS, slotCount - first) * BLOCK_BYTES));
+  }
+  let hintCount = 64;
+  while (hintCount < slotCount * 4) hintCount *= 2;
+  return {
+    slotCount,
+    segments,
+    words: new SharedArrayBuffer(slotCount * SLOT_WORDS * 4),
+    hints: new SharedArrayBuffer(hintCount * 4),
+  };
+}
+
+/** Position in the hint table where probing for a block starts. `hintCount` is a power of two. */
+export function hintStart(nodeLo: number, nodeHi: number, blockIndex: number, hintCount: number): number {
+  let hash = Math.imul(nodeLo, 0x9e3779b1) ^ Math.imul(nodeHi, 0x85ebca6b) ^ Math.imul(blockIndex, 0xc2b2ae35);
+  hash ^= hash >>> 15;
+  hash = Math.imul(hash, 0x2c1b3c6d);
+  hash ^= hash >>> 13;
+  return hash & (hintCount - 1);
+}

@@ -1,0 +1,190 @@
+/**
+ * What the engine offers to the layers above: the control plane (ObjectStore: few, small, through the SDK) and the data
+ * plane (ranged GETs into pool slots by net threads), as types only, so that tests replace either.
+ * Everything here is plain data that can be posted between threads, except the two interfaces at the end.
+ */
+import type { RequestTicketParts } from './ticket.js';
+
+/** Which bucket, as whom, and how to get there. What the user said; resolved once at start. */
+export interface StoreOptions {
+  readonly bucket: string;
+  /** '' or ends with '/': the part of the bucket that is mounted. */
+  readonly prefix: string;
+  readonly region?: string;
+  readonly endpointUrl?: string;
+  readonly forcePathStyle: boolean;
+  readonly transferAcceleration: boolean;
+  readonly dualStack: boolean;
+  readonly fips: boolean;
+  readonly bucketType?: 'general-purpose' | 'directory';
+  readonly requesterPays: boolean;
+  readonly expectedBucketOwner?: string;
+  /** Profile of the shared config files. */
+  readonly profile?: string;
+  /** --no-sign-request */
+  readonly anonymous: boolean;
+  /** PEM file. */
+  readonly caBundle?: string;
+  /** Attempts for one request in all; undefined = AWS_MAX_ATTEMPTS or the default. */
+  readonly maxAttempts?: number;
+  readonly userAgentPrefix?: string;
+}
+
+export interface ObjectHead {
+  readonly key: string;
+  /** As S3 returned it, quotes included. */
+  readonly etag: string;
+  readonly sizeBytes: number;
+  readonly lastModifiedMs: number;
+  /** '' for STANDARD. */
+  readonly storageClass: string;
+  /** x-amz-restore says a restored copy is readable now. */
+  readonly restored: boolean;
+}
+
+export interface ListRequest {
+  /** Full key prefix (the mount's own prefix included). */
+  readonly prefix: string;
+  /** '/' for one directory level, undefined for everything below. */
+  readonly delimiter?: '/';
+  readonly continuationToken?: string;
+  readonly startAfter?: string;
+  /** 1..1000 */
+  readonly keysMax?: number;
+}
+
+export interface ListPage {
+  readonly objects: readonly ObjectHead[];
+  /** Full prefixes, each ending with the delimiter. */
+  readonly commonPrefixes: readonly string[];
+  /** Undefined when this was the last page. */
+  readonly nextToken: string | undefined;
+}
+
+/** The control plane. Every method retries what may be retried, then throws StoreError. */
+export interface ObjectStore {
+  /** The object's metadata, undefined when there is no such key. */
+  head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined>;
+  list(request: ListRequest, signal?: AbortSignal): Promise<ListPage>;
+  close(): void;
+}
+
+/** Where and how net threads reach the bucket: resolved by the control plane with the SDK's endpoint rules. */
+export interface DataTarget {
+  readonly tls: boolean;
+  readonly hostname: string;
+  readonly port: number;
+  /** Value of the Host header (port included when it is not the default one). */
+  readonly hostHeader: string;
+  /** '' (virtual-host addressing) or '/bucket' or a longer base path; object path = basePath + '/' + encoded key. */
+  readonly basePath: string;
+  readonly signingRegion: string;
+  /** 's3' or 's3express' */
+  readonly signingService: string;
+  /** Headers that go on each GET and are signed (x-amz-request-payer, x-amz-expected-bucket-owner). */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly userAgent: string;
+  /** Connect through this proxy: absolute-form requests for http, CONNECT for https. */
+  readonly proxyUrl?: string;
+  /** PEM certificates that replace the system's trust store. */
+  readonly caPem?: string;
+  /** Attempts for one part in all. */
+  readonly maxAttempts: number;
+  /** Local addresses to bind connections to, round robin (--bind). */
+  readonly localAddresses: readonly string[];
+}
+
+/** Plain credentials for the signer in a net thread; undefined = anonymous. */
+export interface DataCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+  readonly expiresAtMs?: number;
+}
+
+/** Waiting readers first, then the next blocks of a stream, then the growth of windows, then guesses. */
+export const PRIORITY_WAITING = 0;
+export const PRIORITY_STREAM = 1;
+export const PRIORITY_WINDOW = 2;
+export const PRIORITY_SPECULATIVE = 3;
+
+/**
+ * One ranged GET into pool slots. `slots[i]` holds block `firstBlock + i`; byte `offset` of the object lands in its slot
+ * at `offset - block * BLOCK_BYTES`. The main thread holds the slots live but never evicts them until the net thread has
+ * said fetchDone or fetchFailed: until then the net thread is the only writer of their bytes and ARRIVED_END.
+ */
+export interface FetchCommand {
+  readonly fetchId: number;
+  /** Full S3 key. */
+  readonly key: string;
+  /** Sent as If-Match; the response's ETag must be the same. */
+  readonly etag: string;
+  /** Size of the whole object: the response's Content-Range must say so. */
+  readonly objectBytes: number;
+  readonly startOffset: number;
+  readonly endOffset: number;
+  readonly firstBlock: number;
+  readonly slots: readonly number[];
+  readonly priority: number;
+}
+
+/** Bytes of one slot that a parked READ needs. The slot is pinned by the main thread for the READ; who answers unpins. */
+export interface ReadSpan {
+  readonly slot: number;
+  readonly from: number;
+  readonly to: number;
+  /** The fetch that brings them; 0 when they were resident when the READ was parked. */
+  readonly fetchId: number;
+}
+
+/**
+ * A READ that waits for bytes on their way. With a ticket the net thread answers the kernel; without one it only reports
+ * (readReady) and leaves the pins to the main thread.
+ */
+export interface ParkedRead {
+  readonly readId: number;
+  readonly ticket: RequestTicketParts | undefined;
+  /** One or two spans, in file order. */
+  readonly spans: readonly ReadSpan[];
+}
+
+/** Main thread to net thread. */
+export type NetCommand =
+  | { readonly type: 'fetch'; readonly fetch: FetchCommand }
+  /** Stop a fetch; answered by fetchFailed with errno ECANCELED (or fetchDone when it was too late). */
+  | { readonly type: 'cancelFetch'; readonly fetchId: number }
+  | { readonly type: 'park'; readonly read: ParkedRead }
+  /** The kernel interrupted the READ: answer EINTR at once and unpin, unless already answered. */
+  | { readonly type: 'interruptRead'; readonly readId: number }
+  | { readonly type: 'credentials'; readonly credentials: DataCredentials | undefined }
+  /** Close idle connections beyond this many; upper bound of open connections of this thread. */
+  | { readonly type: 'limits'; readonly connectionsMax: number }
+  | { readonly type: 'close' };
+
+/** Net thread to main thread. */
+export type NetEvent =
+  | { readonly type: 'ready' }
+  | { readonly type: 'fetchDone'; readonly fetchId: number; readonly firstByteMs: number; readonly totalMs: number }
+  | {
+      readonly type: 'fetchFailed';
+      readonly fetchId: number;
+      /** What parked READs of this fetch were answered with. */
+      readonly errno: number;
+      /** S3 error code or our own word for it (`ConnectionReset`, `ContentRangeMismatch`, ...). */
+      readonly code: string;
+      readonly status: number;
+      readonly message: string;
+    }
+  /** READs that are over (answered or failed); their pins are gone when they had a ticket. */
+  | { readonly type: 'readsOver'; readonly reads: readonly { readonly readId: number; readonly errno: number }[] }
+  /** A READ with bytes from another thread's fetch still missing: ours are there, park it there. Pins stay. */
+  | { readonly type: 'readElsewhere'; readonly readId: number }
+  /** The store said that the credentials are no longer good: send new ones (the fetch waits for them, bounded). */
+  | { readonly type: 'credentialsRefused'; readonly code: string }
+  | {
+      readonly type: 'log';
+      readonly level: 'debug' | 'info' | 'warn' | 'error';
+      readonly fields: object;
+      readonly message: string;
+    }
+  | { readonly type: 'closed' };

@@ -1,0 +1,37 @@
+/**
+ * What reading offers to the file system: an open object version, and reads of it that are answered whole or with an error.
+ * The file system says which version (pinned ETag); the prefetcher decides what is fetched when, and who answers.
+ */
+
+/** One version of one object: the node id is the version's own (KERNEL fact 11), so it keys shared blocks. */
+export interface ObjectVersion {
+  readonly nodeId: number;
+  /** Full S3 key. */
+  readonly key: string;
+  readonly etag: string;
+  readonly sizeBytes: number;
+}
+
+/** How one READ is answered; structurally src/fuse's ReadReply. */
+export interface ReadSink {
+  readonly ticket: { readonly lo: number; readonly hi: number } | undefined;
+  data(parts: readonly Uint8Array[]): void;
+  error(errno: number): void;
+  handedOver(onInterrupt: () => void): { finished(): void };
+}
+
+/** Reads of one handle. The prefetcher learns the access pattern from these calls. */
+export interface ObjectReader {
+  /** Answers `sink` exactly once: all bytes of [offset, offset + sizeBytes) up to the object's end, or an errno. */
+  read(offset: number, sizeBytes: number, sink: ReadSink): void;
+  /** A reader thread answered this range by itself from resident blocks: move windows. */
+  accessed(offset: number, sizeBytes: number): void;
+  /** No more reads come; what was fetched ahead only for this handle may be dropped. */
+  close(): void;
+}
+
+export interface Prefetcher {
+  open(version: ObjectVersion): ObjectReader;
+  /** The kernel forgot the version: its blocks may go. */
+  forgetVersion(nodeId: number): void;
+}
