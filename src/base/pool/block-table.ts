@@ -1,0 +1,137 @@
+/**
+ * The main thread's side of the shared pool: which slots are free, insertion and eviction of blocks, the hint table.
+ *
+ * Thread: main only. Owns: every key word, the live flag, the hint table, the free list.
+ * Shared words: GATE (live flag here, pins by any thread), the key words, ARRIVED_END until the slot is live.
+ * Order, insert: key words and ARRIVED_FROM/END, then GATE live, then the hint. Evict: GATE from exactly (live, no pins)
+ * to 0 by compare-and-swap, then the hint is cleared; a reader that still finds the hint fails on GATE or on the key.
+ * Blocks? Never: what is pinned is simply not evicted.
+ */
+import { invariant } from '../invariant.js';
+import {
+  ARRIVED_END,
+  ARRIVED_FROM,
+  BLOCK_BYTES,
+  BLOCK_BYTES_WORD,
+  BLOCK_INDEX,
+  GATE,
+  GATE_LIVE,
+  HINT_PROBES,
+  NODE_HI,
+  NODE_LO,
+  RECENT,
+  SLOT_WORDS,
+  hintStart,
+} from './layout.js';
+import type { PoolView } from './pool-view.js';
+
+/** What freed slots are filled with in checked mode, so that a read after release shows at once. */
+export const FREED_FILL = 0xcc;
+
+export interface BlockKey {
+  readonly nodeId: number;
+  readonly blockIndex: number;
+}
+
+export class BlockTable {
+  readonly view: PoolView;
+  readonly #free: number[] = [];
+  readonly #checked: boolean;
+
+  /** `checked`: fill freed slots with FREED_FILL (tests; it touches all memory). */
+  constructor(view: PoolView, options: { checked?: boolean } = {}) {
+    this.view = view;
+    this.#checked = options.checked ?? false;
+    // Low slots are handed out first, so that a mount which needs little touches little.
+    for (let slot = view.memory.slotCount - 1; slot >= 0; slot--) this.#free.push(slot);
+  }
+
+  get freeSlots(): number {
+    return this.#free.length;
+  }
+
+  /**
+   * Puts a block into a free slot and returns the slot, -1 when none is free. The slot is live and empty: bytes from
+   * `from` on are published as they arrive. `blockBytes` is what the object has in this block.
+   */
+  insert(key: BlockKey, from: number, blockBytes: number): number {
+    const slot = this.#free.pop();
+    if (slot === undefined) return -1;
+    invariant(from >= 0 && from <= blockBytes && blockBytes <= BLOCK_BYTES, `block bytes ${from}..${blockBytes}`);
+    const { words } = this.view;
+    const row = slot * SLOT_WORDS;
+    const nodeLo = key.nodeId | 0;
+    const nodeHi = Math.floor(key.nodeId / 2 ** 32) | 0;
+    invariant(Atomics.load(words, row + GATE) === 0, `free slot ${slot} is live or pinned`);
+    Atomics.store(words, row + NODE_LO, nodeLo);
+    Atomics.store(words, row + NODE_HI, nodeHi);
+    Atomics.store(words, row + BLOCK_INDEX, key.blockIndex);
+    Atomics.store(words, row + BLOCK_BYTES_WORD, blockBytes);
+    Atomics.store(words, row + ARRIVED_FROM, from);
+    Atomics.store(words, row + ARRIVED_END, from);
+    Atomics.store(words, row + RECENT, 0);
+    Atomics.store(words, row + GATE, GATE_LIVE);
+    this.#writeHint(nodeLo, nodeHi, key.blockIndex, slot);
+    return slot;
+  }
+
+  /** Frees the slot unless somebody holds a pin; says whether it did. The caller knows that no fetch fills it. */
+  tryEvict(slot: number): boolean {
+    const { words } = this.view;
+    const row = slot * SLOT_WORDS;
+    if (Atomics.compareExchange(words, row + GATE, GATE_LIVE, 0) !== GATE_LIVE) return false;
+    this.#clearHint(
+      Atomics.load(words, row + NODE_LO),
+      Atomics.load(words, row + NODE_HI),
+      Atomics.load(words, row + BLOCK_INDEX),
+      slot,
+    );
+    if (this.#checked) this.view.bytes(slot, 0, BLOCK_BYTES).fill(FREED_FILL);
+    this.#free.push(slot);
+    return true;
+  }
+
+  /** Takes the block out of the readers' sight (no new hits by hint) while it is still pinned or filling. */
+  hide(slot: number): void {
+    const { words } = this.view;
+    const row = slot * SLOT_WORDS;
+    this.#clearHint(
+      Atomics.load(words, row + NODE_LO),
+      Atomics.load(words, row + NODE_HI),
+      Atomics.load(words, row + BLOCK_INDEX),
+      slot,
+    );
+  }
+
+  /** Reads and clears the recency bit. */
+  takeRecent(slot: number): boolean {
+    return Atomics.exchange(this.view.words, slot * SLOT_WORDS + RECENT, 0) === 1;
+  }
+
+  /** Pins on this slot right now; for tests and counters. */
+  pins(slot: number): number {
+    return Atomics.load(this.view.words, slot * SLOT_WORDS + GATE) & ~GATE_LIVE;
+  }
+
+  #writeHint(nodeLo: number, nodeHi: number, blockIndex: number, slot: number): void {
+    const { hints } = this.view;
+    const start = hintStart(nodeLo, nodeHi, blockIndex, hints.length);
+    for (let probe = 0; probe < HINT_PROBES; probe++) {
+      const at = (start + probe) & (hints.length - 1);
+      if (Atomics.load(hints, at) === 0) {
+        Atomics.store(hints, at, slot + 1);
+        return;
+      }
+    }
+    // No room near its place: the block is then found by the main thread only, which costs a message, not correctness.
+  }
+
+  #clearHint(nodeLo: number, nodeHi: number, blockIndex: number, slot: number): void {
+    const { hints } = this.view;
+    const start = hintStart(nodeLo, nodeHi, blockIndex, hints.length);
+    for (let probe = 0; probe < HINT_PROBES; probe++) {
+      const at = (start + probe) & (hints.length - 1);
+      if (Atomics.load(hints, at) === slot + 1) Atomics.store(hints, at, 0);
+    }
+  }
+}

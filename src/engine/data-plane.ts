@@ -1,0 +1,204 @@
+/**
+ * The main thread's handle on the net threads: numbers fetches, spreads them over the threads, and keeps track of who
+ * waits for what. Bytes never pass here; commands and events are small messages.
+ *
+ * It exists so that the prefetcher need not know how many net threads there are, nor which of them fills a block.
+ * Bounds: fetches under way are bounded by the pool's slots (each fetch owns at least one), parked reads by the kernel's
+ * request limit, hops of a read between threads by HOPS_MAX. Refuses to retry: net threads do, with their deadline.
+ */
+import { EIO } from '../base/errno.js';
+import { invariant } from '../base/invariant.js';
+import type { Log } from '../base/log.js';
+import type { PoolView } from '../base/pool/pool-view.js';
+import type { DataCredentials, FetchCommand, NetCommand, NetEvent, ReadSpan } from './api.js';
+import type { RequestTicketParts } from './ticket.js';
+
+/** A READ spans two blocks, so two threads at most take part; more moves than this mean that our reasoning is wrong. */
+const HOPS_MAX = 8;
+
+/** The channel to one net thread. */
+export interface NetPort {
+  post(command: NetCommand): void;
+}
+
+export interface FetchObserver {
+  done(firstByteMs: number, totalMs: number): void;
+  failed(errno: number, code: string, message: string): void;
+}
+
+interface Fetch {
+  readonly fetchId: number;
+  readonly thread: number;
+  readonly bytes: number;
+  readonly observer: FetchObserver;
+}
+
+interface Parked {
+  readonly readId: number;
+  readonly ticket: RequestTicketParts | undefined;
+  readonly spans: readonly ReadSpan[];
+  readonly over: (errno: number) => void;
+  thread: number;
+  hops: number;
+}
+
+export interface DataPlaneDeps {
+  readonly ports: readonly NetPort[];
+  readonly pool: PoolView;
+  readonly log: Log;
+  /** The store refused our credentials: get new ones and call `setCredentials`. */
+  readonly credentialsRefused: (code: string) => void;
+  /** Answers a kernel request from this thread (only when a read cannot be placed on any thread). */
+  readonly replyError: (ticket: RequestTicketParts, errno: number) => void;
+}
+
+export class DataPlane {
+  readonly #deps: DataPlaneDeps;
+  readonly #fetches = new Map<number, Fetch>();
+  readonly #reads = new Map<number, Parked>();
+  readonly #load: number[];
+  #nextFetchId = 1;
+  #nextReadId = 1;
+  #bytesFetched = 0;
+
+  constructor(deps: DataPlaneDeps) {
+    invariant(deps.ports.length > 0, 'a data plane has at least one net thread');
+    this.#deps = deps;
+    this.#load = deps.ports.map(() => 0);
+  }
+
+  /** Fetches under way, reads parked and bytes that completed fetches brought, for stats and for tests. */
+  get counts(): { fetches: number; reads: number; bytesFetched: number } {
+    return { fetches: this.#fetches.size, reads: this.#reads.size, bytesFetched: this.#bytesFetched };
+  }
+
+  /** Starts a GET on the thread with the least bytes outstanding. The observer is called exactly once. */
+  fetch(command: Omit<FetchCommand, 'fetchId'>, observer: FetchObserver): number {
+    const fetchId = this.#nextFetchId++;
+    let thread = 0;
+    for (let other = 1; other < this.#load.length; other++) {
+      if ((this.#load[other] ?? 0) < (this.#load[thread] ?? 0)) thread = other;
+    }
+    const bytes = command.endOffset - command.startOffset;
+    this.#load[thread] = (this.#load[thread] ?? 0) + bytes;
+    this.#fetches.set(fetchId, { fetchId, thread, bytes, observer });
+    this.#post(thread, { type: 'fetch', fetch: { ...command, fetchId } });
+    return fetchId;
+  }
+
+  /** Asks for an early end; the observer still hears done or failed. */
+  cancel(fetchId: number): void {
+    const fetch = this.#fetches.get(fetchId);
+    if (fetch) this.#post(fetch.thread, { type: 'cancelFetch', fetchId });
+  }
+
+  /**
+   * Parks a READ with the fetches that bring its bytes. The caller has pinned each span's slot for it. With a ticket the
+   * pins are gone when `over` is called; without one they are the caller's again, and errno 0 means all bytes are there.
+   */
+  park(spans: readonly ReadSpan[], ticket: RequestTicketParts | undefined, over: (errno: number) => void): number {
+    const readId = this.#nextReadId++;
+    const read: Parked = { readId, ticket, spans, over, thread: this.#threadFor(spans), hops: 0 };
+    this.#reads.set(readId, read);
+    this.#post(read.thread, { type: 'park', read: { readId, ticket, spans } });
+    return readId;
+  }
+
+  /** The kernel interrupted a parked READ. */
+  interrupt(readId: number): void {
+    const read = this.#reads.get(readId);
+    if (read) this.#post(read.thread, { type: 'interruptRead', readId });
+  }
+
+  setCredentials(credentials: DataCredentials | undefined): void {
+    this.#deps.ports.forEach((_port, thread) => this.#post(thread, { type: 'credentials', credentials }));
+  }
+
+  close(): void {
+    this.#deps.ports.forEach((_port, thread) => this.#post(thread, { type: 'close' }));
+  }
+
+  /** An event from net thread `thread`. */
+  handle(thread: number, event: NetEvent): void {
+    switch (event.type) {
+      case 'fetchDone': {
+        const fetch = this.#end(event.fetchId);
+        if (!fetch) return;
+        this.#bytesFetched += fetch.bytes;
+        fetch.observer.done(event.firstByteMs, event.totalMs);
+        return;
+      }
+      case 'fetchFailed':
+        this.#end(event.fetchId)?.observer.failed(event.errno, event.code, event.message);
+        return;
+      case 'readsOver':
+        for (const { readId, errno } of event.reads) {
+          const read = this.#reads.get(readId);
+          if (!read) continue;
+          this.#reads.delete(readId);
+          read.over(errno);
+        }
+        return;
+      case 'readElsewhere':
+        this.#move(event.readId, thread);
+        return;
+      case 'credentialsRefused':
+        this.#deps.credentialsRefused(event.code);
+        return;
+      case 'log':
+        this.#deps.log[event.level]({ thread: `net-${thread}`, ...event.fields }, event.message);
+        return;
+      case 'ready':
+      case 'closed':
+        return;
+    }
+  }
+
+  #end(fetchId: number): Fetch | undefined {
+    const fetch = this.#fetches.get(fetchId);
+    if (!fetch) return undefined;
+    this.#fetches.delete(fetchId);
+    this.#load[fetch.thread] = (this.#load[fetch.thread] ?? 0) - fetch.bytes;
+    return fetch;
+  }
+
+  #post(thread: number, command: NetCommand): void {
+    this.#deps.ports[thread]?.post(command);
+  }
+
+  #arrived(span: ReadSpan): boolean {
+    return this.#deps.pool.arrivedEnd(span.slot) >= span.to;
+  }
+
+  /** The thread of the last span whose bytes are still to come; any thread answers when all are there. */
+  #threadFor(spans: readonly ReadSpan[]): number {
+    for (let at = spans.length - 1; at >= 0; at--) {
+      const span = spans[at];
+      if (!span || this.#arrived(span)) continue;
+      const fetch = this.#fetches.get(span.fetchId);
+      if (fetch) return fetch.thread;
+    }
+    return 0;
+  }
+
+  #move(readId: number, from: number): void {
+    const read = this.#reads.get(readId);
+    if (!read) return;
+    const missing = read.spans.filter((span) => !this.#arrived(span));
+    const next = this.#threadFor(read.spans);
+    const placeable = missing.every((span) => this.#fetches.has(span.fetchId));
+    if (placeable && ++read.hops <= HOPS_MAX) {
+      read.thread = next;
+      this.#post(next, { type: 'park', read: { readId, ticket: read.ticket, spans: read.spans } });
+      return;
+    }
+    // The fetch it waited for has ended without its bytes: that failure is this read's answer.
+    this.#deps.log.debug({ readId, from, hops: read.hops }, 'a read lost the fetch that it waited for');
+    this.#reads.delete(readId);
+    if (read.ticket) {
+      this.#deps.replyError(read.ticket, EIO);
+      for (const span of read.spans) this.#deps.pool.unpin(span.slot);
+    }
+    read.over(EIO);
+  }
+}
