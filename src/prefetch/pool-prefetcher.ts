@@ -109,7 +109,8 @@ export class PoolPrefetcher implements Prefetcher, ReaderHost {
   }
 
   #scheduleRetry(): void {
-    this.#retry ??= this.#deps.clock.after(STARVED_RETRY_MS, () => {
+    if (this.#retry) return;
+    this.#retry = this.#deps.clock.after(STARVED_RETRY_MS, () => {
       this.#retry = undefined;
       this.#wakeStarved();
       if (this.#starved.length > 0) this.#scheduleRetry();
