@@ -79,6 +79,6 @@ export default tseslint.config(
   ...layerRules,
   {
     files: ['*.js', '**/*.mjs', '**/*.js'],
-    languageOptions: { globals: { process: 'readonly', console: 'readonly' } },
+    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } },
   },
 );
