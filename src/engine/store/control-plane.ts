@@ -1,0 +1,95 @@
+/**
+ * Opens the way to a bucket: settings, credentials, SDK client, first question, data target, in the order that makes the
+ * start short and its errors exact. The composition root needs only this file; the parts are for tests and commands that
+ * need one of them.
+ * Owns everything it makes; `close` ends it all.
+ */
+import type { Clock } from '../../base/clock.js';
+import type { Log } from '../../base/log.js';
+import type { DataTarget, ObjectStore, StoreOptions } from '../api.js';
+import { createCredentialSource } from '../credentials/create.js';
+import type { CredentialSource } from '../credentials/source.js';
+import { Transport } from '../endpoint/http-handler.js';
+import { loadStoreSettings, type SettingsDeps, type StoreSettings } from '../endpoint/settings.js';
+import type { TargetExtras } from '../endpoint/resolve-target.js';
+import type { ProbeResult } from './probe.js';
+import type { S3Connection } from './s3-connection.js';
+
+export interface ControlPlaneDeps extends SettingsDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface ControlPlane {
+  readonly settings: StoreSettings;
+  readonly store: ObjectStore;
+  readonly target: DataTarget;
+  readonly credentials: CredentialSource;
+  readonly probe: ProbeResult;
+  close(): void;
+}
+
+/** Settings, credentials and client without a question to the bucket. The caller closes it. */
+export interface StoreAccess {
+  readonly settings: StoreSettings;
+  readonly credentials: CredentialSource;
+  readonly connection: S3Connection;
+  close(): void;
+}
+
+/** Reads configuration and finds credentials. Throws StoreError. */
+export async function openStoreAccess(options: StoreOptions, deps: ControlPlaneDeps): Promise<StoreAccess> {
+  // The SDK takes a tenth of a second to load: meanwhile the files are read and credentials are asked for.
+  const sdk = import('./s3-connection.js');
+  sdk.catch(() => undefined);
+  const settings = await loadStoreSettings(options, deps);
+  const transport = new Transport({ caPem: settings.caPem, proxyFor: settings.proxyFor });
+  const credentials = createCredentialSource(settings, { clock: deps.clock, log: deps.log, transport });
+  const close = (): void => {
+    credentials.close();
+    transport.destroy();
+  };
+  try {
+    const [{ S3Connection }] = await Promise.all([sdk, credentials.current()]);
+    const connection = new S3Connection({ settings, credentials, transport, clock: deps.clock, log: deps.log });
+    return { settings, credentials, connection, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** All of it: after this a mount may start. Throws StoreError with a remedy. */
+export async function openControlPlane(
+  options: StoreOptions,
+  deps: ControlPlaneDeps,
+  extras: TargetExtras = {},
+): Promise<ControlPlane> {
+  const access = await openStoreAccess(options, deps);
+  try {
+    const [{ probeBucket }, { resolveTarget, refuseDirectoryBucket }, { createObjectStore }] = await Promise.all([
+      import('./probe.js'),
+      import('../endpoint/resolve-target.js'),
+      import('./s3-store.js'),
+    ]);
+    refuseDirectoryBucket(access.connection);
+    const probe = await probeBucket(access.connection);
+    const target = await resolveTarget(access.connection, extras);
+    const store = createObjectStore(access.connection);
+    const { settings, credentials } = access;
+    return {
+      settings,
+      store,
+      target,
+      credentials,
+      probe,
+      close: () => {
+        store.close();
+        access.close();
+      },
+    };
+  } catch (error) {
+    access.close();
+    throw error;
+  }
+}
