@@ -35,7 +35,7 @@ export class AttributeMaker {
   /** Directories have no time in S3: they show `mountedAtMs` (since 1970), so that it does not change under a tool. */
   constructor(options: AttributeOptions, mountedAtMs: number) {
     this.#options = options;
-    this.#mountedAtMs = Math.floor(mountedAtMs);
+    this.#mountedAtMs = mountedAtMs;
   }
 
   of(node: Node): Attributes {
@@ -55,7 +55,10 @@ export class AttributeMaker {
     return this.#make(0, 0, 0, 0, 0);
   }
 
-  #make(ino: number, mode: number, nlink: number, sizeBytes: number, timeMs: number): Attributes {
+  #make(ino: number, mode: number, nlink: number, sizeBytes: number, atMs: number): Attributes {
+    // HEAD tells whole seconds, LIST of some stores milliseconds: tar and rsync must not see a file's time change
+    // because it was listed now and asked for singly before.
+    const timeMs = Math.floor(atMs / 1000) * 1000;
     return {
       ino,
       sizeBytes,

@@ -12,7 +12,7 @@ import type { FileNode, InodeTable } from './inode-table.js';
 export interface FileHandlesDeps {
   readonly table: InodeTable;
   readonly prefetcher: Prefetcher;
-  /** A read found that the version is no longer in the bucket. */
+  /** A read was answered here with what says that the version is no longer in the bucket. */
   readonly stale: (node: FileNode) => void;
   /** A read failed otherwise. */
   readonly failed: (node: FileNode, errno: number) => void;
@@ -37,9 +37,9 @@ export class FileHandles {
   }
 
   open(handle: number, node: FileNode): void {
-    const { table, prefetcher, stale } = this.#deps;
+    const { table, prefetcher } = this.#deps;
     const { nodeId, key, etag, sizeBytes } = node;
-    const reader = sizeBytes > 0 ? prefetcher.open({ nodeId, key, etag, sizeBytes }, () => stale(node)) : undefined;
+    const reader = sizeBytes > 0 ? prefetcher.open({ nodeId, key, etag, sizeBytes }) : undefined;
     this.#handles.set(handle, { node, reader });
     table.opened(node);
   }
@@ -82,7 +82,7 @@ export class FileHandles {
   }
 }
 
-/** Passes an answer on and notes a bad one. What a net thread answers by itself is reported by the prefetcher instead. */
+/** Passes an answer on and notes a bad one. What net threads answer by themselves comes as S3FileSystem.versionLost. */
 class WatchedSink implements ReadSink {
   readonly #reply: ReadReply;
   readonly #node: FileNode;

@@ -28,11 +28,12 @@ import { EntryMaker } from './entry-maker.js';
 import { FaultLog } from './fault-log.js';
 import { FileHandles } from './file-handles.js';
 import { Freshness } from './freshness.js';
-import { type FileNode, InodeTable, isVersion } from './inode-table.js';
+import { type DirectoryNode, type FileNode, InodeTable, isVersion } from './inode-table.js';
 import { KnownNames, type KnownName } from './known-names.js';
 import { defaultLimits, type FileSystemLimits } from './limits.js';
 import { Lister } from './lister.js';
 import { ListingCache } from './listing-cache.js';
+import type { ListingPage } from './listing-page.js';
 import { Lookup } from './lookup.js';
 import { RefusedWrites } from './refused-writes.js';
 import { SingleFlight } from './single-flight.js';
@@ -207,6 +208,15 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     this.#files.accessed(handle, offset, sizeBytes);
   }
 
+  /**
+   * The store said (to whichever thread) that this version is no longer there: the next open of the path asks again. For
+   * the prefetcher's `versionLost`; ids that are not known any more are ignored.
+   */
+  versionLost(nodeId: number): void {
+    const node = this.#table.find(nodeId);
+    if (node?.kind === 'file') this.#foundStale(node, 'read');
+  }
+
   /** Nothing was written, so there is nothing to say; the kernel is told not to ask (noFlush). */
   flush(): void {}
 
@@ -228,8 +238,9 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   opendir(_context: RequestContext, nodeId: number): OpenReply {
     const node = this.#table.directory(nodeId);
     const handle = this.#nextHandle++;
-    this.#directories.open(handle, node, this.#listings.whole(node.key));
-    return { handle };
+    const pages = this.#listings.whole(node.key);
+    this.#directories.open(handle, node, pages);
+    return { handle, ...this.#kernelCopy(node, pages) };
   }
 
   readdir(
@@ -298,6 +309,18 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
         : this.#table.fileOf(fact.head, fact.sentAtMs);
     this.#table.remember(node);
     return this.#entries.entry(node, fact.sentAtMs);
+  }
+
+  /**
+   * May the kernel keep its own copy of the listing (KERNEL fact 12)? It never asks again how old the copy is, not even
+   * on rewinddir, so only where listings do not age; and it keeps an earlier copy only of the very same pages.
+   */
+  #kernelCopy(node: DirectoryNode, pages: readonly ListingPage[] | undefined): Partial<OpenReply> {
+    if (!this.#freshness.endless || !pages) return {};
+    const serials = pages.map((page) => page.serial).join(' ');
+    const keepCache = node.kernelCopy === serials;
+    node.kernelCopy = serials;
+    return { cacheDirectory: true, keepCache };
   }
 
   #opened(node: FileNode): OpenReply {

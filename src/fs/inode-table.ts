@@ -27,6 +27,8 @@ export interface DirectoryNode extends NodeBase {
   readonly kind: 'directory';
   /** Full key prefix: '' or ends with a slash. */
   readonly key: string;
+  /** Serial numbers of the pages that the kernel was last allowed to keep a copy of; '' = none. */
+  kernelCopy: string;
 }
 
 export interface FileNode extends NodeBase {
@@ -77,6 +79,7 @@ export class InodeTable {
       nodeId: ROOT_NODE_ID,
       ino: ROOT_INO,
       key: options.rootKey,
+      kernelCopy: '',
       lookups: 0,
       opens: 0,
     };
@@ -92,6 +95,11 @@ export class InodeTable {
   /** The next id that would be given: what a successor must start above. */
   get nextNodeId(): number {
     return this.#nextNodeId;
+  }
+
+  /** The node, undefined for an id that is not ours (any more). */
+  find(nodeId: number): Node | undefined {
+    return this.#nodes.get(nodeId);
   }
 
   /** ESTALE for an id that is not ours (a daemon before this one gave it): the kernel then looks the path up again. */
@@ -122,6 +130,7 @@ export class InodeTable {
       nodeId: this.#nextNodeId++,
       ino: inoOfKey(key),
       key,
+      kernelCopy: '',
       lookups: 0,
       opens: 0,
     };
@@ -224,7 +233,11 @@ export class InodeTable {
   }
 }
 
-/** Is this what the node was made for? The size is compared too: stores exist whose ETags are not hashes of the content. */
+/**
+ * Is this what the node was made for? The size is compared too: stores exist whose ETags are not hashes of the content.
+ * Where there is no ETag at all, LastModified stands in, in whole seconds: HEAD has no finer ones, LIST may.
+ */
 export function isVersion(node: FileNode, head: ObjectHead): boolean {
-  return node.etag === head.etag && node.sizeBytes === head.sizeBytes;
+  if (node.etag !== head.etag || node.sizeBytes !== head.sizeBytes) return false;
+  return head.etag !== '' || Math.floor(node.lastModifiedMs / 1000) === Math.floor(head.lastModifiedMs / 1000);
 }

@@ -29,6 +29,8 @@ function storageClassIndex(name: string): number {
   return storageClasses.push(name) - 1;
 }
 
+let nextSerial = 1;
+
 export interface ListingPageInput {
   /** Full key prefix of the directory. */
   readonly directoryKey: string;
@@ -61,6 +63,8 @@ export class ListingPage {
   readonly shadowedFiles: number;
   /** False when the store does not list in key order (directory buckets): then nothing follows from a name's absence. */
   readonly ordered: boolean;
+  /** Tells pages apart: no two have the same. */
+  readonly serial = nextSerial++;
   /** Lookups answered from here: tells whether listing this directory was worth it. Written by ListingCache. */
   hits = 0;
 

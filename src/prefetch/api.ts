@@ -31,11 +31,7 @@ export interface ObjectReader {
 }
 
 export interface Prefetcher {
-  /**
-   * `onStale` is called on the main thread, at least once, when the store says that the version is no longer there (412, or
-   * 404 on a GET), also when a net thread answers the READs by itself: the next open then looks the name up again.
-   */
-  open(version: ObjectVersion, onStale?: () => void): ObjectReader;
+  open(version: ObjectVersion): ObjectReader;
   /** The kernel forgot the version: its blocks may go. */
   forgetVersion(nodeId: number): void;
 }

@@ -13,14 +13,14 @@ export class MemoryPrefetcher implements Prefetcher {
   readonly reads: { readonly key: string; readonly offset: number; readonly sizeBytes: number }[] = [];
   readonly accesses: { readonly key: string; readonly offset: number; readonly sizeBytes: number }[] = [];
   closed = 0;
-  /** Answers as a net thread would: the sink hears nothing of the error, only onStale does. */
-  viaNetThread = false;
+  /** Answers as a net thread would: the sink hears nothing of the error, only this does. */
+  versionLost: ((nodeId: number) => void) | undefined;
 
   constructor(store: MemoryStore) {
     this.store = store;
   }
 
-  open(version: ObjectVersion, onStale?: () => void): ObjectReader {
+  open(version: ObjectVersion): ObjectReader {
     this.opened.push(version);
     const { key, etag } = version;
     return {
@@ -29,9 +29,9 @@ export class MemoryPrefetcher implements Prefetcher {
         const object = this.store.objects.get(key);
         if (object?.etag === etag) {
           sink.data([Buffer.from(object.body).subarray(offset, offset + sizeBytes)]);
-        } else if (this.viaNetThread) {
+        } else if (this.versionLost) {
           sink.handedOver(() => undefined).finished();
-          onStale?.();
+          this.versionLost(version.nodeId);
         } else {
           sink.error(ESTALE);
         }
