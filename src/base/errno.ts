@@ -39,6 +39,7 @@ export const EPROTO = errno.EPROTO;
 export const EOVERFLOW = errno.EOVERFLOW;
 export const EILSEQ = errno.EILSEQ;
 export const EOPNOTSUPP = errno.EOPNOTSUPP;
+export const ECANCELED = errno.ECANCELED;
 export const ECONNABORTED = errno.ECONNABORTED;
 export const ENOTCONN = errno.ENOTCONN;
 export const ETIMEDOUT = errno.ETIMEDOUT;

@@ -1,0 +1,224 @@
+/**
+ * The connections of one net thread: never more than `connectionsMax` open or opening, the most recently used idle one
+ * first (so that the others can time out), and the queue of those who want one, by priority and then by age.
+ * A waiter is not tied to the open that it caused: whichever connection is free first goes to the first in line.
+ * Bounded: waiters by `waitersMax` (each is a fetch, which owns pool slots, so there cannot be more than slots).
+ * Refuses to retry opens: a failed open fails the first waiter, whose retry policy decides.
+ */
+import type { Clock } from '../../base/clock.js';
+import { invariant } from '../../base/invariant.js';
+import { PRIORITY_SPECULATIVE } from '../api.js';
+import { Connection } from './connection.js';
+import { failureFromError, type Failure } from './failure.js';
+import type { NetTimeouts } from './limits.js';
+import type { OnRead, Opening } from './socket-opener.js';
+
+/** Somebody in line. */
+export interface Waiter {
+  /** PRIORITY_*; may be lowered (made more urgent) with `reprioritise`. */
+  priority: number;
+  /** Only a connection that has not been used before will do. */
+  readonly wantsFresh: boolean;
+  /** Idle and alone with the waiter until it starts a request or gives it back with `giveBack`. */
+  got(connection: Connection): void;
+  failed(failure: Failure): void;
+}
+
+export interface ConnectionPoolOptions {
+  readonly connectionsMax: number;
+  readonly waitersMax: number;
+  readonly timeouts: NetTimeouts;
+}
+
+export interface ConnectionPoolDeps {
+  readonly clock: Clock;
+  open(onread: OnRead): Opening;
+}
+
+export class ConnectionPool {
+  readonly #timeouts: NetTimeouts;
+  readonly #waitersMax: number;
+  readonly #deps: ConnectionPoolDeps;
+  #connectionsMax: number;
+  /** One queue a priority, oldest first. */
+  readonly #waiters: Waiter[][] = Array.from({ length: PRIORITY_SPECULATIVE + 1 }, () => []);
+  /** All that count against the bound, with the open in progress, if any. */
+  readonly #connections = new Map<Connection, Opening | undefined>();
+  /** Most recently used last. */
+  readonly #idle: Connection[] = [];
+  #isPumping = false;
+  #isClosed = false;
+
+  constructor(options: ConnectionPoolOptions, deps: ConnectionPoolDeps) {
+    this.#timeouts = options.timeouts;
+    this.#waitersMax = options.waitersMax;
+    this.#connectionsMax = Math.max(1, options.connectionsMax);
+    this.#deps = deps;
+  }
+
+  /** Connections open or opening. */
+  get size(): number {
+    return this.#connections.size;
+  }
+
+  get idleCount(): number {
+    return this.#idle.length;
+  }
+
+  get waiterCount(): number {
+    return this.#waiters.reduce((sum, queue) => sum + queue.length, 0);
+  }
+
+  /** Gets in line; false when the line is full. `got` or `failed` may be called before this returns. */
+  acquire(waiter: Waiter): boolean {
+    invariant(!this.#isClosed, 'connection pool in use after close');
+    if (this.waiterCount >= this.#waitersMax) return false;
+    this.#queueOf(waiter.priority).push(waiter);
+    this.#pump();
+    return true;
+  }
+
+  /** Leaves the line; harmless when not in it. */
+  withdraw(waiter: Waiter): void {
+    const queue = this.#queueOf(waiter.priority);
+    const at = queue.indexOf(waiter);
+    if (at >= 0) queue.splice(at, 1);
+  }
+
+  /** Moves a waiter to another priority, behind those already there. */
+  reprioritise(waiter: Waiter, priority: number): void {
+    const queue = this.#queueOf(waiter.priority);
+    const at = queue.indexOf(waiter);
+    if (at < 0 || priority === waiter.priority) return;
+    queue.splice(at, 1);
+    waiter.priority = priority;
+    this.#queueOf(priority).push(waiter);
+  }
+
+  /** The exchange on `connection` is over, or never began. Closed ones have removed themselves already. */
+  giveBack(connection: Connection): void {
+    if (!connection.isIdle || !this.#connections.has(connection)) {
+      this.#pump();
+      return;
+    }
+    invariant(!this.#idle.includes(connection), 'a connection is given back once');
+    this.#idle.push(connection);
+    this.#pump();
+  }
+
+  setLimit(connectionsMax: number): void {
+    this.#connectionsMax = Math.max(1, connectionsMax);
+    this.#pump();
+  }
+
+  /** Time-outs of everything open; called by the thread's one timer. */
+  sweep(nowMs: number): void {
+    for (const connection of [...this.#connections.keys()]) connection.sweep(nowMs);
+    for (const connection of [...this.#idle]) {
+      if (nowMs - connection.activeMs >= this.#timeouts.idleMs) connection.destroy();
+    }
+  }
+
+  /** Closes everything; waiters hear nothing more. */
+  close(): void {
+    this.#isClosed = true;
+    for (const queue of this.#waiters) queue.length = 0;
+    for (const [connection, opening] of [...this.#connections]) {
+      opening?.abort();
+      connection.destroy();
+    }
+  }
+
+  /** Decides who gets what; everything that changes the picture ends here. */
+  #pump(): void {
+    if (this.#isPumping || this.#isClosed) return;
+    this.#isPumping = true;
+    try {
+      while (this.#idle.length > 0 && this.#connections.size > this.#connectionsMax) this.#idle[0]?.destroy();
+      for (;;) {
+        const match = this.#match();
+        if (match === undefined) break;
+        this.withdraw(match.waiter);
+        match.waiter.got(match.connection);
+      }
+      this.#openMore();
+    } finally {
+      this.#isPumping = false;
+    }
+  }
+
+  /** First in line. */
+  #first(): Waiter | undefined {
+    for (const queue of this.#waiters) if (queue[0] !== undefined) return queue[0];
+    return undefined;
+  }
+
+  /** The first waiter that an idle connection can serve. One that wants a fresh connection does not hold up the rest. */
+  #match(): { waiter: Waiter; connection: Connection } | undefined {
+    for (const queue of this.#waiters) {
+      for (const waiter of queue) {
+        if (this.#idle.length === 0) return undefined;
+        const at = waiter.wantsFresh ? this.#idle.findLastIndex((idle) => idle.isFresh) : this.#idle.length - 1;
+        const connection = this.#idle[at];
+        if (connection === undefined) continue;
+        this.#idle.splice(at, 1);
+        return { waiter, connection };
+      }
+    }
+    return undefined;
+  }
+
+  #openMore(): void {
+    let opening = 0;
+    for (const open of this.#connections.values()) if (open !== undefined) opening++;
+    let wanted = this.waiterCount - opening;
+    // What is idle now serves nobody in line: somebody wants a fresh one, and at the bound it needs a used one's place.
+    if (wanted > 0 && this.#connections.size >= this.#connectionsMax) this.#idle[0]?.destroy();
+    while (wanted-- > 0 && this.#connections.size < this.#connectionsMax) this.#open();
+  }
+
+  #open(): void {
+    const connection = new Connection(this.#timeouts, {
+      nowMs: () => this.#deps.clock.nowMs(),
+      closed: () => this.#removed(connection),
+    });
+    const opening = this.#deps.open(connection.onread);
+    this.#connections.set(connection, opening);
+    opening.socket.then(
+      (socket) => {
+        if (this.#connections.has(connection)) this.#connections.set(connection, undefined);
+        connection.attach(socket);
+        if (!connection.isClosed) this.giveBack(connection);
+      },
+      (error: unknown) => {
+        const wasOurs = this.#connections.delete(connection);
+        connection.destroy();
+        if (this.#isClosed || !wasOurs) return;
+        this.#openFailed(failureFromError(error));
+      },
+    );
+  }
+
+  /** Somebody has to hear of it, or a line behind a dead endpoint would try for ever. */
+  #openFailed(failure: Failure): void {
+    const waiter = this.#first();
+    if (waiter !== undefined) {
+      this.withdraw(waiter);
+      waiter.failed(failure);
+    }
+    this.#pump();
+  }
+
+  #removed(connection: Connection): void {
+    this.#connections.delete(connection);
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    this.#pump();
+  }
+
+  #queueOf(priority: number): Waiter[] {
+    const queue = this.#waiters[Math.min(Math.max(0, Math.trunc(priority)), PRIORITY_SPECULATIVE)];
+    invariant(queue !== undefined, `priority ${priority}`);
+    return queue;
+  }
+}

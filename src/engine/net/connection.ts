@@ -1,0 +1,305 @@
+/**
+ * One raw keep-alive HTTP/1.1 connection that reads response bodies straight into pool slots.
+ * The socket asks for a buffer before each read: a scratch buffer while a head (or an error text) is expected, a view of
+ * a slot while a verified body is on its way. The few body bytes that arrive with the head are copied, all others are
+ * written once, by the kernel. Measured: 0.41 CPU s/GB this way, 1.34 with node:http, 1.76 with undici.
+ *
+ * Thread: a net thread. Owns: the socket; borrows slot views from its exchange, never beyond the body's last byte.
+ * Shared words: none itself. Order: `filled` is called after the bytes are in place. Blocks? Never.
+ * Refuses: pipelining; reuse after anything unexpected (early close, bytes after a body, framing we do not understand).
+ * After `destroy` no byte is written to a borrowed view: the socket stops reading in the same call.
+ */
+import type { Socket } from 'node:net';
+import { invariant } from '../../base/invariant.js';
+import { transportFailure, type Failure } from './failure.js';
+import { HeadError, HeadParser, type ResponseHead } from './http-head.js';
+import { SCRATCH_BYTES } from './limits.js';
+import { ErrorTextReader } from './error-text.js';
+import type { OnRead } from './socket-opener.js';
+
+/** One request's side of a connection. Calls come in the order listed; `failed` may replace any of the later ones. */
+export interface Exchange {
+  /** The answer's head. 'slots' = the body was verified and goes to `view`; 'text' = an error, collect it; a Failure = useless. */
+  head(head: ResponseHead): 'slots' | 'text' | Failure;
+  /** Where the next body bytes go: never empty, never more than `remainingBytes`. */
+  view(remainingBytes: number): Uint8Array;
+  /** So many bytes now stand in the last view. */
+  filled(bytes: number): void;
+  /** All body bytes are there. The connection is idle or closed already and may be used for another request. */
+  done(): void;
+  /** The error's text is there; like `done`. */
+  text(body: Buffer): void;
+  /** No more calls come. The connection is closed. */
+  failed(failure: Failure): void;
+}
+
+export interface ConnectionDeps {
+  nowMs(): number;
+  /** The connection is not usable any more; called once. */
+  closed(connection: Connection): void;
+}
+
+export interface ConnectionTimeouts {
+  readonly firstByteMs: number;
+  readonly stallMs: number;
+}
+
+type State = 'opening' | 'idle' | 'head' | 'slots' | 'text' | 'closed';
+
+export class Connection {
+  /** Given to the socket when it is opened. */
+  readonly onread: OnRead;
+  readonly #timeouts: ConnectionTimeouts;
+  readonly #deps: ConnectionDeps;
+  readonly #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  readonly #parser = new HeadParser();
+  #state: State = 'opening';
+  #socket: Socket | undefined;
+  #exchange: Exchange | undefined;
+  #head: ResponseHead | undefined;
+  #text: ErrorTextReader | undefined;
+  /** Body bytes still to come, in state 'slots'. */
+  #remaining = 0;
+  #keepAlive = false;
+  /** Requests answered before this one. */
+  #answered = 0;
+  /** When the state last moved or a byte came. */
+  #activeMs = 0;
+
+  constructor(timeouts: ConnectionTimeouts, deps: ConnectionDeps) {
+    this.#timeouts = timeouts;
+    this.#deps = deps;
+    this.onread = {
+      buffer: () => this.#nextBuffer(),
+      callback: (bytesRead) => {
+        this.#read(bytesRead);
+        return true;
+      },
+    };
+  }
+
+  get isIdle(): boolean {
+    return this.#state === 'idle';
+  }
+
+  get isClosed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  /** No request has been answered on it, so the server cannot have tired of it. */
+  get isFresh(): boolean {
+    return this.#answered === 0;
+  }
+
+  /** When it became idle or last moved bytes. */
+  get activeMs(): number {
+    return this.#activeMs;
+  }
+
+  /** The socket that was opened with `onread` is ready. */
+  attach(socket: Socket): void {
+    invariant(this.#state === 'opening' || this.#state === 'closed', 'a connection has one socket');
+    if (this.#state === 'closed' || socket.destroyed) {
+      socket.destroy();
+      this.destroy();
+      return;
+    }
+    this.#socket = socket;
+    this.#state = 'idle';
+    this.#activeMs = this.#deps.nowMs();
+    socket.on('error', (error: Error & { code?: string }) => this.#lost(error));
+    socket.on('end', () => this.#lost(undefined));
+    socket.on('close', () => this.#lost(undefined));
+  }
+
+  /** Sends `request` and reads its answer. Only when idle. */
+  start(request: string, exchange: Exchange): void {
+    invariant(this.#state === 'idle', `request on a connection that is ${this.#state}`);
+    this.#exchange = exchange;
+    this.#state = 'head';
+    this.#parser.reset();
+    this.#activeMs = this.#deps.nowMs();
+    this.#socket?.write(request, 'latin1');
+  }
+
+  /** Ends it now. The exchange in progress hears nothing more: who destroys knows why. */
+  destroy(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#exchange = undefined;
+    this.#socket?.destroy();
+    this.#deps.closed(this);
+  }
+
+  /** Body bytes that are still to come for the current exchange; Infinity before its head. */
+  get remainingBytes(): number {
+    return this.#state === 'slots' ? this.#remaining : Infinity;
+  }
+
+  /** Looks at the clock; fails the exchange when nothing has come for too long. */
+  sweep(nowMs: number): void {
+    const waitedMs = nowMs - this.#activeMs;
+    if (this.#state === 'head' && waitedMs >= this.#timeouts.firstByteMs) {
+      this.#fail(transportFailure('FirstByteTimeout', `no answer within ${Math.round(waitedMs)} ms`));
+    } else if ((this.#state === 'slots' || this.#state === 'text') && waitedMs >= this.#timeouts.stallMs) {
+      this.#fail(transportFailure('Stalled', `no more bytes within ${Math.round(waitedMs)} ms`));
+    }
+  }
+
+  /** Called by the socket right after each `#read`, and at once when it is created; must never return an empty view. */
+  #nextBuffer(): Uint8Array {
+    if (this.#state !== 'slots' || this.#exchange === undefined) return this.#scratch;
+    const view = this.#exchange.view(this.#remaining);
+    invariant(view.length > 0 && view.length <= this.#remaining, `view of ${view.length} for ${this.#remaining} bytes`);
+    return view;
+  }
+
+  #read(bytesRead: number): void {
+    this.#activeMs = this.#deps.nowMs();
+    switch (this.#state) {
+      case 'slots':
+        this.#filled(bytesRead);
+        break;
+      case 'head':
+        this.#readHead(this.#scratch.subarray(0, bytesRead));
+        break;
+      case 'text':
+        this.#readText(this.#scratch.subarray(0, bytesRead));
+        break;
+      case 'opening':
+      case 'idle':
+        // Bytes that nobody asked for: whatever comes next could not be told from an answer.
+        this.destroy();
+        break;
+      case 'closed':
+        break;
+    }
+  }
+
+  #readHead(chunk: Buffer): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    let head: ResponseHead | undefined;
+    try {
+      head = this.#parser.push(chunk);
+    } catch (error) {
+      if (!(error instanceof HeadError)) throw error;
+      this.#fail(transportFailure(error.code, error.message));
+      return;
+    }
+    if (head === undefined) return;
+    this.#head = head;
+    this.#keepAlive = head.keepAlive;
+    const plan = exchange.head(head);
+    // The exchange may have been cancelled from within.
+    if (this.#exchange !== exchange) return;
+    const rest = chunk.subarray(this.#parser.consumed);
+    if (plan === 'slots') this.#startSlots(head, rest, exchange);
+    else if (plan === 'text') this.#startText(head, rest);
+    else this.#fail(plan);
+  }
+
+  #startSlots(head: ResponseHead, rest: Buffer, exchange: Exchange): void {
+    invariant(head.framing.kind === 'length' && head.framing.bytes > 0, 'payload has a length');
+    this.#state = 'slots';
+    this.#remaining = head.framing.bytes;
+    let at = 0;
+    while (at < rest.length && this.#remaining > 0 && this.#exchange === exchange) {
+      const view = exchange.view(this.#remaining);
+      const bytes = Math.min(view.length, rest.length - at);
+      view.set(rest.subarray(at, at + bytes));
+      at += bytes;
+      // The body's end hands the connection on, so trailing bytes must be known before.
+      if (bytes === this.#remaining && at < rest.length) this.#keepAlive = false;
+      this.#filled(bytes);
+    }
+  }
+
+  #filled(bytes: number): void {
+    const exchange = this.#exchange;
+    invariant(exchange !== undefined && bytes <= this.#remaining, 'bytes only for a body in progress');
+    this.#remaining -= bytes;
+    exchange.filled(bytes);
+    if (this.#remaining > 0 || this.#exchange !== exchange) return;
+    this.#release();
+    exchange.done();
+  }
+
+  #startText(head: ResponseHead, rest: Buffer): void {
+    this.#state = 'text';
+    this.#text = new ErrorTextReader(head.framing);
+    this.#readText(rest);
+  }
+
+  #readText(chunk: Buffer): void {
+    const reader = this.#text;
+    if (reader === undefined) return;
+    try {
+      reader.push(chunk);
+    } catch (error) {
+      if (!(error instanceof HeadError)) throw error;
+      this.#fail(transportFailure(error.code, error.message));
+      return;
+    }
+    if (reader.isDone) this.#finishText(reader);
+  }
+
+  #finishText(reader: ErrorTextReader): void {
+    const exchange = this.#exchange;
+    if (!reader.isClean) this.#keepAlive = false;
+    this.#release();
+    exchange?.text(reader.text);
+  }
+
+  /** The exchange is over: idle again, or closed when the connection is not to be trusted with another. */
+  #release(): void {
+    this.#exchange = undefined;
+    this.#text = undefined;
+    this.#head = undefined;
+    this.#answered++;
+    if (this.#keepAlive) this.#state = 'idle';
+    else this.destroy();
+  }
+
+  /** 'end', 'error' or 'close' of the socket. */
+  #lost(error: (Error & { code?: string }) | undefined): void {
+    if (this.#state === 'closed') return;
+    const reader = this.#text;
+    if (this.#state === 'text' && reader !== undefined && error === undefined && reader.ended()) {
+      this.#finishText(reader);
+      return;
+    }
+    if (this.#exchange === undefined) {
+      this.destroy();
+      return;
+    }
+    const isUnanswered = this.#state === 'head' && !this.#parser.isStarted;
+    if (isUnanswered && this.#answered > 0) {
+      // Its keep-alive time ran out at the server while our request was on its way: nothing is wrong.
+      this.#fail(transportFailure('StaleConnection', 'the server had closed the idle connection', 'now'));
+    } else if (error !== undefined && error.code !== 'ECONNRESET' && error.code !== 'EPIPE') {
+      this.#fail(transportFailure(error.code ?? 'ConnectionFailed', error.message));
+    } else if (error !== undefined) {
+      this.#fail(transportFailure('ConnectionReset', this.#whereLost('was reset')));
+    } else {
+      this.#fail(transportFailure('EarlyClose', this.#whereLost('ended')));
+    }
+  }
+
+  #whereLost(what: string): string {
+    switch (this.#state) {
+      case 'slots':
+        return `the connection ${what} with ${this.#remaining} bytes of the body missing`;
+      case 'text':
+        return `the connection ${what} within an error message (${this.#head?.status ?? 0})`;
+      default:
+        return `the connection ${what} before an answer`;
+    }
+  }
+
+  #fail(failure: Failure): void {
+    const exchange = this.#exchange;
+    this.destroy();
+    exchange?.failed(failure);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Why one attempt at a GET did not bring its bytes, in one shape for everything between DNS and a lying Content-Range.
+ * `remedy` says what kind of second try makes sense; how often and when is the retry policy's business.
+ */
+import { EIO } from '../../base/errno.js';
+import { errnoForS3 } from '../s3-errno.js';
+
+/**
+ * `backoff`  may pass: ask again after a wait, on another connection
+ * `now`      the connection was a used one that the server had given up: ask again at once on a new one
+ * `credentials`  ask again when other credentials are there
+ * `clock`    ask again after the clock was corrected
+ * `none`     asking again would get the same answer
+ */
+export type Remedy = 'backoff' | 'now' | 'credentials' | 'clock' | 'none';
+
+export interface Failure {
+  /** What a READ that waits for these bytes is answered with when nothing helps. */
+  readonly errno: number;
+  readonly code: string;
+  /** HTTP status, 0 when there was no answer. */
+  readonly status: number;
+  readonly message: string;
+  readonly remedy: Remedy;
+}
+
+/** A failure of the way there: no usable answer. */
+export function transportFailure(code: string, message: string, remedy: Remedy = 'backoff'): Failure {
+  return { errno: EIO, code, status: 0, message, remedy };
+}
+
+/** An answer that nobody could use, whatever it says about itself. */
+export function answerFailure(code: string, status: number, message: string, remedy: Remedy = 'backoff'): Failure {
+  return { errno: errnoForS3(status >= 400 ? status : 0, code), code, status, message, remedy };
+}
+
+/** A failure from whatever a socket or resolver threw. */
+export function failureFromError(error: unknown): Failure {
+  if (isFailure(error)) return error;
+  const code = codeOf(error);
+  const message = error instanceof Error ? error.message : String(error);
+  switch (code) {
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return transportFailure('ConnectionReset', message);
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return transportFailure('NameNotResolved', message);
+    default:
+      if (isCertificateError(code)) {
+        return transportFailure(
+          'CertificateRefused',
+          `the server's TLS certificate is not trusted (${message}); give its authority with --ca-bundle`,
+          'none',
+        );
+      }
+      return transportFailure(code === '' ? 'ConnectionFailed' : code, message);
+  }
+}
+
+export function isFailure(value: unknown): value is Failure {
+  return typeof value === 'object' && value !== null && 'remedy' in value && 'errno' in value && 'status' in value;
+}
+
+function codeOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return '';
+  return typeof error.code === 'string' ? error.code : '';
+}
+
+/** Codes of OpenSSL's verification and of Node's host name check. */
+function isCertificateError(code: string): boolean {
+  return (
+    code === 'ERR_TLS_CERT_ALTNAME_INVALID' ||
+    code === 'DEPTH_ZERO_SELF_SIGNED_CERT' ||
+    code === 'SELF_SIGNED_CERT_IN_CHAIN' ||
+    code.startsWith('UNABLE_TO_') ||
+    code.startsWith('CERT_') ||
+    code.startsWith('INVALID_CA')
+  );
+}

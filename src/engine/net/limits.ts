@@ -1,0 +1,78 @@
+/**
+ * Every bound of a net thread in one place: sizes, counts and waits, each with its reason and what would change it.
+ * No deadlock: a fetch waits only for (1) a connection, of which at most connectionsMax exist and each is given back or
+ * torn down within connectMs + firstByteMs + stallMs of silence; (2) a back-off of at most backoffCapMs; (3) credentials,
+ * at most credentialsWaitMs. Nothing holds a connection while it waits for another thing. READs that wait are over
+ * after readDeadlineMs, whatever their fetch does.
+ */
+import { KIB } from '../../base/units.js';
+
+/** Most bytes of one response head (guessed; S3's are under 1 KiB, user metadata adds up to 2 KiB). */
+export const HEAD_BYTES_MAX = 64 * KIB;
+/** Most bytes of an error body that are read (S3's are under 2 KiB). */
+export const ERROR_BODY_BYTES_MAX = 64 * KIB;
+/** Interim (1xx) heads before one answer (guessed; S3 sends none to a GET). */
+export const INTERIM_HEADS_MAX = 8;
+/** What a read of the socket is given when the head, not the body, is expected. */
+export const SCRATCH_BYTES = 16 * KIB;
+/** A cancelled fetch with no more than this to come is drained: cheaper than another connection. */
+export const DRAIN_BYTES_MAX = 64 * KIB;
+
+/** Addresses of one endpoint that are remembered (S3 answers with 8 at a time, other ones each time). */
+export const ADDRESSES_MAX = 64;
+/** Age at which the endpoint's name is looked up again, at the next connect. */
+export const ADDRESS_REFRESH_MS = 30_000;
+/** Age at which an address that no lookup returned again is dropped. */
+export const ADDRESS_EXPIRY_MS = 300_000;
+/** How long an address that refused or timed out is passed over. */
+export const ADDRESS_PENALTY_MS = 30_000;
+/** Addresses tried within one attempt to connect. */
+export const ADDRESSES_PER_CONNECT = 3;
+
+/** READs parked at once: far above what the kernel has in flight (max_background 256 and one each thread that reads). */
+export const PARKED_READS_MAX = 16_384;
+/** One wait for new credentials in a fetch's life, and one correction of the clock. */
+export const CREDENTIAL_WAITS_MAX = 1;
+
+/** Lines of one kind that are logged in one window; the rest are counted and reported as a number. */
+export const LOG_LINES_PER_WINDOW = 5;
+export const LOG_WINDOW_MS = 10_000;
+/** Kinds of lines that are told apart. */
+export const LOG_KINDS_MAX = 64;
+
+/** Waits of one net thread; every field can be set by a test or by `tune`. */
+export interface NetTimeouts {
+  /** TCP, proxy and TLS handshake together, for one address. */
+  readonly connectMs: number;
+  /** From the request being written to the first byte of an answer. */
+  readonly firstByteMs: number;
+  /** Between two arrivals of bytes in one answer. */
+  readonly stallMs: number;
+  /** An unused connection is closed after this; S3 itself closes at about 20 s, so we leave first. */
+  readonly idleMs: number;
+  /** Full jitter: a wait is random() * min(cap, base * 2^(failures - 1)). */
+  readonly backoffBaseMs: number;
+  readonly backoffCapMs: number;
+  /** A fetch whose credentials were refused waits this long for others. */
+  readonly credentialsWaitMs: number;
+  /** Period of the one sweep that looks at all deadlines. */
+  readonly sweepMs: number;
+}
+
+/**
+ * Connect: the figure of AWS's own latency guidance is 1-3 s. First byte and stall: three of them fit into the default
+ * read deadline of 30 s, so a READ survives two dead servers. The others are guesses.
+ */
+export const DEFAULT_TIMEOUTS: NetTimeouts = {
+  connectMs: 3_000,
+  firstByteMs: 8_000,
+  stallMs: 8_000,
+  idleMs: 15_000,
+  backoffBaseMs: 50,
+  backoffCapMs: 5_000,
+  credentialsWaitMs: 15_000,
+  sweepMs: 100,
+};
+
+/** No parked READ waits longer (guessed: beyond any answer that S3 still gives, below what people call hung). */
+export const DEFAULT_READ_DEADLINE_MS = 30_000;

@@ -1,0 +1,232 @@
+/**
+ * One net thread of the data plane: commands in, events out; in between, ranged GETs into the shared pool and answers to
+ * the READs that wait for them. It runs wherever there is an event loop (a worker in the daemon, the test itself).
+ *
+ * Thread: its own. Owns: its sockets; the slots of its fetches until fetchDone / fetchFailed is posted; the READs parked
+ * with it. Shared words: ARRIVED_END of those slots (writes), GATE (unpins). Order: bytes are published before the READs
+ * that want them are answered, and both before fetchDone; fetchFailed comes before the READs that it fails. Blocks? Only in the replier's writev.
+ * Refuses to know files, windows or blocks' value: what to fetch, and what for, is the main thread's business.
+ * Bounds and the argument against deadlock: limits.ts.
+ */
+import type { Clock, Timer } from '../../base/clock.js';
+import { ECANCELED } from '../../base/errno.js';
+import { assertNever } from '../../base/invariant.js';
+import type { PoolMemory } from '../../base/pool/layout.js';
+import { PoolView } from '../../base/pool/pool-view.js';
+import type { DataTarget, NetCommand, NetEvent } from '../api.js';
+import { RequestSigner } from '../signing/request-signer.js';
+import type { KernelReplier } from '../ticket.js';
+import { ConnectionPool } from './connection-pool.js';
+import type { Failure } from './failure.js';
+import type { Fetch } from './fetch.js';
+import { FetchRunner } from './fetch-runner.js';
+import { DEFAULT_READ_DEADLINE_MS, DEFAULT_TIMEOUTS, type NetTimeouts } from './limits.js';
+import { LogGate } from './log-gate.js';
+import { ParkedReads } from './parked-reads.js';
+import { absolutePrefix, parseProxyUrl } from './proxy.js';
+import { SocketOpener, type Network } from './socket-opener.js';
+
+export interface NetThreadOptions {
+  readonly target: DataTarget;
+  readonly pool: PoolMemory;
+  /** Upper bound of open connections of this thread, until a `limits` command. */
+  readonly connectionsMax: number;
+  /** No parked READ waits longer; it is answered EIO then. Default DEFAULT_READ_DEADLINE_MS. */
+  readonly readDeadlineMs?: number;
+  readonly timeouts?: Partial<NetTimeouts>;
+  /** Start at once, unsigned. Otherwise fetches wait for the first `credentials` command. */
+  readonly anonymous?: boolean;
+}
+
+export interface NetThreadDeps {
+  post(event: NetEvent): void;
+  readonly replier: KernelReplier;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  random(): number;
+  readonly network: Network;
+  /** Runs once the current turn of the event loop is over; setImmediate unless a test says otherwise. */
+  defer?(run: () => void): void;
+}
+
+export class NetThread {
+  readonly #deps: NetThreadDeps;
+  readonly #timeouts: NetTimeouts;
+  readonly #connections: ConnectionPool;
+  readonly #runner: FetchRunner;
+  readonly #parked: ParkedReads;
+  #over: { readId: number; errno: number }[] = [];
+  #isFlushDue = false;
+  #sweepTimer: Timer | undefined;
+  #isClosed = false;
+
+  /** Throws an Error with a clear message for a target that cannot be used (a bad proxy URL or CA bundle). */
+  constructor(options: NetThreadOptions, deps: NetThreadDeps) {
+    this.#deps = deps;
+    const { target } = options;
+    const { clock } = deps;
+    const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
+    const deadlineMs = options.readDeadlineMs ?? DEFAULT_READ_DEADLINE_MS;
+    const pool = new PoolView(options.pool);
+    this.#timeouts = timeouts;
+    const opener = new SocketOpener({ target, connectMs: timeouts.connectMs }, { clock, network: deps.network });
+    const isAbsolute = target.proxyUrl !== undefined && !target.tls;
+    const authorization = isAbsolute ? parseProxyUrl(target.proxyUrl).authorization : undefined;
+    const signer = new RequestSigner(
+      {
+        target,
+        absolutePrefix: isAbsolute ? absolutePrefix(target) : '',
+        hopHeaders: authorization === undefined ? {} : { 'proxy-authorization': authorization },
+      },
+      { wallMs: () => clock.wallMs() },
+    );
+    this.#connections = new ConnectionPool(
+      { connectionsMax: options.connectionsMax, waitersMax: options.pool.slotCount, timeouts },
+      { clock, open: (onread) => opener.open(onread) },
+    );
+    this.#parked = new ParkedReads(
+      { deadlineMs },
+      {
+        pool,
+        replier: deps.replier,
+        nowMs: () => clock.nowMs(),
+        isFetching: (fetchId) => this.#runner.has(fetchId),
+        wanted: (fetchId) => this.#runner.wanted(fetchId),
+        over: (readId, errno) => this.#readOver(readId, errno),
+        elsewhere: (readId) => this.#post({ type: 'readElsewhere', readId }),
+      },
+    );
+    const log = new LogGate(clock, (level, fields, message) => this.#post({ type: 'log', level, fields, message }));
+    this.#runner = new FetchRunner(
+      { maxAttempts: Math.max(1, target.maxAttempts), timeouts, deadlineMs, anonymous: options.anonymous ?? false },
+      {
+        pool,
+        connections: this.#connections,
+        signer,
+        clock,
+        log,
+        random: () => deps.random(),
+        arrived: (fetchId) => this.#parked.arrived(fetchId),
+        done: (fetch) => this.#fetchDone(fetch),
+        failed: (fetchId, failure) => this.#fetchFailed(fetchId, failure),
+        credentialsRefused: (code) => this.#post({ type: 'credentialsRefused', code }),
+      },
+    );
+    this.#post({ type: 'ready' });
+  }
+
+  /** Carries out one command of the main thread. After `close`, READs are answered EIO and all else is ignored. */
+  handle(command: NetCommand): void {
+    switch (command.type) {
+      case 'fetch':
+        if (this.#isClosed) this.#fetchFailed(command.fetch.fetchId, closedFailure);
+        else this.#runner.start(command.fetch);
+        break;
+      case 'cancelFetch':
+        this.#runner.cancel(command.fetchId);
+        break;
+      case 'park':
+        this.#parked.park(command.read);
+        break;
+      case 'interruptRead':
+        this.#parked.interrupt(command.readId);
+        break;
+      case 'credentials':
+        this.#runner.setCredentials(command.credentials);
+        break;
+      case 'limits':
+        if (!this.#isClosed) this.#connections.setLimit(command.connectionsMax);
+        break;
+      case 'close':
+        this.#close();
+        break;
+      default:
+        assertNever(command);
+    }
+    this.#armSweep();
+  }
+
+  /** What is open and under way, for tests and debug lines. */
+  get counts(): { connections: number; idle: number; fetches: number; parkedReads: number } {
+    return {
+      connections: this.#connections.size,
+      idle: this.#connections.idleCount,
+      fetches: this.#runner.size,
+      parkedReads: this.#parked.size,
+    };
+  }
+
+  #fetchDone(fetch: Fetch): void {
+    const { fetchId } = fetch.command;
+    this.#parked.fetchOver(fetchId, 0);
+    const nowMs = this.#deps.clock.nowMs();
+    const totalMs = nowMs - (fetch.startedMs ?? nowMs);
+    this.#post({ type: 'fetchDone', fetchId, firstByteMs: fetch.firstByteMs ?? 0, totalMs });
+  }
+
+  #fetchFailed(fetchId: number, failure: Failure): void {
+    const { errno, code, status, message } = failure;
+    // First the fetch, so that main knows of its end when a READ of it comes back to be placed again.
+    this.#post({ type: 'fetchFailed', fetchId, errno, code, status, message });
+    this.#parked.fetchOver(fetchId, errno === ECANCELED ? 'elsewhere' : errno);
+  }
+
+  #close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#parked.close();
+    this.#runner.close();
+    this.#connections.close();
+    this.#sweepTimer?.cancel();
+    this.#sweepTimer = undefined;
+    this.#post({ type: 'closed' });
+  }
+
+  /** READs that end in one turn of the loop travel in one event. */
+  #readOver(readId: number, errno: number): void {
+    this.#over.push({ readId, errno });
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    const flush = (): void => {
+      this.#isFlushDue = false;
+      this.#flush();
+    };
+    if (this.#deps.defer) this.#deps.defer(flush);
+    else setImmediate(flush);
+  }
+
+  #flush(): void {
+    if (this.#over.length === 0) return;
+    const reads = this.#over;
+    this.#over = [];
+    this.#deps.post({ type: 'readsOver', reads });
+  }
+
+  /** Events leave in the order in which things happened. */
+  #post(event: NetEvent): void {
+    this.#flush();
+    this.#deps.post(event);
+  }
+
+  /** One timer looks at every deadline of the thread, and only while there is something to look at. */
+  #armSweep(): void {
+    if (this.#sweepTimer !== undefined || this.#isClosed) return;
+    if (this.#connections.size === 0 && this.#runner.size === 0 && this.#parked.size === 0) return;
+    this.#sweepTimer = this.#deps.clock.after(this.#timeouts.sweepMs, () => {
+      this.#sweepTimer = undefined;
+      const nowMs = this.#deps.clock.nowMs();
+      this.#connections.sweep(nowMs);
+      this.#runner.sweep(nowMs);
+      this.#parked.sweep(nowMs);
+      this.#armSweep();
+    });
+  }
+}
+
+const closedFailure: Failure = {
+  errno: ECANCELED,
+  code: 'Closed',
+  status: 0,
+  message: 'the net thread is closed',
+  remedy: 'none',
+};

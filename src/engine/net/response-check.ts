@@ -1,0 +1,99 @@
+/**
+ * Is this answer the bytes that were asked for? Pure: head in, verdict out.
+ * An answer counts only if status, Content-Range, Content-Length and ETag all say the same as the request; everything
+ * else never reaches the pool. One byte from another version or another offset would be a wrong byte in a file.
+ * What an error answer means is in s3-errno.ts; this file adds what it means under an open handle.
+ */
+import { EIO, ESTALE } from '../../base/errno.js';
+import { errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '../s3-errno.js';
+import type { S3ErrorBody } from './error-body.js';
+import { answerFailure, type Failure } from './failure.js';
+import type { ResponseHead } from './http-head.js';
+
+/** What one request asked for. */
+export interface Asked {
+  readonly key: string;
+  readonly etag: string;
+  readonly objectBytes: number;
+  readonly startOffset: number;
+  readonly endOffset: number;
+}
+
+/** An ETag without its quotes: some stores lose them in listings, and they are no part of the value. */
+function bareEtag(etag: string): string {
+  return etag.startsWith('"') && etag.endsWith('"') && etag.length >= 2 ? etag.slice(1, -1) : etag;
+}
+
+/** Whether `head` (status 200 or 206) announces exactly the bytes asked for; undefined when it does. */
+export function checkPayloadHead(head: ResponseHead, asked: Asked): Failure | undefined {
+  const what = `bytes ${asked.startOffset}-${asked.endOffset - 1} of ${asked.key}`;
+  const etag = head.get('etag');
+  if (etag === undefined) return wrong('ETagMissing', head, `the store sent no ETag with ${what}`);
+  if (head.isRepeated('etag') || bareEtag(etag) !== bareEtag(asked.etag)) {
+    // The store ignored If-Match, or a cache in between is behind. Mixed bytes are worse than an error.
+    const message = `the store sent another version of ${asked.key} (ETag ${etag}, wanted ${asked.etag})`;
+    return { errno: ESTALE, code: 'ETagMismatch', status: head.status, message, remedy: 'backoff' };
+  }
+  const wantBytes = asked.endOffset - asked.startOffset;
+  if (head.framing.kind !== 'length') {
+    return wrong('LengthMissing', head, `the store did not say how many bytes it sends for ${what}`);
+  }
+  if (head.status === 206) {
+    const range = head.get('content-range') ?? '';
+    const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/i.exec(range);
+    const isSame =
+      match !== null &&
+      !head.isRepeated('content-range') &&
+      Number(match[1]) === asked.startOffset &&
+      Number(match[2]) === asked.endOffset - 1 &&
+      Number(match[3]) === asked.objectBytes;
+    if (!isSame) {
+      const message = `asked for ${what} of ${asked.objectBytes}, the store sent "${range}"`;
+      return wrong('ContentRangeMismatch', head, message);
+    }
+  } else if (asked.startOffset !== 0 || asked.endOffset !== asked.objectBytes) {
+    return wrong('RangeIgnored', head, `asked for ${what}, the store sends the whole object`);
+  }
+  if (head.framing.bytes !== wantBytes) {
+    const message = `asked for ${what}, the store sends ${head.framing.bytes} bytes instead of ${wantBytes}`;
+    return wrong('ContentLengthMismatch', head, message);
+  }
+  return undefined;
+}
+
+/** A broken answer: another server may give a right one, so it is asked again; after that EIO. */
+function wrong(code: string, head: ResponseHead, message: string): Failure {
+  return { errno: EIO, code, status: head.status, message, remedy: 'backoff' };
+}
+
+/** What an answer other than 200 and 206 means for the fetch. */
+export function failureFromAnswer(head: ResponseHead, body: S3ErrorBody, asked: Asked): Failure {
+  const { status } = head;
+  const code = body.code === '' ? `Http${status}` : body.code;
+  const said = body.message === '' ? `${status} ${head.reason}`.trim() : body.message;
+  const about = `GET ${asked.key}: ${code}: ${said}`;
+  const stale = (message: string): Failure => ({ errno: ESTALE, code, status, message, remedy: 'none' });
+
+  if (status === 412)
+    return stale(`${asked.key} was replaced while it was open; open it again to read the new version`);
+  if (status === 404 && body.code !== 'NoSuchBucket') {
+    const message = `${asked.key} was deleted while it was open`;
+    return { ...stale(message), code: body.code === '' ? 'NoSuchKey' : code };
+  }
+  if (status === 416) {
+    // Some stores look at the range before If-Match. Another size is another version.
+    const total = /^bytes \*\/(\d{1,15})$/i.exec(head.get('content-range') ?? '');
+    if (total && Number(total[1]) !== asked.objectBytes)
+      return stale(`${asked.key} was replaced by one of another size`);
+  }
+  if (status === 301 || status === 307 || status === 308 || code === 'AuthorizationHeaderMalformed') {
+    const right = body.region || head.get('x-amz-bucket-region') || body.endpoint;
+    const hint = right ? `; it is in ${right}: give --region` : '; give the right --region or --endpoint-url';
+    const message = `${about}: the bucket cannot be reached here${hint}`;
+    return { errno: EIO, code, status, message, remedy: status === 307 ? 'backoff' : 'none' };
+  }
+  if (isClockProblem(body.code)) return { ...answerFailure(code, status, about), remedy: 'clock' };
+  if (isCredentialProblem(body.code)) return { ...answerFailure(code, status, about), remedy: 'credentials' };
+  const errno = errnoForS3(status, body.code);
+  return { errno, code, status, message: about, remedy: isRetryable(status, body.code) ? 'backoff' : 'none' };
+}

@@ -1,0 +1,64 @@
+/**
+ * When to ask again, as a pure function: the fetch's record and a failure in, a decision out.
+ * Full jitter between 0 and a doubling bound, so that a thousand clients that failed together do not come back together.
+ * Attempts count only while they bring nothing: a connection that broke after a megabyte was worth having. So that a
+ * server which drips one byte a connection cannot keep us busy for ever, all attempts together are bounded too.
+ */
+import { CREDENTIAL_WAITS_MAX } from './limits.js';
+import type { Failure } from './failure.js';
+
+/** What a fetch has behind it; the policy reads, the fetch keeps it. */
+export interface AttemptRecord {
+  /** Attempts in a row that brought no byte, the failed one included. */
+  readonly fruitless: number;
+  /** All attempts, the failed one included. */
+  readonly total: number;
+  readonly credentialWaits: number;
+  readonly clockCorrections: number;
+}
+
+export interface RetryBounds {
+  /** Attempts in a row without progress. */
+  readonly maxAttempts: number;
+  /** Attempts in all. */
+  readonly totalMax: number;
+  readonly backoffBaseMs: number;
+  readonly backoffCapMs: number;
+}
+
+export type RetryDecision =
+  | { readonly kind: 'again'; readonly waitMs: number }
+  | { readonly kind: 'credentials' }
+  | { readonly kind: 'clock' }
+  | { readonly kind: 'giveUp' };
+
+/** Attempts in all for a fetch of `blocks` blocks. */
+export function attemptsTotalMax(maxAttempts: number, blocks: number): number {
+  return maxAttempts * 8 + blocks;
+}
+
+/** `random` in [0, 1). */
+export function decideRetry(
+  record: AttemptRecord,
+  failure: Failure,
+  bounds: RetryBounds,
+  random: number,
+): RetryDecision {
+  switch (failure.remedy) {
+    case 'none':
+      return { kind: 'giveUp' };
+    case 'credentials':
+      return record.credentialWaits < CREDENTIAL_WAITS_MAX ? { kind: 'credentials' } : { kind: 'giveUp' };
+    case 'clock':
+      return record.clockCorrections < 1 ? { kind: 'clock' } : { kind: 'giveUp' };
+    case 'now':
+      return { kind: 'again', waitMs: 0 };
+    case 'backoff': {
+      if (record.fruitless >= bounds.maxAttempts || record.total >= bounds.totalMax) return { kind: 'giveUp' };
+      // After progress the first try comes at once: the network moved a moment ago.
+      if (record.fruitless === 0) return { kind: 'again', waitMs: 0 };
+      const ceiling = Math.min(bounds.backoffCapMs, bounds.backoffBaseMs * 2 ** (record.fruitless - 1));
+      return { kind: 'again', waitMs: random * ceiling };
+    }
+  }
+}
