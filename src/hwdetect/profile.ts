@@ -23,6 +23,8 @@ export interface HardwareProfile {
   readonly cores: Sourced<number>;
   /** Bytes this process may use: the smallest of the cgroup limits and the machine's memory. */
   readonly memoryLimitBytes: Sourced<number>;
+  /** Bytes of them that are free to take now; undefined when the kernel does not say. */
+  readonly memoryAvailableBytes: Sourced<number | undefined>;
   readonly nics: readonly NicProfile[];
   /** Gbit/s to expect of the network in all. */
   readonly networkGbps: Sourced<number>;

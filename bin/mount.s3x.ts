@@ -1,0 +1,10 @@
+#!/usr/bin/env node
+/**
+ * The helper that mount(8) calls for fstab lines of type s3x: `mount.s3x BUCKET DIR [-sfnv] [-o opts] [-t type]`.
+ * Installed (or linked) as /sbin/mount.s3x. It translates mount(8)'s calling convention and exit codes; the rest is the
+ * `mount-s3x` command. Refuses to run in the foreground: mount(8) waits for it.
+ */
+import { runMountHelper } from '../src/cli/mount-helper.js';
+import { processIo } from '../src/cli/io.js';
+
+await runMountHelper(process.argv.slice(2), processIo(new URL('./mount-s3x-daemon.js', import.meta.url)));

@@ -1,0 +1,237 @@
+/**
+ * From options as text to a MountConfig: every value checked, every combination that cannot work refused, all paths
+ * absolute. Pure: arguments and environment in, configuration out; whether files, directories and cards exist is looked
+ * up by src/main/preflight. Refuses silently wrong input: one CommandError names the flag, the value and what is allowed.
+ */
+import { resolve } from 'node:path';
+import { GIB, MIB } from '../base/units.js';
+import type { StoreOptions } from '../engine/api.js';
+import { CommandError } from '../main/command-error.js';
+import type { MountConfig } from '../main/config.js';
+import { EXIT_USAGE } from '../main/exit-codes.js';
+import { parseBucket } from './bucket.js';
+import { mountOptions, type GivenOptions, type OptionName } from './options.js';
+import * as values from './values.js';
+
+export interface ConfigContext {
+  readonly env: NodeJS.ProcessEnv;
+  readonly uid: number;
+  readonly gid: number;
+  readonly cwd: string;
+}
+
+export interface BuiltConfig {
+  readonly config: MountConfig;
+  /** Lines for the person, e.g. which options have no effect yet. */
+  readonly notes: readonly string[];
+}
+
+/** Largest user or group id; 2^32 - 1 means "no change" to the kernel. */
+const ID_MAX = 4_294_967_294;
+/** S3's largest part; a GET may be as long. */
+const PART_BYTES_MAX = 5 * GIB;
+/** Less cannot hold Node, the SDK and a pool. */
+const MEMORY_TARGET_MIB_MIN = 256;
+const MEMORY_TARGET_MIB_MAX = 1024 * 1024;
+const USER_AGENT_CHARS_MAX = 256;
+
+const bucketTypes = ['general-purpose', 'directory'] as const;
+const fuseBindings = ['dev', 'native'] as const;
+
+/** Pairs that contradict each other, and why. */
+const conflicts: readonly (readonly [OptionName, OptionName, string])[] = [
+  ['allow-other', 'allow-root', '--allow-other includes root already'],
+  ['part-size', 'read-part-size', '--part-size sets both parts'],
+  ['part-size', 'write-part-size', '--part-size sets both parts'],
+  ['memory-target', 'max-memory-target', 'they are two names of one option'],
+  ['no-log', 'log-directory', 'nothing would be logged there'],
+  ['no-log', 'debug', 'nothing would be logged'],
+  ['no-log', 'debug-crt', 'nothing would be logged'],
+  ['no-log', 'log-metrics', 'nothing would be logged'],
+  ['transfer-acceleration', 'force-path-style', 'accelerated endpoints have no path style'],
+  ['transfer-acceleration', 'endpoint-url', 'acceleration has endpoints of its own'],
+  ['dual-stack', 'endpoint-url', 'dual-stack has endpoints of its own'],
+];
+
+/** `extraMountOptions`: words of -o for mount(2). Throws CommandError. */
+export function buildConfig(
+  bucket: string,
+  directory: string,
+  given: GivenOptions,
+  extraMountOptions: readonly string[],
+  context: ConfigContext,
+): BuiltConfig {
+  checkTogether(given);
+  const notes = checkLater(given);
+  const flag = (name: OptionName): boolean => given.flags.has(name);
+  const read = <T>(name: OptionName, reader: (name: OptionName, value: string) => T): T | undefined => {
+    const value = given.values.get(name);
+    return value === undefined ? undefined : reader(name, value);
+  };
+  const partBytes = (name: OptionName, value: string): number =>
+    values.wholeNumber(name, value, 1, PART_BYTES_MAX, 'bytes');
+  const memoryBytes = (name: OptionName, value: string): number =>
+    values.wholeNumber(name, value, MEMORY_TARGET_MIB_MIN, MEMORY_TARGET_MIB_MAX, 'MiB') * MIB;
+  const count = (most: number) => (name: OptionName, value: string) => values.wholeNumber(name, value, 1, most);
+  const id = (name: OptionName, value: string): number => values.wholeNumber(name, value, 0, ID_MAX);
+
+  const metadataTtlMs = read('metadata-ttl', values.timeToLiveMs);
+  const negativeTtlMs = read('negative-metadata-ttl', values.timeToLiveMs);
+  if (given.values.get('metadata-ttl') === '0') notes.push('--metadata-ttl 0 means minimal (1 second)');
+  const ttlMs = metadataTtlMs === undefined ? values.MINIMAL_TTL_MS : metadataTtlMs;
+
+  const bothPartBytes = read('part-size', partBytes);
+  const config: MountConfig = {
+    store: storeOptions(bucket, given, context),
+    mountPoint: mountPoint(directory, context.cwd),
+    foreground: flag('foreground'),
+    readOnly: flag('read-only'),
+    allowOther: flag('allow-other'),
+    allowRoot: flag('allow-root'),
+    autoUnmount: flag('auto-unmount'),
+    uid: read('uid', id) ?? context.uid,
+    gid: read('gid', id) ?? context.gid,
+    dirMode: read('dir-mode', values.permissionBits) ?? 0o755,
+    fileMode: read('file-mode', values.permissionBits) ?? 0o644,
+    metadataTtlMs: ttlMs,
+    negativeMetadataTtlMs: negativeTtlMs === undefined ? ttlMs : negativeTtlMs,
+    ...present('readerThreads', read('max-threads', count(1024))),
+    ...present('netThreads', read('net-threads', count(64))),
+    ...present('connectionsMax', read('max-connections', count(4096))),
+    ...present(
+      'throughputGbps',
+      read('maximum-throughput-gbps', (name, value) => values.positiveNumber(name, value, 0.1, 10_000, 'Gbit/s')),
+    ),
+    ...present('readPartBytes', read('read-part-size', partBytes) ?? bothPartBytes),
+    ...present('writePartBytes', read('write-part-size', partBytes) ?? bothPartBytes),
+    ...present('memoryTargetBytes', read('memory-target', memoryBytes) ?? read('max-memory-target', memoryBytes)),
+    bindNics: (given.lists.get('bind') ?? []).map(networkInterface),
+    fuseBinding: read('fuse-binding', (name, value) => values.oneOf(name, value, fuseBindings)) ?? 'dev',
+    log: {
+      ...present(
+        'directory',
+        read('log-directory', (name, value) => absolute(name, value, context.cwd)),
+      ),
+      metrics: flag('log-metrics'),
+      level: flag('no-log') ? 'silent' : flag('debug') || flag('debug-crt') ? 'debug' : 'info',
+      engineDebug: flag('debug-crt'),
+    },
+    mountOptions: extraMountOptions,
+  };
+  return { config, notes };
+}
+
+/** `{ [name]: value }`, or nothing when it is undefined (exactOptionalPropertyTypes). */
+function present<N extends string, T>(name: N, value: T | undefined): Partial<Record<N, T>> {
+  return value === undefined ? {} : ({ [name]: value } as Partial<Record<N, T>>);
+}
+
+function storeOptions(bucket: string, given: GivenOptions, context: ConfigContext): StoreOptions {
+  const { env } = context;
+  const flag = (name: OptionName): boolean => given.flags.has(name);
+  const value = (name: OptionName): string | undefined => given.values.get(name);
+  const text = (name: OptionName, pattern: RegExp, allowed: string): string | undefined => {
+    const given_ = value(name);
+    if (given_ !== undefined && !pattern.test(given_)) throw values.badValue(name, given_, 'not valid', allowed);
+    return given_;
+  };
+  const url = value('endpoint-url');
+  const type = value('bucket-type');
+  const caBundle = value('ca-bundle') ?? (env['AWS_CA_BUNDLE'] === '' ? undefined : env['AWS_CA_BUNDLE']);
+  return {
+    ...parseBucket(bucket, value('prefix')),
+    ...present('region', text('region', /^[A-Za-z0-9_-]{1,64}$/, 'a region such as eu-central-1')),
+    ...present('endpointUrl', url === undefined ? undefined : values.endpointUrl('endpoint-url', url)),
+    forcePathStyle: flag('force-path-style'),
+    transferAcceleration: flag('transfer-acceleration'),
+    dualStack: flag('dual-stack') || (isTrue(env, 'AWS_USE_DUALSTACK_ENDPOINT') && url === undefined),
+    fips: isTrue(env, 'AWS_USE_FIPS_ENDPOINT'),
+    ...present('bucketType', type === undefined ? undefined : values.oneOf('bucket-type', type, bucketTypes)),
+    requesterPays: flag('requester-pays'),
+    ...present('expectedBucketOwner', text('expected-bucket-owner', /^\d{12}$/, 'an account number of 12 digits')),
+    ...present('profile', text('profile', /^[^\p{Cc}]{1,256}$/u, 'the name of a profile')),
+    anonymous: flag('no-sign-request'),
+    ...present('caBundle', caBundle === undefined ? undefined : absolute('ca-bundle', caBundle, context.cwd)),
+    ...present('maxAttempts', maxAttempts(env)),
+    ...present('userAgentPrefix', userAgentPrefix(value('user-agent-prefix'))),
+  };
+}
+
+function isTrue(env: NodeJS.ProcessEnv, name: string): boolean {
+  const value = env[name];
+  if (value === undefined || value === '' || /^false$/i.test(value)) return false;
+  if (/^true$/i.test(value)) return true;
+  throw new CommandError(EXIT_USAGE, `${name}=${value} in the environment is not valid`, 'allowed: true, false');
+}
+
+function maxAttempts(env: NodeJS.ProcessEnv): number | undefined {
+  const value = env['AWS_MAX_ATTEMPTS'];
+  if (value === undefined || value === '') return undefined;
+  if (!/^\d{1,3}$/.test(value) || Number(value) < 1) {
+    throw new CommandError(
+      EXIT_USAGE,
+      `AWS_MAX_ATTEMPTS=${value} in the environment is not valid`,
+      'allowed: a whole number from 1 to 999',
+    );
+  }
+  return Number(value);
+}
+
+function userAgentPrefix(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  // Header values: visible ASCII and spaces (RFC 9110).
+  if (!/^[\x20-\x7e]+$/.test(value) || value.length > USER_AGENT_CHARS_MAX) {
+    throw values.badValue('user-agent-prefix', value, 'not valid', `1 to ${USER_AGENT_CHARS_MAX} ASCII characters`);
+  }
+  return value;
+}
+
+function networkInterface(name: string): string {
+  // IFNAMSIZ is 16 with its closing zero; no slash, no white space (kernel: dev_valid_name).
+  if (!/^[^\s/:]{1,15}$/.test(name) || name === '.' || name === '..') {
+    throw values.badValue('bind', name, 'not the name of a network interface', 'a name such as eth0');
+  }
+  return name;
+}
+
+function absolute(flag: string, path: string, cwd: string): string {
+  if (path === '') throw values.badValue(flag, path, 'no path', 'a path');
+  return resolve(cwd, path);
+}
+
+function mountPoint(directory: string, cwd: string): string {
+  if (directory === '') throw new CommandError(EXIT_USAGE, 'the directory to mount at is empty', 'give a directory');
+  if (/^\/dev\/fd\/\d+$/.test(directory)) {
+    throw new CommandError(
+      EXIT_USAGE,
+      `${directory}: mounting on an inherited descriptor is not supported yet`,
+      'give a directory',
+    );
+  }
+  return resolve(cwd, directory);
+}
+
+function checkTogether(given: GivenOptions): void {
+  const has = (name: OptionName): boolean => given.flags.has(name) || given.values.has(name);
+  for (const [one, other, why] of conflicts) {
+    if (!has(one) || !has(other)) continue;
+    throw new CommandError(EXIT_USAGE, `--${one} and --${other} cannot be given together: ${why}`, 'leave one out');
+  }
+  if (has('max-cache-size') && !has('cache')) {
+    throw new CommandError(EXIT_USAGE, '--max-cache-size needs --cache', 'give both or none');
+  }
+  if (has('sse-kms-key-id') && !has('sse')) {
+    throw new CommandError(EXIT_USAGE, '--sse-kms-key-id needs --sse', 'give both or none');
+  }
+}
+
+/** Refuses what cannot be ignored and notes what is. */
+function checkLater(given: GivenOptions): string[] {
+  const ignored: string[] = [];
+  for (const name of [...given.flags, ...given.values.keys()]) {
+    const { state, instead } = mountOptions[name];
+    if (state === 'refused') throw new CommandError(EXIT_USAGE, `--${name} is not supported`, instead);
+    if (state === 'later') ignored.push(`--${name}`);
+  }
+  return ignored.length === 0 ? [] : [`accepted, has no effect yet: ${ignored.join(', ')}`];
+}

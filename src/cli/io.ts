@@ -1,0 +1,55 @@
+/**
+ * What a command touches of the process, in one object, so that tests run commands without one: output, environment,
+ * identity, and the file that becomes the background process.
+ * Refuses to hold state: it is given to a command and forgotten.
+ */
+import { writeSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { endProcess } from '../main/fatal.js';
+import type { Owner } from '../main/state-directory.js';
+
+export interface CliIo {
+  readonly owner: Owner;
+  readonly gid: number;
+  readonly cwd: string;
+  /** JavaScript file of the background process. */
+  readonly daemonEntry: string;
+  readonly stderrIsTerminal: boolean;
+  /** One or more lines for standard output; the line end is added. */
+  print(text: string): void;
+  /** One line for standard error; the line end is added. */
+  complain(line: string): void;
+  /** Ends the process. */
+  end(exitCode: number): void;
+}
+
+function write(fd: number, text: string): void {
+  try {
+    writeSync(fd, `${text}\n`);
+  } catch {
+    // The reader has gone (`| head`): nothing to tell and nobody to tell it to.
+  }
+}
+
+/** The running process's. */
+export function processIo(daemonEntry: URL): CliIo {
+  return {
+    owner: { env: process.env, uid: process.getuid?.() ?? 0 },
+    gid: process.getgid?.() ?? 0,
+    cwd: currentDirectory(),
+    daemonEntry: fileURLToPath(daemonEntry),
+    stderrIsTerminal: process.stderr.isTTY,
+    print: (text) => write(1, text),
+    complain: (line) => write(2, line),
+    end: endProcess,
+  };
+}
+
+function currentDirectory(): string {
+  try {
+    return process.cwd();
+  } catch {
+    // The directory was deleted under us; only relative paths suffer.
+    return '/';
+  }
+}

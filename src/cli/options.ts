@@ -1,0 +1,233 @@
+/**
+ * Every option of the mount command in one table: spelling, help text, group and what becomes of it. The names and meanings
+ * are Mountpoint for S3's wherever it has the option, so that its scripts run unchanged; ours come beside them.
+ * Options of later issues are listed too: a script that gives one is told, not broken, when ignoring it is safe.
+ * Refuses defaults: what was not given is absent, and build-config.ts decides what that means.
+ */
+
+export type OptionKind =
+  /** Present or not. */
+  | 'flag'
+  /** One value, given once. */
+  | 'value'
+  /** One value, may be given again. */
+  | 'list';
+
+export type OptionGroup =
+  | 'Bucket options:'
+  | 'Credentials options:'
+  | 'Mount options:'
+  | 'Caching options:'
+  | 'Client options:'
+  | 'Logging options:'
+  | 'Advanced options:';
+
+/** `later`: accepted, no effect yet; `refused`: cannot be ignored safely, so an error. */
+export type OptionState = 'works' | 'later' | 'refused';
+
+export interface OptionRow {
+  readonly kind: OptionKind;
+  readonly group: OptionGroup;
+  readonly describe: string;
+  readonly short?: string;
+  readonly state?: Exclude<OptionState, 'works'>;
+  /** Why it is refused and what to do instead. */
+  readonly instead?: string;
+}
+
+const table = {
+  prefix: {
+    kind: 'value',
+    group: 'Bucket options:',
+    describe: 'Mount only the keys below this prefix [default: the whole bucket]',
+  },
+  region: { kind: 'value', group: 'Bucket options:', describe: 'Region of the bucket [default: found by itself]' },
+  'endpoint-url': {
+    kind: 'value',
+    group: 'Bucket options:',
+    describe: 'URL of the S3 endpoint, http:// or https:// [default: from AWS_ENDPOINT_URL(_S3) or the region]',
+  },
+  'force-path-style': {
+    kind: 'flag',
+    group: 'Bucket options:',
+    describe: 'Address the bucket in the path, not in the host name',
+  },
+  'transfer-acceleration': {
+    kind: 'flag',
+    group: 'Bucket options:',
+    describe: 'Use S3 Transfer Acceleration, which the bucket must have enabled',
+  },
+  'dual-stack': { kind: 'flag', group: 'Bucket options:', describe: 'Use the endpoints that also speak IPv6' },
+  'bucket-type': {
+    kind: 'value',
+    group: 'Bucket options:',
+    describe: 'general-purpose or directory [default: from the bucket name]',
+  },
+  'requester-pays': {
+    kind: 'flag',
+    group: 'Bucket options:',
+    describe: 'Agree to pay for the requests (x-amz-request-payer)',
+  },
+  'expected-bucket-owner': {
+    kind: 'value',
+    group: 'Bucket options:',
+    describe: 'Account number that must own the bucket, or every request fails',
+  },
+  'storage-class': {
+    kind: 'value',
+    group: 'Bucket options:',
+    describe: 'Storage class of new objects',
+    state: 'later',
+  },
+  sse: { kind: 'value', group: 'Bucket options:', describe: 'Server-side encryption of new objects', state: 'later' },
+  'sse-kms-key-id': { kind: 'value', group: 'Bucket options:', describe: 'KMS key of new objects', state: 'later' },
+  'upload-checksums': { kind: 'value', group: 'Bucket options:', describe: 'Checksum of uploads', state: 'later' },
+
+  profile: {
+    kind: 'value',
+    group: 'Credentials options:',
+    describe: 'Profile of the shared AWS configuration and credentials files',
+  },
+  'no-sign-request': {
+    kind: 'flag',
+    group: 'Credentials options:',
+    describe: 'Send requests without a signature (public buckets)',
+  },
+
+  'ca-bundle': {
+    kind: 'value',
+    group: 'Credentials options:',
+    describe: "PEM file of certificates to trust instead of the system's [default: AWS_CA_BUNDLE]",
+  },
+
+  foreground: {
+    kind: 'flag',
+    group: 'Mount options:',
+    short: 'f',
+    describe: 'Stay in the foreground; Ctrl-C unmounts',
+  },
+  'read-only': { kind: 'flag', group: 'Mount options:', describe: 'Mount read-only' },
+  'auto-unmount': { kind: 'flag', group: 'Mount options:', describe: 'Unmount also when the process dies' },
+  'allow-other': { kind: 'flag', group: 'Mount options:', describe: 'Let all users in, root included' },
+  'allow-root': { kind: 'flag', group: 'Mount options:', describe: 'Let root in besides this user' },
+  uid: { kind: 'value', group: 'Mount options:', describe: 'Owner shown for everything [default: this user]' },
+  gid: { kind: 'value', group: 'Mount options:', describe: 'Group shown for everything [default: this group]' },
+  'dir-mode': { kind: 'value', group: 'Mount options:', describe: 'Permissions of directories, octal [default: 0755]' },
+  'file-mode': { kind: 'value', group: 'Mount options:', describe: 'Permissions of files, octal [default: 0644]' },
+  'allow-delete': { kind: 'flag', group: 'Mount options:', describe: 'Allow deleting', state: 'later' },
+  'allow-overwrite': { kind: 'flag', group: 'Mount options:', describe: 'Allow overwriting', state: 'later' },
+  'incremental-upload': { kind: 'flag', group: 'Mount options:', describe: 'Append in place', state: 'later' },
+  options: {
+    kind: 'list',
+    group: 'Mount options:',
+    short: 'o',
+    describe:
+      'Options as in fstab, separated by commas: ro, rw, noatime, ..., and every option of this list without its dashes (-o uid=0,region=eu-west-1); \\, stands for a comma',
+  },
+
+  'metadata-ttl': {
+    kind: 'value',
+    group: 'Caching options:',
+    describe: 'How old names and attributes may be: SECONDS, minimal (1 second) or indefinite [default: minimal]',
+  },
+  'negative-metadata-ttl': {
+    kind: 'value',
+    group: 'Caching options:',
+    describe: 'The same for names that do not exist [default: as --metadata-ttl]',
+  },
+  cache: { kind: 'value', group: 'Caching options:', describe: 'Cache objects on disk', state: 'later' },
+  'max-cache-size': { kind: 'value', group: 'Caching options:', describe: 'Size of the disk cache', state: 'later' },
+  'cache-block-size': { kind: 'value', group: 'Caching options:', describe: 'Block of the disk cache', state: 'later' },
+  'cache-xz': {
+    kind: 'value',
+    group: 'Caching options:',
+    describe: 'Cache in an S3 Express One Zone bucket',
+    state: 'refused',
+    instead: 'a shared cache in S3 Express One Zone is not there yet: leave the option out',
+  },
+
+  'maximum-throughput-gbps': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: 'Network speed in Gbit/s to use [default: of the network card, 10 when it does not say]',
+  },
+  'max-threads': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: 'Most threads that read requests of the kernel [default: from the cores]',
+  },
+  'net-threads': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: 'Threads that receive data [default: from cores and speed]',
+  },
+  'max-connections': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: 'Most connections for data [default: from the speed]',
+  },
+  'part-size': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: 'Bytes of one GET or of one part of an upload [default: 8388608]',
+  },
+  'read-part-size': { kind: 'value', group: 'Client options:', describe: 'Bytes of one GET [default: as --part-size]' },
+  'write-part-size': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: 'Bytes of one part of an upload [default: as --part-size]',
+  },
+  'memory-target': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: 'Memory of the whole process in MiB, 256 at least [default: 4 % of what is allowed, 512 to 16384]',
+  },
+  'max-memory-target': { kind: 'value', group: 'Client options:', describe: "Mountpoint's name of --memory-target" },
+  bind: { kind: 'list', group: 'Client options:', describe: 'Network interface to use; may be given several times' },
+
+  'log-directory': {
+    kind: 'value',
+    group: 'Logging options:',
+    short: 'l',
+    describe: 'Write the log to a file in this directory [default: syslog, else a file that the start line names]',
+  },
+  'log-metrics': { kind: 'flag', group: 'Logging options:', describe: 'Log a summary of metrics regularly' },
+  debug: { kind: 'flag', group: 'Logging options:', short: 'd', describe: 'Log more' },
+  'debug-crt': { kind: 'flag', group: 'Logging options:', describe: 'Log every request and connection, too' },
+  'no-log': { kind: 'flag', group: 'Logging options:', describe: 'Log nothing' },
+  'otlp-endpoint': { kind: 'value', group: 'Logging options:', describe: 'Where to send metrics', state: 'later' },
+  'otlp-export-interval': {
+    kind: 'value',
+    group: 'Logging options:',
+    describe: 'How often to send metrics',
+    state: 'later',
+  },
+
+  'user-agent-prefix': {
+    kind: 'value',
+    group: 'Advanced options:',
+    describe: "Text in front of every request's User-Agent",
+  },
+  'fuse-binding': {
+    kind: 'value',
+    group: 'Advanced options:',
+    describe: 'dev (this program speaks to /dev/fuse) or native (through fuse-native and libfuse 2) [default: dev]',
+  },
+} as const satisfies Record<string, OptionRow>;
+
+export type OptionName = keyof typeof table;
+
+export const mountOptions: Readonly<Record<OptionName, OptionRow>> = table;
+
+export const mountOptionNames = Object.keys(table) as readonly OptionName[];
+
+export function isOptionName(name: string): name is OptionName {
+  return Object.hasOwn(table, name);
+}
+
+/** What was given of the table, still as text. */
+export interface GivenOptions {
+  readonly flags: ReadonlySet<OptionName>;
+  readonly values: ReadonlyMap<OptionName, string>;
+  readonly lists: ReadonlyMap<OptionName, readonly string[]>;
+}

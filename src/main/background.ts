@@ -1,0 +1,193 @@
+/**
+ * The command's side of a background mount: starts the daemon as a process of its own (new session, working directory /,
+ * no terminal), hands it the configuration over a channel, and waits for its one answer: mounted, failed, or dead.
+ * Nothing but names goes into its arguments, which every user can read; the environment is inherited.
+ * Refuses to return before it is certain: after any failure the process has ended and nothing is left mounted.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { isAbsolute, resolve } from 'node:path';
+import { CommandError } from './command-error.js';
+import type { MountConfig } from './config.js';
+import { detachOursNow } from './detach.js';
+import { EXIT_INTERRUPTED, EXIT_NOT_READY } from './exit-codes.js';
+import { asReadyMessage, type ReadyMessage, type StartMessage } from './readiness.js';
+import { lastWordsFile, mountSource } from './run-daemon.js';
+import { makePrivateDirectory, runtimeCandidates, type Owner } from './state-directory.js';
+
+/** Longest wait for the mount to answer; the same as Mountpoint's. Known failures come within 10 s by themselves. */
+export const READY_WAIT_MS = 30_000;
+/** How long a process that was told to end may take before it is killed. */
+const END_WAIT_MS = 3000;
+
+export interface BackgroundOptions {
+  /** JavaScript file that calls serveInBackground. */
+  readonly entry: string;
+  readonly owner: Owner;
+  /** What relative paths in the environment are relative to. */
+  readonly cwd: string;
+  readonly readyWaitMs?: number;
+}
+
+export interface BackgroundMount {
+  readonly pid: number;
+  /** Where its log goes, in words. */
+  readonly log: string;
+}
+
+/** Variables that name files: made absolute, because the daemon's working directory is /. */
+const fileVariables = [
+  'AWS_CONFIG_FILE',
+  'AWS_SHARED_CREDENTIALS_FILE',
+  'AWS_WEB_IDENTITY_TOKEN_FILE',
+  'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE',
+  'AWS_CA_BUNDLE',
+  'NODE_EXTRA_CA_CERTS',
+  'SSL_CERT_FILE',
+] as const;
+
+/** The environment of the background process. */
+export function daemonEnvironment(env: NodeJS.ProcessEnv, cwd: string): NodeJS.ProcessEnv {
+  const result: NodeJS.ProcessEnv = { ...env, NODE_NO_WARNINGS: '1' };
+  for (const name of fileVariables) {
+    const value = result[name];
+    if (value !== undefined && value !== '' && !isAbsolute(value)) result[name] = resolve(cwd, value);
+  }
+  return result;
+}
+
+type Outcome =
+  | { readonly kind: 'answer'; readonly message: ReadyMessage }
+  | { readonly kind: 'ended'; readonly how: string }
+  | { readonly kind: 'timeout' }
+  | { readonly kind: 'interrupted'; readonly signal: string };
+
+/** Starts the daemon and resolves once its mount answers. Throws CommandError with the reason otherwise. */
+export async function mountInBackground(config: MountConfig, options: BackgroundOptions): Promise<BackgroundMount> {
+  const { owner } = options;
+  const readyWaitMs = options.readyWaitMs ?? READY_WAIT_MS;
+  const runtime = makePrivateDirectory(runtimeCandidates(owner), owner.uid);
+  const lastWords = runtime === undefined ? undefined : lastWordsFile(runtime, config.mountPoint);
+  const errorFd = lastWords === undefined ? undefined : openSync(lastWords, 'w', 0o600);
+  let child: ChildProcess;
+  try {
+    child = spawn(process.execPath, [options.entry, mountSource(config), config.mountPoint], {
+      cwd: '/',
+      detached: true,
+      env: daemonEnvironment(owner.env, options.cwd),
+      stdio: ['ignore', 'ignore', errorFd ?? 'ignore', 'ipc'],
+      serialization: 'json',
+    });
+  } finally {
+    if (errorFd !== undefined) closeSync(errorFd);
+  }
+  const outcome = await waitForAnswer(child, config, readyWaitMs);
+  if (outcome.kind === 'answer' && outcome.message.type === 'ready') {
+    if (child.connected) child.disconnect();
+    child.unref();
+    return { pid: child.pid ?? 0, log: outcome.message.log };
+  }
+  await end(child, outcome.kind === 'answer');
+  detachOursNow(config.mountPoint, owner.uid);
+  const error = asError(outcome, config, lastWords, readyWaitMs);
+  if (lastWords !== undefined && statSync(lastWords, { throwIfNoEntry: false })?.size === 0) rmSync(lastWords);
+  throw error;
+}
+
+function waitForAnswer(child: ChildProcess, config: MountConfig, readyWaitMs: number): Promise<Outcome> {
+  return new Promise((resolvePromise) => {
+    const cleanups: (() => void)[] = [];
+    let settled = false;
+    const settle = (outcome: Outcome): void => {
+      if (settled) return;
+      settled = true;
+      for (const cleanup of cleanups) cleanup();
+      resolvePromise(outcome);
+    };
+    const timer = setTimeout(() => settle({ kind: 'timeout' }), readyWaitMs);
+    cleanups.push(() => clearTimeout(timer));
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      const onSignal = (): void => settle({ kind: 'interrupted', signal });
+      process.on(signal, onSignal);
+      cleanups.push(() => process.off(signal, onSignal));
+    }
+    child.on('message', (value) => {
+      const message = asReadyMessage(value);
+      if (message !== undefined) settle({ kind: 'answer', message });
+    });
+    child.once('error', (error) => settle({ kind: 'ended', how: error.message }));
+    // 'close' comes after the last message of the channel, 'exit' may come before it.
+    child.once('close', (code, signal) =>
+      settle({ kind: 'ended', how: signal === null ? `exit code ${code ?? 'unknown'}` : `signal ${signal}` }),
+    );
+    const start: StartMessage = { type: 'start', config };
+    child.send(start, () => undefined);
+  });
+}
+
+/** Waits until the process has ended; one that does not end by itself is told to, then killed. */
+async function end(child: ChildProcess, endsByItself: boolean): Promise<void> {
+  const ended = (): boolean => child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
+  const waitEnd = (waitMs: number): Promise<void> =>
+    new Promise((resolvePromise) => {
+      if (ended()) return resolvePromise();
+      const timer = setTimeout(resolvePromise, waitMs);
+      child.once('exit', () => {
+        clearTimeout(timer);
+        resolvePromise();
+      });
+    });
+  if (!endsByItself) child.kill('SIGTERM');
+  await waitEnd(END_WAIT_MS);
+  if (!ended()) child.kill('SIGKILL');
+  await waitEnd(END_WAIT_MS);
+  if (child.connected) child.disconnect();
+  // A process that even SIGKILL does not end at once waits in the kernel: it must not hold the command.
+  child.unref();
+}
+
+function asError(
+  outcome: Outcome,
+  config: MountConfig,
+  lastWords: string | undefined,
+  readyWaitMs: number,
+): CommandError {
+  const what = `mounting ${mountSource(config)} at ${config.mountPoint}`;
+  const said = lastLine(lastWords);
+  const remedy = 'run it again with --foreground --debug to see why';
+  switch (outcome.kind) {
+    case 'answer': {
+      const { message } = outcome;
+      if (message.type === 'failed') return new CommandError(message.exitCode, message.message, message.remedy);
+      return new CommandError(EXIT_NOT_READY, `${what}: unexpected answer`);
+    }
+    case 'ended':
+      return new CommandError(
+        EXIT_NOT_READY,
+        `${what}: the background process died before the mount was ready (${outcome.how})${said}`,
+        remedy,
+      );
+    case 'timeout':
+      return new CommandError(
+        EXIT_NOT_READY,
+        `${what}: not ready within ${readyWaitMs / 1000} seconds, given up; nothing is left mounted${said}`,
+        remedy,
+      );
+    case 'interrupted':
+      return new CommandError(EXIT_INTERRUPTED, `${what}: interrupted (${outcome.signal}); nothing is left mounted`);
+  }
+}
+
+/** `: last line` of what the dead process wrote, or ''. */
+function lastLine(file: string | undefined): string {
+  if (file === undefined) return '';
+  try {
+    const lines = readFileSync(file, 'utf8').slice(-8192).split('\n');
+    // Node prints a crash as: source line, caret, stack, version. The line with the error's name says most.
+    const telling =
+      lines.find((line) => /^\w*(Error|FATAL)\b.*:/.test(line)) ?? lines.findLast((line) => line.trim() !== '');
+    return telling === undefined ? '' : `: ${telling.trim()}`;
+  } catch {
+    return '';
+  }
+}

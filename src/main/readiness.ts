@@ -1,0 +1,46 @@
+/**
+ * What the command and its background process say to each other over their channel, and nothing else: the configuration
+ * one way, and one answer the other way. Messages are checked when they arrive, because the two ends can be of different
+ * versions while a package is being upgraded. Refuses secrets: credentials are never part of a configuration, the
+ * background process finds them in the environment that it inherits.
+ */
+import type { MountConfig } from './config.js';
+import type { Failure } from './failure.js';
+
+/** From the command to its background process, once. */
+export interface StartMessage {
+  readonly type: 'start';
+  readonly config: MountConfig;
+}
+
+/** The background process's one answer. */
+export type ReadyMessage =
+  /** The mount answers; `log` says in words where lines go. */
+  | { readonly type: 'ready'; readonly log: string }
+  | { readonly type: 'failed'; readonly message: string; readonly remedy?: string; readonly exitCode: number };
+
+export function failedMessage(failure: Failure): ReadyMessage {
+  const { message, remedy, exitCode } = failure;
+  return { type: 'failed', message, exitCode, ...(remedy === undefined ? {} : { remedy }) };
+}
+
+/** `value` as a ReadyMessage, undefined when it is none. */
+export function asReadyMessage(value: unknown): ReadyMessage | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { type, log, message, remedy, exitCode } = value as Record<string, unknown>;
+  if (type === 'ready' && typeof log === 'string') return { type, log };
+  if (type === 'failed' && typeof message === 'string' && typeof exitCode === 'number') {
+    return { type, message, exitCode, ...(typeof remedy === 'string' ? { remedy } : {}) };
+  }
+  return undefined;
+}
+
+/** `value` as a StartMessage, undefined when it is none. The configuration itself was checked by the sender. */
+export function asStartMessage(value: unknown): StartMessage | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { type, config } = value as Record<string, unknown>;
+  if (type !== 'start' || typeof config !== 'object' || config === null) return undefined;
+  const { mountPoint, store } = config as Record<string, unknown>;
+  if (typeof mountPoint !== 'string' || typeof store !== 'object') return undefined;
+  return { type, config: config as MountConfig };
+}

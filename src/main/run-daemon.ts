@@ -1,0 +1,131 @@
+/**
+ * Runs one mount in this process, from start to clean end: the same for foreground and background, which differ only in
+ * where the log goes and who is told that the mount answers. Signals: the first stops the mount in order, the second
+ * does not wait. Refuses to know what a daemon is made of: `startDaemon` is given.
+ */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Log } from '../base/log.js';
+import type { MountConfig } from './config.js';
+import { CommandError } from './command-error.js';
+import { detachOursNow } from './detach.js';
+import { EXIT_INTERRUPTED } from './exit-codes.js';
+import { endProcess, installFatalHandlers } from './fatal.js';
+import { captureStrayOutput, type Logging } from './logging.js';
+import { registerEnvironmentSecrets } from './redact.js';
+import { writeRunFile } from './run-file.js';
+import { mountId, runtimeCandidates, type Owner } from './state-directory.js';
+import { packageVersion } from './version.js';
+
+/** A mount that answers. Structurally src/main/daemon's RunningDaemon. */
+export interface DaemonHandle {
+  /** Settles when the mount is gone and every thread has ended. Never rejects. */
+  readonly done: Promise<{ readonly reason: string; readonly exitCode: number }>;
+  /** Unmounts and ends; `done` then settles. Safe to call twice. */
+  stop(reason: string): Promise<void>;
+}
+
+/** Resolves once the mount answers; throws StoreError, MountError or another error with nothing left mounted. */
+export type StartDaemon = (config: MountConfig, deps: { readonly log: Log }) => Promise<DaemonHandle>;
+
+export interface RunDeps {
+  readonly logging: Logging;
+  readonly startDaemon: StartDaemon;
+  readonly owner: Owner;
+  /** The mount answers. */
+  readonly onReady: () => Promise<void> | void;
+  /** Aborts when the process shall end although no signal came (the command that started us is gone). */
+  readonly abandoned?: AbortSignal;
+}
+
+/** How long a start that was told to stop may take to notice before the process ends anyway. */
+const STOP_DURING_START_MS = 3000;
+
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** `s3://bucket/prefix/` for messages. */
+export function mountSource(config: Pick<MountConfig, 'store'>): string {
+  return `s3://${config.store.bucket}/${config.store.prefix}`;
+}
+
+/** Where the background process's standard error goes: words of Node or the kernel that no logger of ours sees. */
+export function lastWordsFile(runtimeDirectory: string, mountPoint: string): string {
+  return join(runtimeDirectory, `${mountId(mountPoint)}.stderr`);
+}
+
+/** Runs the mount until it ends and returns the exit code. Throws what startDaemon throws. */
+export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<number> {
+  const { logging, owner } = deps;
+  const { log } = logging;
+  registerEnvironmentSecrets(owner.env);
+  captureStrayOutput(log);
+  const removeFatalHandlers = installFatalHandlers(log, () => {
+    if (config.autoUnmount) detachOursNow(config.mountPoint, owner.uid);
+  });
+
+  let daemon: DaemonHandle | undefined;
+  let stopReason: string | undefined;
+  const stop = (reason: string): void => {
+    if (stopReason !== undefined) {
+      log.warn({ reason }, 'told to end a second time: not waiting');
+      detachOursNow(config.mountPoint, owner.uid);
+      endProcess(EXIT_INTERRUPTED);
+      return;
+    }
+    stopReason = reason;
+    log.info({ reason }, 'ending');
+    if (daemon !== undefined) {
+      daemon.stop(reason).catch((error: unknown) => log.error({ err: error }, 'the mount did not end in order'));
+      return;
+    }
+    setTimeout(() => {
+      if (daemon !== undefined) return;
+      detachOursNow(config.mountPoint, owner.uid);
+      endProcess(EXIT_INTERRUPTED);
+    }, STOP_DURING_START_MS).unref();
+  };
+  const handlers = stopSignals.map((signal) => {
+    const handler = (): void => stop(signal);
+    process.on(signal, handler);
+    return () => process.off(signal, handler);
+  });
+  const onAbandoned = (): void => stop('the command that started this process is gone');
+  deps.abandoned?.addEventListener('abort', onAbandoned, { once: true });
+
+  let removeRunFile = (): void => undefined;
+  try {
+    log.info({ version: packageVersion(), pid: process.pid, source: mountSource(config), config }, 'starting');
+    daemon = await deps.startDaemon(config, { log });
+    if (stopReason !== undefined) {
+      await daemon.stop(stopReason);
+      await daemon.done;
+      throw new CommandError(
+        EXIT_INTERRUPTED,
+        `interrupted (${stopReason}) before the mount was ready; nothing is left mounted`,
+      );
+    }
+    removeRunFile = writeRunFile(
+      {
+        mountPoint: config.mountPoint,
+        source: mountSource(config),
+        log: logging.description,
+        version: packageVersion(),
+      },
+      owner,
+    );
+    log.info({ mountPoint: config.mountPoint, source: mountSource(config) }, 'mounted');
+    await deps.onReady();
+    deps.abandoned?.removeEventListener('abort', onAbandoned);
+    const { reason, exitCode } = await daemon.done;
+    log.info({ reason, exitCode }, 'ended');
+    for (const directory of runtimeCandidates(owner)) {
+      rmSync(lastWordsFile(directory, config.mountPoint), { force: true });
+    }
+    return exitCode;
+  } finally {
+    removeRunFile();
+    deps.abandoned?.removeEventListener('abort', onAbandoned);
+    for (const remove of handlers) remove();
+    removeFatalHandlers();
+  }
+}
