@@ -1,0 +1,188 @@
+/**
+ * The composition root: builds a mount from a MountConfig and takes it apart again. Everything is made here and nowhere
+ * else, so that each part gets what it needs through its constructor.
+ *
+ * Order of a start: what can fail without a trace comes first (bucket, credentials, threads); mounting is the last step,
+ * so that a failed start leaves nothing mounted. Order of an end: the kernel's side first, then the threads, because a
+ * reader thread can only be ended by the end of its mount (kernel fact 2, docs/KERNEL.md).
+ * Refuses to log to the screen or to exit: the caller does.
+ *
+ * Thread: main. Owns: the pool's memory, the descriptor of /dev/fuse, all workers.
+ */
+import { stat } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
+import { systemClock } from '../base/clock.js';
+import { EINVAL } from '../base/errno.js';
+import type { Log } from '../base/log.js';
+import { BLOCK_BYTES, allocatePool } from '../base/pool/layout.js';
+import { PoolView } from '../base/pool/pool-view.js';
+import { DataPlane } from '../engine/data-plane.js';
+import { openControlPlane, type ControlPlane } from '../engine/store/control-plane.js';
+import { StoreError } from '../engine/store-error.js';
+import { S3FileSystem } from '../fs/file-system.js';
+import { detectHardware } from '../hwdetect/detect.js';
+import { PoolPrefetcher } from '../prefetch/pool-prefetcher.js';
+import type { MountConfig } from './config.js';
+import { serveKernel, type KernelSide } from './kernel-side.js';
+import { LateReplier } from './late-replier.js';
+import { NetThreads } from './net-threads.js';
+import { deriveSizing } from './sizing.js';
+
+/** For the first answer of the mount, after everything else is up. */
+const ANSWER_WAIT_MS = 10_000;
+
+export interface RunningDaemon {
+  /** Settles when the mount is gone and every thread has ended. Never rejects. */
+  readonly done: Promise<{ readonly reason: string; readonly exitCode: number }>;
+  /** Unmounts and ends; `done` then settles. Safe to call twice. */
+  stop(reason: string): Promise<void>;
+}
+
+/** What runs between the kernel's side and the store; each part with how it ends. */
+interface Parts {
+  readonly control: ControlPlane;
+  readonly net: NetThreads;
+  readonly fileSystem: S3FileSystem;
+  readonly pool: PoolView;
+  /** Answers READs that no net thread can place; bound once the mount is there. */
+  readonly replier: LateReplier;
+  readonly readerThreads: number;
+}
+
+/** Resolves once the mount answers; throws StoreError, MountError or another error with nothing left mounted. */
+export async function startDaemon(config: MountConfig, deps: { readonly log: Log }): Promise<RunningDaemon> {
+  const { log } = deps;
+  const parts = await buildParts(config, log);
+  let kernel: KernelSide;
+  try {
+    kernel = await serveKernel(config, {
+      log,
+      handlers: parts.fileSystem,
+      pool: parts.pool,
+      readerThreads: parts.readerThreads,
+      accessed: (handle, offset, sizeBytes) => parts.fileSystem.accessed(handle, offset, sizeBytes),
+      deviceReady: (fd) => {
+        parts.replier.bind(fd);
+        parts.net.setDevice(fd);
+      },
+      onFatal: dieOf,
+    });
+  } catch (error) {
+    await closeParts(parts);
+    throw error;
+  }
+  let stopReason: string | undefined;
+  const done = kernel.ended.then(async () => {
+    await closeParts(parts);
+    return { reason: stopReason ?? 'unmounted', exitCode: 0 };
+  });
+  const stop = async (reason: string): Promise<void> => {
+    stopReason ??= reason;
+    await kernel.unmount();
+  };
+  try {
+    await answers(config.mountPoint);
+  } catch (error) {
+    await stop('the mount did not answer');
+    await done;
+    throw error;
+  }
+  kernel.tune();
+  return { done, stop };
+}
+
+async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
+  const localAddresses = addressesOf(config.bindNics);
+  const [hardware, control] = await Promise.all([
+    detectHardware(),
+    openControlPlane(config.store, { clock: systemClock, log }, { localAddresses }),
+  ]);
+  try {
+    const sizing = deriveSizing(hardware, config);
+    log.info({ hardware, sizing }, 'sized from the hardware');
+    const memory = allocatePool(Math.floor(sizing.poolBytes / BLOCK_BYTES));
+    const pool = new PoolView(memory);
+    const { anonymous } = config.store;
+    const replier = new LateReplier((message) => log.error({}, `a read could not be answered: ${message}`));
+    const connectionsMax = Math.max(1, Math.ceil(sizing.connectionsFirst / sizing.netThreads));
+    const net = new NetThreads(
+      Array.from({ length: sizing.netThreads }, () => ({
+        target: control.target,
+        pool: memory,
+        connectionsMax,
+        anonymous,
+      })),
+      { onEvent: (index, event) => plane.handle(index, event), onFatal: dieOf },
+    );
+    const plane: DataPlane = new DataPlane({
+      ports: net.ports,
+      pool,
+      log,
+      credentialsRefused: (code) => void control.credentials.refresh(code),
+      replyError: (ticket, errno) => replier.error(ticket, errno),
+    });
+    control.credentials.onChange((credentials) => plane.setCredentials(credentials));
+    if (!anonymous) plane.setCredentials(await control.credentials.current());
+    const prefetcher = new PoolPrefetcher(
+      { partBytes: sizing.partBytes },
+      { view: pool, plane, clock: systemClock, log, versionLost: (nodeId) => fileSystem.versionLost(nodeId) },
+    );
+    const fileSystem: S3FileSystem = new S3FileSystem(
+      {
+        prefix: config.store.prefix,
+        uid: config.uid,
+        gid: config.gid,
+        dirMode: config.dirMode,
+        fileMode: config.fileMode,
+        metadataTtlMs: config.metadataTtlMs,
+        negativeMetadataTtlMs: config.negativeMetadataTtlMs,
+        readOnly: config.readOnly,
+      },
+      { store: control.store, prefetcher, clock: systemClock, log },
+    );
+    await net.ready;
+    return { control, net, fileSystem, pool, replier, readerThreads: sizing.readerThreads };
+  } catch (error) {
+    control.close();
+    throw error;
+  }
+}
+
+async function closeParts(parts: Parts): Promise<void> {
+  parts.fileSystem.destroy();
+  await parts.net.close();
+  parts.control.close();
+}
+
+/** A dead thread of ours cannot be lived without: as an uncaught exception this ends the process at once. */
+function dieOf(error: Error): never {
+  throw error;
+}
+
+/** Local addresses of the named cards, for connections to be bound to. Throws StoreError for a card without one. */
+function addressesOf(nics: readonly string[]): string[] {
+  const cards = networkInterfaces();
+  return nics.flatMap((nic) => {
+    const addresses = (cards[nic] ?? []).filter((address) => !address.address.startsWith('fe80:'));
+    if (addresses.length > 0) return addresses.map((address) => address.address);
+    throw new StoreError({
+      errno: EINVAL,
+      code: 'NoSuchInterface',
+      status: 0,
+      resource: nic,
+      message: `--bind ${nic}: there is no network card of this name with an address`,
+      remedy: `this machine has ${Object.keys(cards).join(', ')}`,
+    });
+  });
+}
+
+/** The first system call on the mount, by a thread of Node's pool, so that this one is free to serve it. */
+async function answers(mountPoint: string): Promise<void> {
+  const silence = new Promise<never>((_resolve, reject) => {
+    setTimeout(
+      () => reject(new Error(`the mount at ${mountPoint} did not answer within ${ANSWER_WAIT_MS / 1000} s`)),
+      ANSWER_WAIT_MS,
+    ).unref();
+  });
+  await Promise.race([stat(mountPoint), silence]);
+}

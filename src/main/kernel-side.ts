@@ -1,0 +1,140 @@
+/**
+ * The kernel's side of a daemon: mounts, agrees on the protocol, lets the reader threads loose, and takes the mount down
+ * again. Refuses to know what the handlers do.
+ *
+ * An end in order: unmount; if somebody still uses the mount, detach it so that nobody new comes in, give those inside
+ * DETACHED_GRACE_MS, then abort the connection, whereupon their calls fail instead of hanging (kernel fact 4,
+ * docs/KERNEL.md). In every case the reader threads find ENODEV and end, and `ended` settles.
+ *
+ * Thread: main. Owns: the descriptor of /dev/fuse.
+ */
+import { closeSync } from 'node:fs';
+import { systemClock } from '../base/clock.js';
+import type { Log } from '../base/log.js';
+import type { PoolView } from '../base/pool/pool-view.js';
+import { DevFuseTransport } from '../fuse/dev-fuse.js';
+import { FuseDispatcher } from '../fuse/dispatcher.js';
+import type { FuseHandlers } from '../fuse/handlers.js';
+import { MountError } from '../fuse/mount-error.js';
+import { mountFuse, setReadAhead, type FuseMount } from '../fuse/mount.js';
+import { handshake } from '../fuse/session.js';
+import { abortConnection, unmountFuse } from '../fuse/unmount.js';
+import type { MountConfig } from './config.js';
+import { ReaderThreads } from './reader-threads.js';
+
+/** Pages of this machine, for INIT's max_pages; where pages are larger the kernel only allows more. */
+const PAGE_BYTES = 4096;
+
+/** How far the kernel reads ahead by itself; deeper is the prefetcher's (kernel fact 13, docs/KERNEL.md). */
+const READ_AHEAD_KIB = 1024;
+
+/** How long processes that are still inside a detached mount may finish. */
+const DETACHED_GRACE_MS = 5_000;
+
+export interface KernelSideDeps {
+  readonly log: Log;
+  readonly handlers: FuseHandlers;
+  readonly pool: PoolView;
+  readonly readerThreads: number;
+  /** A reader thread answered a READ of this handle by itself. */
+  readonly accessed: (handle: number, offset: number, sizeBytes: number) => void;
+  /** The mount is there, and READs may be answered on this descriptor. Called before the first request is read. */
+  readonly deviceReady: (fd: number) => void;
+  /** A thread died: end the daemon. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface KernelSide {
+  /** The file system is unmounted and every reader thread has ended. */
+  readonly ended: Promise<void>;
+  /** What can only be set once the mount answers: how far the kernel reads ahead. */
+  tune(): void;
+  /** Takes the mount down; `ended` then settles. Safe to call twice. */
+  unmount(): Promise<void>;
+}
+
+/** Mounts and serves. Throws MountError with nothing left mounted. */
+export async function serveKernel(config: MountConfig, deps: KernelSideDeps): Promise<KernelSide> {
+  const { log, pool } = deps;
+  let settleEnded: () => void = () => undefined;
+  const ended = new Promise<void>((resolve) => (settleEnded = resolve));
+  const readers = new ReaderThreads(
+    { count: deps.readerThreads, pool: pool.memory },
+    { log, accessed: deps.accessed, onFatal: deps.onFatal, onEnded: () => settleEnded() },
+  );
+  let mount: FuseMount;
+  try {
+    await readers.ready;
+    mount = await mountFuse(config.mountPoint, {
+      source: `s3://${config.store.bucket}/${config.store.prefix}`,
+      readOnly: config.readOnly,
+      allowOther: config.allowOther,
+      allowRoot: config.allowRoot,
+      extra: config.mountOptions,
+    });
+  } catch (error) {
+    await readers.abandon();
+    throw error;
+  }
+  const { fd } = mount;
+  try {
+    const negotiated = handshake(fd, { readOnly: config.readOnly, pageBytes: PAGE_BYTES });
+    log.debug({ negotiated, via: mount.via }, 'the kernel and this daemon agreed on the protocol');
+    deps.deviceReady(fd);
+    const dispatcher = new FuseDispatcher(
+      { traceRequests: config.log.level === 'trace', ...(config.allowRoot ? { ownerUid: config.uid } : {}) },
+      {
+        handlers: deps.handlers,
+        writer: new DevFuseTransport(fd),
+        negotiated,
+        log,
+        clock: systemClock,
+        onRoom: () => readers.wake(),
+      },
+    );
+    readers.start(fd, negotiated.requestBufferBytes, dispatcher);
+  } catch (error) {
+    await unmountFuse(mount.mountPoint, { lazy: true }).catch(() => undefined);
+    closeSync(fd);
+    await readers.abandon();
+    throw error;
+  }
+  return {
+    ended: ended.then(() => closeSync(fd)),
+    tune: () => tune(mount, log),
+    unmount: () => unmount(mount, ended, log),
+  };
+}
+
+function tune(mount: FuseMount, log: Log): void {
+  if (!mount.record || mount.via !== 'mount') {
+    log.debug({}, "the kernel's own read-ahead stays at 128 KiB: only root can raise it");
+    return;
+  }
+  void setReadAhead(mount.record, READ_AHEAD_KIB).then((trouble) => {
+    if (trouble !== undefined) log.warn({ trouble }, 'read_ahead_kb could not be raised: buffered reads are slower');
+  });
+}
+
+async function unmount(mount: FuseMount, ended: Promise<void>, log: Log): Promise<void> {
+  const { mountPoint, record } = mount;
+  try {
+    await unmountFuse(mountPoint, { lazy: false });
+    return;
+  } catch (error) {
+    if (!(error instanceof MountError)) throw error;
+    // Unmounted by somebody else meanwhile: the reader threads will find out.
+    if (error.kind === 'not-mounted') return;
+    log.warn({ mountPoint, reason: error.message }, 'still in use: detaching it');
+  }
+  await unmountFuse(mountPoint, { lazy: true });
+  const late = new Promise<'late'>((resolve) => void setTimeout(resolve, DETACHED_GRACE_MS, 'late').unref());
+  if ((await Promise.race([ended, late])) !== 'late') return;
+  log.warn({ mountPoint }, 'programs still use the detached mount: their calls fail from now on');
+  if (record && abortConnection(record)) return;
+  throw new MountError(
+    'busy',
+    `${mountPoint} is detached, but programs that were inside still use it`,
+    'End them; the daemon ends with the last of them.',
+  );
+}

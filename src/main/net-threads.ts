@@ -1,0 +1,75 @@
+/**
+ * Starts the net threads and joins them to the data plane. A net thread that dies takes the daemon with it: READs parked
+ * with it could not be answered, and a supervisor that starts another daemon is better than a mount that hangs.
+ * Refuses to restart a thread.
+ */
+import { Worker } from 'node:worker_threads';
+import type { NetEvent } from '../engine/api.js';
+import type { NetPort } from '../engine/data-plane.js';
+import type { NetWorkerData, ToNetWorker } from './threads/messages.js';
+import { asError, untilMessage } from './worker-events.js';
+
+/** A thread that has not said `ready` by then will not (measured: 60-120 ms). */
+const READY_WAIT_MS = 10_000;
+/** For the `closed` answer at the end; sockets are torn down at once. */
+const CLOSE_WAIT_MS = 2_000;
+
+export interface NetThreadsDeps {
+  /** An event of thread `index`. */
+  readonly onEvent: (index: number, event: NetEvent) => void;
+  /** A thread died: end the daemon. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export class NetThreads {
+  readonly ports: readonly NetPort[];
+  /** Settles when every thread can take commands; rejects when one does not come up. */
+  readonly ready: Promise<void>;
+  readonly #workers: readonly Worker[];
+  #closing = false;
+
+  constructor(data: readonly NetWorkerData[], deps: NetThreadsDeps) {
+    this.#workers = data.map(
+      (workerData) => new Worker(new URL('./threads/net-worker.js', import.meta.url), { workerData, name: 'net' }),
+    );
+    this.ports = this.#workers.map((worker) => ({ post: (command) => worker.postMessage(command) }));
+    this.ready = Promise.all(this.#workers.map((worker) => untilEvent(worker, 'ready', READY_WAIT_MS))).then(
+      () => undefined,
+    );
+    for (const [index, worker] of this.#workers.entries()) {
+      worker.on('message', (event: NetEvent) => deps.onEvent(index, event));
+      worker.on('error', (error: unknown) => deps.onFatal(asError(error)));
+      worker.on('exit', (code) => {
+        if (!this.#closing) deps.onFatal(new Error(`net thread ${index} ended with code ${code}`));
+      });
+    }
+  }
+
+  /** The mount is there: READs may be answered on this descriptor. */
+  setDevice(fd: number): void {
+    for (const worker of this.#workers) worker.postMessage({ type: 'device', fd } satisfies ToNetWorker);
+  }
+
+  /** Ends the threads: parked READs are answered EIO, connections closed. */
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    await Promise.all(
+      this.#workers.map(async (worker) => {
+        const closed = untilEvent(worker, 'closed', CLOSE_WAIT_MS).catch(() => undefined);
+        worker.postMessage({ type: 'close' } satisfies ToNetWorker);
+        await closed;
+        await worker.terminate();
+      }),
+    );
+  }
+}
+
+function untilEvent(worker: Worker, type: NetEvent['type'], waitMs: number): Promise<void> {
+  return untilMessage<NetEvent>(
+    worker,
+    `waiting for a net thread to be ${type}`,
+    waitMs,
+    (event) => event.type === type,
+  );
+}

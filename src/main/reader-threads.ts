@@ -1,0 +1,124 @@
+/**
+ * Starts the threads that read /dev/fuse, pumps their rings into the dispatcher, and says when all have ended, which is
+ * how the daemon learns that its file system is gone. A reader thread that dies for another reason takes the daemon with
+ * it: the kernel's requests would wait for ever.
+ * Refuses to stop a thread: only the end of the mount does (kernel fact 2, docs/KERNEL.md).
+ */
+import { Worker } from 'node:worker_threads';
+import { RingConsumer, allocateRing, type RingMemory } from '../base/byte-ring.js';
+import { errnoName } from '../base/errno.js';
+import type { Log } from '../base/log.js';
+import type { PoolMemory } from '../base/pool/layout.js';
+import type { FuseDispatcher } from '../fuse/dispatcher.js';
+import { COUNTER_HITS, COUNTER_HIT_KIB, COUNTER_MISSES, COUNTER_WORDS } from '../fuse/reader-loop.js';
+import { RingPump } from '../fuse/ring-pump.js';
+import { REQUEST_RING_BYTES } from '../fuse/ring-records.js';
+import type { FromReaderWorker, ReaderStart, ReaderWorkerData } from './threads/messages.js';
+import { asError, untilMessage } from './worker-events.js';
+
+/** A thread that has not said `ready` by then will not (measured: about 50 ms). */
+const READY_WAIT_MS = 10_000;
+
+export interface ReaderThreadsOptions {
+  readonly count: number;
+  readonly pool: PoolMemory;
+}
+
+export interface ReaderThreadsDeps {
+  readonly log: Log;
+  readonly accessed: (handle: number, offset: number, sizeBytes: number) => void;
+  /** A thread died: end the daemon. */
+  readonly onFatal: (error: Error) => void;
+  /** All threads have ended: the file system is unmounted. */
+  readonly onEnded: () => void;
+}
+
+export interface ReaderCounts {
+  /** READs that reader threads answered by themselves, and their payload. */
+  readonly hits: number;
+  readonly hitBytes: number;
+  /** READs that went to the main thread. */
+  readonly misses: number;
+}
+
+interface Reader {
+  readonly worker: Worker;
+  readonly ring: RingMemory;
+  readonly counters: Int32Array;
+}
+
+export class ReaderThreads {
+  /** Settles when every thread can start; rejects when one does not come up. */
+  readonly ready: Promise<void>;
+  readonly #deps: ReaderThreadsDeps;
+  readonly #readers: readonly Reader[];
+  #pump: RingPump | undefined;
+  #live = 0;
+
+  /** The threads come up at once, so that they are there when the file system is mounted. */
+  constructor(options: ReaderThreadsOptions, deps: ReaderThreadsDeps) {
+    this.#deps = deps;
+    this.#readers = Array.from({ length: options.count }, () => {
+      const ring = allocateRing(REQUEST_RING_BYTES);
+      const counters = new SharedArrayBuffer(COUNTER_WORDS * 4);
+      const workerData: ReaderWorkerData = { pool: options.pool, ring, counters };
+      const worker = new Worker(new URL('./threads/reader-worker.js', import.meta.url), { workerData, name: 'reader' });
+      worker.on('message', () => this.#pump?.wake());
+      worker.on('error', (error: unknown) => deps.onFatal(asError(error)));
+      return { worker, ring, counters: new Int32Array(counters) };
+    });
+    this.ready = Promise.all(
+      this.#readers.map(({ worker }) =>
+        untilMessage<FromReaderWorker>(
+          worker,
+          'waiting for a reader thread',
+          READY_WAIT_MS,
+          (message) => message === 'ready',
+        ),
+      ),
+    ).then(() => undefined);
+  }
+
+  /** The threads read `fd` from now on, and what they read goes to `dispatcher`. */
+  start(fd: number, requestBufferBytes: number, dispatcher: FuseDispatcher): void {
+    const { log } = this.#deps;
+    this.#live = this.#readers.length;
+    this.#pump = new RingPump(
+      this.#readers.map(({ ring }) => new RingConsumer(ring)),
+      dispatcher,
+      {
+        onAccess: (access) => this.#deps.accessed(access.handle, access.offset, access.sizeBytes),
+        onEnded: (errno) => {
+          this.#live--;
+          if (errno !== 0) log.error({ errno: errnoName(errno) }, 'a reader thread ended with an error');
+          if (this.#live === 0) this.#deps.onEnded();
+        },
+        onTrouble: (message) => log.error({}, message),
+      },
+    );
+    for (const { worker } of this.#readers) worker.postMessage({ fd, requestBufferBytes } satisfies ReaderStart);
+    this.#pump.wake();
+  }
+
+  /** For a start that failed before start(): ends threads that do not sit in read(2) yet. */
+  async abandon(): Promise<void> {
+    await Promise.all(this.#readers.map(({ worker }) => worker.terminate()));
+  }
+
+  /** The dispatcher has room again, or a thread may have left records behind. */
+  wake(): void {
+    this.#pump?.wake();
+  }
+
+  counts(): ReaderCounts {
+    let hits = 0;
+    let misses = 0;
+    let hitBytes = 0;
+    for (const { counters } of this.#readers) {
+      hits += Atomics.load(counters, COUNTER_HITS) >>> 0;
+      misses += Atomics.load(counters, COUNTER_MISSES) >>> 0;
+      hitBytes += (Atomics.load(counters, COUNTER_HIT_KIB) >>> 0) * 1024;
+    }
+    return { hits, hitBytes, misses };
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * What the daemon's threads are given at their start, and what they say to the main thread beyond the engine's and the
+ * rings' own messages. Plain data and shared memory only.
+ */
+import type { RingMemory } from '../../base/byte-ring.js';
+import type { PoolMemory } from '../../base/pool/layout.js';
+import type { DataTarget, NetCommand } from '../../engine/api.js';
+
+export interface NetWorkerData {
+  readonly target: DataTarget;
+  readonly pool: PoolMemory;
+  readonly connectionsMax: number;
+  readonly anonymous: boolean;
+  readonly readDeadlineMs?: number;
+}
+
+/** Main thread to net thread. */
+export type ToNetWorker = NetCommand | { readonly type: 'device'; readonly fd: number };
+
+export interface ReaderWorkerData {
+  readonly pool: PoolMemory;
+  readonly ring: RingMemory;
+  /** COUNTER_WORDS words of src/fuse's reader loop. */
+  readonly counters: SharedArrayBuffer;
+}
+
+/** The one message to a reader thread: from then on it sits in read(2). */
+export interface ReaderStart {
+  readonly fd: number;
+  readonly requestBufferBytes: number;
+}
+
+/** `ready` once, then `wake` when the ring holds a record that the main thread may not know of. */
+export type FromReaderWorker = 'ready' | 'wake';
+
+export interface NotifierWorkerData {
+  readonly fd: number;
+}

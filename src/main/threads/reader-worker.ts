@@ -1,0 +1,30 @@
+/**
+ * A reader thread's worker: runs src/fuse's ReaderLoop on the descriptor until the file system is unmounted.
+ * Refuses to do anything else: while it sits in read(2) it cannot be sent messages, only requests.
+ *
+ * Thread: a reader thread. Owns: its ring's producer side. Shared words: pins of the pool. Blocks? In read(2) of /dev/fuse
+ * (kernel fact 2, docs/KERNEL.md: it ends only by unmounting, aborting the connection, or a fatal signal).
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { RingProducer } from '../../base/byte-ring.js';
+import { invariant } from '../../base/invariant.js';
+import { PoolView } from '../../base/pool/pool-view.js';
+import { DevFuseTransport } from '../../fuse/dev-fuse.js';
+import { ReaderLoop } from '../../fuse/reader-loop.js';
+import type { FromReaderWorker, ReaderStart, ReaderWorkerData } from './messages.js';
+
+const port = parentPort;
+invariant(port !== null, 'reader-worker runs as a worker');
+const data = workerData as ReaderWorkerData;
+
+// The descriptor comes with the one message that this thread ever takes: it starts before the file system is mounted.
+port.once('message', ({ fd, requestBufferBytes }: ReaderStart) => {
+  new ReaderLoop({
+    transport: new DevFuseTransport(fd),
+    ring: new RingProducer(data.ring, () => port.postMessage('wake' satisfies FromReaderWorker)),
+    pool: new PoolView(data.pool),
+    requestBufferBytes,
+    counters: new Int32Array(data.counters),
+  }).run();
+});
+port.postMessage('ready' satisfies FromReaderWorker);
