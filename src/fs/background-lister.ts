@@ -1,0 +1,127 @@
+/**
+ * Lists a directory in the background once names in it are looked up one by one, so that the next lookups need no request.
+ * One lookup means nothing; the second says that somebody walks a list of names. A page tells a thousand names for the
+ * price of one request, but only while it is fresh, so pages are fetched on demand: the next one only when lookups went
+ * on meanwhile, around the name last asked for; and rarely where earlier pages answered nothing (random names in a
+ * directory of millions). With an endless TTL nothing is wasted and the whole directory is listed.
+ * Refuses to fail: an error ends the listing, the lookups themselves report it.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Freshness } from './freshness.js';
+import type { FileSystemLimits } from './limits.js';
+import type { ListingCache } from './listing-cache.js';
+import type { ListingPage } from './listing-page.js';
+import type { Lister, PagePosition } from './lister.js';
+
+/** Lookups in one directory that start its listing. */
+const MISSES_TO_START = 2;
+/** After pages that answered nothing, this many misses at most pass before another page is tried. */
+const PATIENCE_MAX = 512;
+
+interface Habit {
+  /** Misses since the last page. */
+  misses: number;
+  /** Misses that the next page needs; doubles with each page that answered nothing. */
+  patience: number;
+  lastName: string;
+  listing: boolean;
+  lastPage: ListingPage | undefined;
+}
+
+export interface BackgroundListerDeps {
+  readonly lister: Lister;
+  readonly cache: ListingCache;
+  readonly freshness: Freshness;
+  readonly limits: FileSystemLimits;
+}
+
+export class BackgroundLister {
+  readonly #startAfter: boolean;
+  readonly #deps: BackgroundListerDeps;
+  readonly #habits: LRUCache<string, Habit>;
+  readonly #abort = new AbortController();
+  #running = 0;
+
+  /** `startAfter` false: the store cannot begin a listing in the middle (directory buckets). */
+  constructor(options: { readonly startAfter: boolean }, deps: BackgroundListerDeps) {
+    this.#startAfter = options.startAfter;
+    this.#deps = deps;
+    this.#habits = new LRUCache({ max: deps.limits.watchedDirectoriesMax });
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  /** A lookup of `name` had to ask the store. */
+  missed(directoryKey: string, name: string): void {
+    let habit = this.#habits.get(directoryKey);
+    if (!habit) {
+      habit = { misses: 0, patience: MISSES_TO_START, lastName: name, listing: false, lastPage: undefined };
+      this.#habits.set(directoryKey, habit);
+    }
+    habit.misses++;
+    habit.lastName = name;
+    if (habit.listing || habit.misses < habit.patience) return;
+    if (this.#running >= this.#deps.limits.backgroundListingsMax) return;
+    void this.#list(directoryKey, habit);
+  }
+
+  /** Ends all; nothing is started again. */
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  async #list(directoryKey: string, habit: Habit): Promise<void> {
+    const { lister, cache, freshness, limits } = this.#deps;
+    habit.listing = true;
+    this.#running++;
+    try {
+      let next: PagePosition | undefined = this.#begin(directoryKey, habit);
+      for (let count = 0; next && count < limits.backgroundPagesMax && !this.#abort.signal.aborted; count++) {
+        habit.misses = 0;
+        const page: ListingPage = await lister.page(directoryKey, next, this.#abort.signal);
+        habit.lastPage = page;
+        // A full cache throws away the beginning of what is being listed: going through all of it gains nothing.
+        const full = freshness.endless && cache.bytes + page.bytes > cache.bytesMax;
+        next = full ? undefined : this.#after(page, habit);
+      }
+    } catch {
+      // Whoever looks a name up asks the store himself and reports what it says.
+      habit.patience = Math.min(habit.patience * 2, PATIENCE_MAX);
+    } finally {
+      habit.listing = false;
+      this.#running--;
+    }
+  }
+
+  /** Where to begin: a directory known to be large is listed around the name that was asked for. */
+  #begin(directoryKey: string, habit: Habit): PagePosition {
+    const { cache, freshness } = this.#deps;
+    const last = habit.lastPage;
+    const wasted = last !== undefined && last.hits === 0;
+    habit.patience = wasted ? Math.min(habit.patience * 2, PATIENCE_MAX) : MISSES_TO_START;
+    const large = cache.isLarge(directoryKey) || (last !== undefined && !last.isLast);
+    if (!this.#startAfter || freshness.endless || !large) return { startKey: '' };
+    return aroundName(habit.lastName);
+  }
+
+  /** Where to go on, or undefined when nobody asks any more. */
+  #after(page: ListingPage, habit: Habit): PagePosition | undefined {
+    if (page.endKey === undefined || !page.ordered) return undefined;
+    const following: PagePosition = { startKey: page.endKey, token: page.nextToken };
+    if (this.#deps.freshness.endless) return following;
+    if (habit.misses === 0) return undefined;
+    // Names that came while the page was on its way and that it answers now need no other page.
+    if (page.covers(habit.lastName) && page.covers(`${habit.lastName}/`)) return undefined;
+    if (!this.#startAfter) return following;
+    habit.misses = 0;
+    return page.hits > 0 || habit.patience === MISSES_TO_START ? aroundName(habit.lastName) : undefined;
+  }
+}
+
+/** A page that begins just before `name`: what sorts between the name without its last character and itself is little. */
+function aroundName(name: string): PagePosition {
+  const characters = [...name];
+  return { startKey: characters.slice(0, -1).join('') };
+}

@@ -1,0 +1,376 @@
+/**
+ * The file system that the kernel sees: a bucket's prefix as directories and files, read only.
+ * A thin composition: what is known of names (KnownNames, ListingCache), who asks the store (Lookup, Lister,
+ * BackgroundLister), what the kernel knows (InodeTable) and what is open (FileHandles, DirectoryHandles) are nouns of their
+ * own; here each operation of the kernel is spelled in their terms. docs/SEMANTICS.md says what is promised.
+ * Answers at once whatever needs no request. Refuses every write with EROFS (RefusedWrites).
+ */
+import { EINVAL, EIO, ENOENT, ENXIO, EROFS, errnoName, ErrnoError, ESTALE } from '../base/errno.js';
+import type { Clock } from '../base/clock.js';
+import type { Log } from '../base/log.js';
+import type { ObjectStore } from '../engine/api.js';
+import type {
+  AttributesReply,
+  DirectorySink,
+  Entry,
+  FileSystemStatistics,
+  FuseHandlers,
+  MaybePromise,
+  OpenReply,
+  ReadReply,
+  RequestContext,
+} from '../fuse/handlers.js';
+import type { Prefetcher } from '../prefetch/api.js';
+import { AttributeMaker, type AttributeOptions, statistics } from './attributes.js';
+import { BackgroundLister } from './background-lister.js';
+import { DirectoryHandles } from './directory-handles.js';
+import { EntryMaker } from './entry-maker.js';
+import { FaultLog } from './fault-log.js';
+import { FileHandles } from './file-handles.js';
+import { Freshness } from './freshness.js';
+import { type DirectoryNode, type FileNode, InodeTable, isVersion } from './inode-table.js';
+import { KnownNames, type KnownName } from './known-names.js';
+import { defaultLimits, type FileSystemLimits } from './limits.js';
+import { Lister } from './lister.js';
+import { ListingCache } from './listing-cache.js';
+import type { ListingPage } from './listing-page.js';
+import { Lookup } from './lookup.js';
+import { RefusedWrites } from './refused-writes.js';
+import { SingleFlight } from './single-flight.js';
+import { extendedAttribute } from './xattrs.js';
+
+const O_ACCMODE = 0o3;
+const O_RDONLY = 0;
+const O_TRUNC = 0o1000;
+const W_OK = 2;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+
+/** Classes whose objects must be restored before a GET works. GLACIER_IR is not one of them. */
+const ARCHIVE_CLASSES: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
+
+export interface FileSystemOptions extends AttributeOptions {
+  /** '' or ends with '/': the part of the bucket that is mounted. */
+  readonly prefix: string;
+  /** How old names and attributes may be; null = for ever. */
+  readonly metadataTtlMs: number | null;
+  readonly negativeMetadataTtlMs: number | null;
+  /** The user asked for it; without, writes are refused all the same, with another sentence in the log. */
+  readonly readOnly: boolean;
+  /** Pages of a version stay in the kernel's cache from one open to the next; default true. */
+  readonly keepCache?: boolean;
+  /** The store lists in key order and knows start-after; false for directory buckets. Default true. */
+  readonly listsInOrder?: boolean;
+  /** First node id and handle to give; a daemon that takes over starts above its predecessor's. Default 2. */
+  readonly firstNodeId?: number;
+  readonly limits?: Partial<FileSystemLimits>;
+}
+
+export interface FileSystemDeps {
+  readonly store: ObjectStore;
+  readonly prefetcher: Prefetcher;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Counters and gauges for `stats`. */
+export interface FileSystemStats {
+  readonly nodes: number;
+  readonly openFiles: number;
+  readonly openDirectories: number;
+  readonly lookupHits: number;
+  readonly lookupMisses: number;
+  readonly listPages: number;
+  readonly listingBytes: number;
+  readonly openListingBytes: number;
+  /** Keys seen in listings that cannot be names; counted each time they are listed. */
+  readonly hiddenKeys: number;
+  /** Files seen in listings that a directory of the same name hides. */
+  readonly shadowedFiles: number;
+  /** Opens and reads that found their version replaced. */
+  readonly stale: number;
+}
+
+export class S3FileSystem extends RefusedWrites implements FuseHandlers {
+  readonly #options: FileSystemOptions;
+  readonly #store: ObjectStore;
+  readonly #freshness: Freshness;
+  readonly #faults: FaultLog;
+  readonly #table: InodeTable;
+  readonly #attributes: AttributeMaker;
+  readonly #entries: EntryMaker;
+  readonly #listings: ListingCache;
+  readonly #names: KnownNames;
+  readonly #lister: Lister;
+  readonly #background: BackgroundLister;
+  readonly #lookup: Lookup;
+  readonly #files: FileHandles;
+  readonly #directories: DirectoryHandles;
+  readonly #revalidations = new SingleFlight<void>();
+  #nextHandle: number;
+  #stale = 0;
+
+  constructor(options: FileSystemOptions, deps: FileSystemDeps) {
+    super();
+    this.#options = options;
+    this.#store = deps.store;
+    const limits: FileSystemLimits = { ...defaultLimits, ...options.limits };
+    const firstNodeId = options.firstNodeId ?? 2;
+    this.#nextHandle = firstNodeId;
+    const freshness = (this.#freshness = new Freshness(options, deps));
+    const faults = (this.#faults = new FaultLog(deps));
+    const table = (this.#table = new InodeTable(
+      { rootKey: options.prefix, firstNodeId },
+      { forgotten: (nodeId) => deps.prefetcher.forgetVersion(nodeId) },
+    ));
+    this.#attributes = new AttributeMaker(options, deps.clock.wallMs());
+    const entries = (this.#entries = new EntryMaker({ attributes: this.#attributes, freshness }));
+    const cache = (this.#listings = new ListingCache({ bytesMax: limits.listingCacheBytesMax }, { freshness }));
+    const names = (this.#names = new KnownNames({ factsMax: limits.nameFactsMax }, { listings: cache, freshness }));
+    const lister = (this.#lister = new Lister({ store: deps.store, cache, freshness, limits, faults }));
+    const startAfter = options.listsInOrder ?? true;
+    const background = (this.#background = new BackgroundLister({ startAfter }, { lister, cache, freshness, limits }));
+    this.#lookup = new Lookup({ store: deps.store, names, background, freshness, limits, faults });
+    this.#directories = new DirectoryHandles({ table, lister, names, entries, freshness });
+    this.#files = new FileHandles({
+      table,
+      prefetcher: deps.prefetcher,
+      stale: (node) => this.#foundStale(node, 'read'),
+      failed: (node, errno) => {
+        const error = new ErrnoError(
+          errno,
+          `reading fails with ${errnoName(errno)}; see the engine's line before this one`,
+        );
+        this.#faults.report('read', node.key, error);
+      },
+    });
+  }
+
+  stats(): FileSystemStats {
+    return {
+      nodes: this.#table.size,
+      openFiles: this.#files.size,
+      openDirectories: this.#directories.size,
+      lookupHits: this.#lookup.hits,
+      lookupMisses: this.#lookup.misses,
+      listPages: this.#lister.pages,
+      listingBytes: this.#listings.bytes,
+      openListingBytes: this.#directories.bytes,
+      hiddenKeys: this.#lister.hiddenKeys,
+      shadowedFiles: this.#lister.shadowedFiles,
+      stale: this.#stale,
+    };
+  }
+
+  lookup(context: RequestContext, parent: number, name: string): MaybePromise<Entry> {
+    const { key } = this.#table.directory(parent);
+    const known = this.#lookup.known(key, name);
+    if (known) return this.#answer(key, name, known);
+    return this.#lookup.ask(key, name, context.signal).then((fact) => this.#answer(key, name, fact));
+  }
+
+  forget(nodeId: number, count: number): void {
+    if (this.#table.forget(nodeId, count)) return;
+    this.#faults.problem('forget', { nodeId, count }, [
+      `the kernel forgot node ${nodeId} more often than it was told of it`,
+      'please report this line: lookup counts have gone wrong',
+    ]);
+  }
+
+  /** Attributes are a version's own, so no request is made: that a path still means this version is for lookups to say. */
+  getattr(_context: RequestContext, nodeId: number): AttributesReply {
+    return { attributes: this.#attributes.of(this.#table.node(nodeId)), ttlMs: this.#freshness.wholeMs };
+  }
+
+  open(context: RequestContext, nodeId: number, flags: number): MaybePromise<OpenReply> {
+    const node = this.#table.file(nodeId);
+    if ((flags & O_ACCMODE) !== O_RDONLY || (flags & O_TRUNC) !== 0) return this.refuse('open for writing');
+    if (!node.current) throw this.#staleError(node);
+    // A restore may have come or run out since the listing: only a HEAD tells.
+    const maybeArchived = ARCHIVE_CLASSES.has(node.storageClass);
+    if (this.#freshness.isFresh(node.validatedAtMs) && !maybeArchived) return this.#opened(node);
+    return this.#revalidate(node, context.signal).then(() => this.#opened(node));
+  }
+
+  read(
+    _context: RequestContext,
+    _nodeId: number,
+    handle: number,
+    offset: number,
+    sizeBytes: number,
+    reply: ReadReply,
+  ): void {
+    this.#files.read(handle, offset, sizeBytes, reply);
+  }
+
+  /** A reader thread answered this READ by itself from resident blocks. */
+  accessed(handle: number, offset: number, sizeBytes: number): void {
+    this.#files.accessed(handle, offset, sizeBytes);
+  }
+
+  /**
+   * The store said (to whichever thread) that this version is no longer there: the next open of the path asks again. For
+   * the prefetcher's `versionLost`; ids that are not known any more are ignored.
+   */
+  versionLost(nodeId: number): void {
+    const node = this.#table.find(nodeId);
+    if (node?.kind === 'file') this.#foundStale(node, 'read');
+  }
+
+  /** Nothing was written, so there is nothing to say; the kernel is told not to ask (noFlush). */
+  flush(): void {}
+
+  fsync(): void {}
+
+  release(_context: RequestContext, _nodeId: number, handle: number): void {
+    this.#files.release(handle);
+  }
+
+  /** An object has no holes: data from start to end. */
+  lseek(_context: RequestContext, _nodeId: number, handle: number, offset: number, whence: number): number {
+    const { sizeBytes } = this.#files.node(handle);
+    if (offset >= sizeBytes) throw new ErrnoError(ENXIO, 'beyond the end');
+    if (whence === SEEK_DATA) return offset;
+    if (whence === SEEK_HOLE) return sizeBytes;
+    throw new ErrnoError(EINVAL, `whence ${whence}`);
+  }
+
+  opendir(_context: RequestContext, nodeId: number): OpenReply {
+    const node = this.#table.directory(nodeId);
+    const handle = this.#nextHandle++;
+    const pages = this.#listings.whole(node.key);
+    this.#directories.open(handle, node, pages);
+    return { handle, ...this.#kernelCopy(node, pages) };
+  }
+
+  readdir(
+    context: RequestContext,
+    _nodeId: number,
+    handle: number,
+    offset: number,
+    sink: DirectorySink,
+  ): Promise<void> {
+    return this.#directories.read(context, handle, offset, sink);
+  }
+
+  releasedir(_context: RequestContext, _nodeId: number, handle: number): void {
+    this.#directories.release(handle);
+  }
+
+  fsyncdir(): void {}
+
+  statfs(): FileSystemStatistics {
+    return statistics;
+  }
+
+  getxattr(_context: RequestContext, nodeId: number, name: string): Uint8Array {
+    return extendedAttribute(this.#table.node(nodeId), name);
+  }
+
+  listxattr(_context: RequestContext, nodeId: number): readonly string[] {
+    this.#table.node(nodeId);
+    return [];
+  }
+
+  /** With default_permissions the kernel checks by itself; this is for bindings that ask. */
+  access(_context: RequestContext, nodeId: number, mask: number): void {
+    this.#table.node(nodeId);
+    if ((mask & W_OK) !== 0) throw new ErrnoError(EROFS, 'the mount cannot write');
+  }
+
+  destroy(): void {
+    this.#background.stop();
+    this.#lookup.abortAll();
+    this.#lister.abortAll();
+    this.#revalidations.abortAll();
+    this.#files.closeAll();
+    this.#directories.closeAll();
+    this.#names.clear();
+    this.#listings.clear();
+  }
+
+  protected override refused(operation: string): void {
+    const why = this.#options.readOnly
+      ? 'the bucket is mounted with --read-only'
+      : 'this version of mount-s3x cannot write yet';
+    this.#faults.problem('write', { operation }, [`${operation} is refused with EROFS: ${why}`]);
+  }
+
+  /** One entry to the kernel, one lookup counted. */
+  #answer(directoryKey: string, name: string, fact: KnownName): Entry {
+    if (fact.kind === 'none') {
+      const ttlMs = this.#freshness.negativeRemainingMs(fact.sentAtMs);
+      if (ttlMs === 0) throw new ErrnoError(ENOENT, `no '${directoryKey}${name}'`);
+      return this.#entries.nothing(ttlMs);
+    }
+    const node =
+      fact.kind === 'directory'
+        ? this.#table.directoryOf(`${directoryKey}${name}/`)
+        : this.#table.fileOf(fact.head, fact.sentAtMs);
+    this.#table.remember(node);
+    return this.#entries.entry(node, fact.sentAtMs);
+  }
+
+  /**
+   * May the kernel keep its own copy of the listing (KERNEL fact 12)? It never asks again how old the copy is, not even
+   * on rewinddir, so only where listings do not age; and it keeps an earlier copy only of the very same pages.
+   */
+  #kernelCopy(node: DirectoryNode, pages: readonly ListingPage[] | undefined): Partial<OpenReply> {
+    if (!this.#freshness.endless || !pages) return {};
+    const serials = pages.map((page) => page.serial).join(' ');
+    const keepCache = node.kernelCopy === serials;
+    node.kernelCopy = serials;
+    return { cacheDirectory: true, keepCache };
+  }
+
+  #opened(node: FileNode): OpenReply {
+    if (ARCHIVE_CLASSES.has(node.storageClass) && !node.restored) {
+      this.#faults.problem('archived', { key: node.key, storageClass: node.storageClass }, [
+        `open of '${node.key}' is refused with EIO: the object is archived (${node.storageClass})`,
+        'restore it first (aws s3api restore-object) and wait until the restored copy is there',
+      ]);
+      throw new ErrnoError(EIO, `${node.key} is archived in ${node.storageClass}`);
+    }
+    const handle = this.#nextHandle++;
+    this.#files.open(handle, node);
+    // Pages belong to the node and the node to one version: they can stay, whatever was opened before (KERNEL facts 10, 11).
+    return { handle, keepCache: this.#options.keepCache ?? true, noFlush: true };
+  }
+
+  /** Asks whether the node's version is still what the bucket holds. Throws ESTALE when it is not: the kernel looks up again. */
+  async #revalidate(node: FileNode, signal: AbortSignal): Promise<void> {
+    const flightKey = `${node.nodeId}`;
+    const startedAtMs = this.#revalidations.startedAtMs(flightKey);
+    const joinable = startedAtMs !== undefined && this.#freshness.isFresh(startedAtMs);
+    const check = async (abort: AbortSignal): Promise<void> => {
+      const sentAtMs = this.#freshness.nowMs();
+      try {
+        const head = await this.#store.head(node.key, abort);
+        if (head && isVersion(node, head)) this.#table.confirm(node, head, sentAtMs);
+        else this.#foundStale(node, 'open');
+      } catch (error) {
+        this.#faults.report('open', node.key, error);
+        throw error;
+      }
+    };
+    await this.#revalidations.join(flightKey, this.#freshness.nowMs(), signal, check, joinable);
+    if (!node.current) throw this.#staleError(node);
+  }
+
+  #foundStale(node: FileNode, operation: string): void {
+    if (!node.current) return;
+    this.#stale++;
+    this.#table.retire(node);
+    this.#names.distrust(node.key);
+    // A name that was replaced between lookup and open is an everyday thing; a reader that loses its file is not.
+    if (operation !== 'read') return;
+    this.#faults.problem('stale', { key: node.key, etag: node.etag }, [
+      `'${node.key}' was replaced or deleted while it was open; its readers get ESTALE`,
+      'open it again to read what is there now',
+    ]);
+  }
+
+  #staleError(node: FileNode): ErrnoError {
+    return new ErrnoError(ESTALE, `'${node.key}' is not this version any more`);
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * How old knowledge may be. One promise: a name or an attribute that an application sees was true in the bucket at most
+ * metadataTtlMs ago, counted from the moment we *sent* the request that told us, over our caches and the kernel's together.
+ * So every fact carries `sentAtMs`, and what the kernel is told is never the full TTL but what is left of it.
+ * Refuses to be extended: reading a fact again does not make it younger.
+ */
+import type { Clock } from '../base/clock.js';
+
+/** Given to the kernel for "never expires": ten years, well inside what its jiffies hold. */
+export const FOREVER_MS = 10 * 365 * 24 * 3600 * 1000;
+
+export class Freshness {
+  readonly #ttlMs: number;
+  readonly #negativeTtlMs: number;
+  readonly #clock: Clock;
+
+  /** null means for ever. */
+  constructor(
+    options: { readonly metadataTtlMs: number | null; readonly negativeMetadataTtlMs: number | null },
+    deps: { readonly clock: Clock },
+  ) {
+    this.#ttlMs = options.metadataTtlMs ?? Infinity;
+    this.#negativeTtlMs = options.negativeMetadataTtlMs ?? Infinity;
+    this.#clock = deps.clock;
+  }
+
+  nowMs(): number {
+    return this.#clock.nowMs();
+  }
+
+  /** True when facts never expire. */
+  get endless(): boolean {
+    return this.#ttlMs === Infinity;
+  }
+
+  /** The whole TTL, as the kernel wants it: for attributes of a pinned version, which do not change. */
+  get wholeMs(): number {
+    return Math.min(this.#ttlMs, FOREVER_MS);
+  }
+
+  /** What is left for a fact about something that exists; 0 when it is too old. */
+  remainingMs(sentAtMs: number): number {
+    return left(this.#ttlMs, this.#clock.nowMs() - sentAtMs);
+  }
+
+  /** What is left for the fact that a name does not exist. */
+  negativeRemainingMs(sentAtMs: number): number {
+    return left(this.#negativeTtlMs, this.#clock.nowMs() - sentAtMs);
+  }
+
+  /** May a fact about something that exists still be used? */
+  isFresh(sentAtMs: number): boolean {
+    return this.#clock.nowMs() - sentAtMs <= this.#ttlMs;
+  }
+
+  isNegativeFresh(sentAtMs: number): boolean {
+    return this.#clock.nowMs() - sentAtMs <= this.#negativeTtlMs;
+  }
+}
+
+function left(ttlMs: number, ageMs: number): number {
+  return Math.max(0, Math.min(ttlMs - ageMs, FOREVER_MS));
+}

@@ -1,0 +1,33 @@
+/**
+ * Every bound of the file system's memory and background work, in one place, with what it costs.
+ * The composition root may override each (a larger machine, a test); nothing in src/fs has a bound of its own elsewhere.
+ * Refuses to know of payload bytes: those belong to the prefetcher and the memory governor.
+ */
+
+export interface FileSystemLimits {
+  /** Answers of single lookups that are remembered (about 400 bytes each). */
+  readonly nameFactsMax: number;
+  /** Listing pages kept for lookups and later readdirs, as bytes of their columns. */
+  readonly listingCacheBytesMax: number;
+  /** Directories whose lookup habits are remembered (about 200 bytes each). */
+  readonly watchedDirectoriesMax: number;
+  /** Directories that are listed in the background at one time, because lookups in them came twice. */
+  readonly backgroundListingsMax: number;
+  /** Pages that one background listing may fetch. */
+  readonly backgroundPagesMax: number;
+  /** Keys asked for in one LIST page; S3 gives 1000 at most. */
+  readonly listKeysMax: number;
+  /** Empty LIST pages in a row that are followed before a listing is given up (a store that never ends). */
+  readonly emptyPagesMax: number;
+}
+
+/** 32 MiB of listings are about 330,000 names; guesses that the memory governor may replace. */
+export const defaultLimits: FileSystemLimits = {
+  nameFactsMax: 16_384,
+  listingCacheBytesMax: 32 * 1024 * 1024,
+  watchedDirectoriesMax: 4096,
+  backgroundListingsMax: 4,
+  backgroundPagesMax: 2000,
+  listKeysMax: 1000,
+  emptyPagesMax: 1000,
+};

@@ -1,0 +1,153 @@
+/**
+ * From a name in a directory to what it is: answered from what is known while that is fresh, else by asking whether the
+ * object exists (HEAD) and whether anything is below it (LIST of one key), both at once; the directory wins.
+ * The same question asked twice at the same time is one question. Every miss is told to the background listing, which
+ * makes the next ones hits. Refuses to make nodes: it answers facts, and who counts lookups makes entries of them.
+ */
+import { EACCES, ErrnoError } from '../base/errno.js';
+import type { ObjectHead, ObjectStore } from '../engine/api.js';
+import type { BackgroundLister } from './background-lister.js';
+import type { FaultLog } from './fault-log.js';
+import type { Freshness } from './freshness.js';
+import { couldBeKey } from './keymap.js';
+import type { KnownName, KnownNames } from './known-names.js';
+import type { FileSystemLimits } from './limits.js';
+import { SingleFlight } from './single-flight.js';
+
+export interface LookupDeps {
+  readonly store: ObjectStore;
+  readonly names: KnownNames;
+  readonly background: BackgroundLister;
+  readonly freshness: Freshness;
+  readonly limits: FileSystemLimits;
+  readonly faults: FaultLog;
+}
+
+/** Given without a request for names that no key can have: true for ever, so it never ages. */
+const NEVER: KnownName = { kind: 'none', sentAtMs: Infinity };
+
+/** A question is asked again this often when, each time, what was learned meanwhile voids the answer. */
+const ATTEMPTS_MAX = 3;
+
+export class Lookup {
+  readonly #deps: LookupDeps;
+  readonly #flights = new SingleFlight<KnownName>();
+  /** Lookups answered from what was known, and those that asked the store. */
+  hits = 0;
+  misses = 0;
+
+  constructor(deps: LookupDeps) {
+    this.#deps = deps;
+  }
+
+  /** A fact that can be given at once, or undefined: then `ask`. */
+  known(directoryKey: string, name: string): KnownName | undefined {
+    if (!couldBeKey(directoryKey, name)) return NEVER;
+    const fact = this.#deps.names.find(directoryKey, name);
+    if (fact) this.hits++;
+    return fact;
+  }
+
+  /** Asks the store. Throws what it threw, or EINTR when `signal` aborts (others who asked the same go on). */
+  async ask(directoryKey: string, name: string, signal: AbortSignal): Promise<KnownName> {
+    const { names, background, freshness } = this.#deps;
+    this.misses++;
+    background.missed(directoryKey, name);
+    const path = directoryKey + name;
+    for (let attempt = 1; ; attempt++) {
+      const startedAtMs = this.#flights.startedAtMs(path);
+      const joinable = startedAtMs !== undefined && freshness.isFresh(startedAtMs) && !this.#isVoid(path, startedAtMs);
+      const answer = await this.#flights.join(
+        path,
+        freshness.nowMs(),
+        signal,
+        (abort) => this.#fetch(directoryKey, name, abort),
+        joinable,
+      );
+      // Something younger may have arrived meanwhile; the youngest counts. None of it need be fresh any more: a store
+      // slower than the TTL still gets its answer through, once.
+      const youngest = names.find(directoryKey, name);
+      if (youngest) return youngest;
+      if (attempt >= ATTEMPTS_MAX || !this.#isVoid(path, answer.sentAtMs)) return answer;
+    }
+  }
+
+  /** Was what a request sent then could learn proved wrong since (a read found the object replaced)? */
+  #isVoid(path: string, sentAtMs: number): boolean {
+    const fact = this.#deps.names.fact(path);
+    return fact?.kind === 'unknown' && fact.sentAtMs > sentAtMs;
+  }
+
+  abortAll(): void {
+    this.#flights.abortAll();
+  }
+
+  async #fetch(directoryKey: string, name: string, signal: AbortSignal): Promise<KnownName> {
+    const { store, freshness, faults } = this.#deps;
+    const path = directoryKey + name;
+    const sentAtMs = freshness.nowMs();
+    const headAbort = new AbortController();
+    const abortHead = (): void => headAbort.abort();
+    signal.addEventListener('abort', abortHead, { once: true });
+    const head = settle(store.head(path, headAbort.signal));
+    try {
+      const below = await settle(this.#hasKeysBelow(`${path}/`, signal));
+      if (below.value === true) {
+        abortHead();
+        return this.#learned(path, { kind: 'directory', sentAtMs });
+      }
+      const object: Settled<ObjectHead | undefined> = await head;
+      if (below.error !== undefined && !(isDenied(below.error) && object.value !== undefined)) throw below.error;
+      // Without permission to list, an object that can be read is still a file: there is no directory to be seen.
+      if (object.error !== undefined) throw object.error;
+      return this.#learned(
+        path,
+        object.value ? { kind: 'file', head: object.value, sentAtMs } : { kind: 'none', sentAtMs },
+      );
+    } catch (error) {
+      faults.report('lookup', path, error);
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', abortHead);
+    }
+  }
+
+  #learned(path: string, fact: KnownName): KnownName {
+    this.#deps.names.record(path, fact);
+    return fact;
+  }
+
+  /** Is there any key that begins with `prefix`? */
+  async #hasKeysBelow(prefix: string, signal: AbortSignal): Promise<boolean> {
+    const { store, limits } = this.#deps;
+    let token: string | undefined;
+    for (let page = 0; page <= limits.emptyPagesMax; page++) {
+      const listed = await store.list(
+        { prefix, delimiter: '/', keysMax: 1, ...(token !== undefined ? { continuationToken: token } : {}) },
+        signal,
+      );
+      if (listed.objects.length + listed.commonPrefixes.length > 0) return true;
+      if (listed.nextToken === undefined) return false;
+      token = listed.nextToken;
+    }
+    return false;
+  }
+}
+
+interface Settled<T> {
+  readonly value?: T;
+  readonly error?: Error;
+}
+
+/** Waits for both of two requests without an unhandled rejection of the one that is looked at later. */
+async function settle<T>(work: Promise<T>): Promise<Settled<T>> {
+  try {
+    return { value: await work };
+  } catch (error) {
+    return { error: error instanceof Error ? error : new Error(String(error)) };
+  }
+}
+
+function isDenied(error: Error): boolean {
+  return error instanceof ErrnoError && error.errno === EACCES;
+}

@@ -1,0 +1,51 @@
+/**
+ * A Prefetcher over MemoryStore: reads are answered from the map at once, with ESTALE when the version is not there any
+ * more, and everything that the file system tells it is kept for the test to look at.
+ */
+import { ESTALE } from '../../src/base/errno.js';
+import type { ObjectReader, ObjectVersion, Prefetcher, ReadSink } from '../../src/prefetch/api.js';
+import type { MemoryStore } from './memory-store.js';
+
+export class MemoryPrefetcher implements Prefetcher {
+  readonly store: MemoryStore;
+  readonly opened: ObjectVersion[] = [];
+  readonly forgotten: number[] = [];
+  readonly reads: { readonly key: string; readonly offset: number; readonly sizeBytes: number }[] = [];
+  readonly accesses: { readonly key: string; readonly offset: number; readonly sizeBytes: number }[] = [];
+  closed = 0;
+  /** Answers as a net thread would: the sink hears nothing of the error, only this does. */
+  versionLost: ((nodeId: number) => void) | undefined;
+
+  constructor(store: MemoryStore) {
+    this.store = store;
+  }
+
+  open(version: ObjectVersion): ObjectReader {
+    this.opened.push(version);
+    const { key, etag } = version;
+    return {
+      read: (offset: number, sizeBytes: number, sink: ReadSink): void => {
+        this.reads.push({ key, offset, sizeBytes });
+        const object = this.store.objects.get(key);
+        if (object?.etag === etag) {
+          sink.data([Buffer.from(object.body).subarray(offset, offset + sizeBytes)]);
+        } else if (this.versionLost) {
+          sink.handedOver(() => undefined).finished();
+          this.versionLost(version.nodeId);
+        } else {
+          sink.error(ESTALE);
+        }
+      },
+      accessed: (offset, sizeBytes) => {
+        this.accesses.push({ key, offset, sizeBytes });
+      },
+      close: () => {
+        this.closed++;
+      },
+    };
+  }
+
+  forgetVersion(nodeId: number): void {
+    this.forgotten.push(nodeId);
+  }
+}
