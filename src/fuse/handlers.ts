@@ -176,7 +176,7 @@ export interface FuseHandlers {
     sizeBytes: number,
     reply: ReadReply,
   ): void;
-  /** `data` is borrowed until the returned promise settles. Answers the bytes taken. */
+  /** `data` is borrowed until the returned promise settles. Answers the bytes taken. `flags`: FUSE_WRITE_... (1 = from the page cache). */
   write?(
     context: RequestContext,
     nodeId: number,

@@ -1,0 +1,473 @@
+/**
+ * From messages to handlers and back to replies, on the main thread. A message is decoded at once (its bytes are
+ * borrowed), its handler is called, and the result, now or later, becomes exactly one reply. What can go wrong in between
+ * becomes an errno and at most one log line (failures.ts); only a broken invariant gets out.
+ *
+ * Bounded: `room` says how many more requests may be dispatched before the ones in flight are answered; the pump leaves
+ * the rest in the rings, whose being full stops the reader threads, and then the kernel's own queue holds the callers.
+ * That cannot deadlock: what is in flight is answered by the store or by its timeouts, never by a later request.
+ * Refuses to read the kernel's messages (reader-loop.ts), and to know opcodes one by one (operations.ts).
+ */
+import { systemClock, type Clock } from '../base/clock.js';
+import { EINTR, EINVAL, EIO, ENAMETOOLONG, ENOSYS, ERANGE, ESTALE } from '../base/errno.js';
+import type { Log } from '../base/log.js';
+import { MIB } from '../base/units.js';
+import * as abi from './abi.js';
+import { BufferPool } from './buffer-pool.js';
+import { OUT_OF_RANGE } from './decode.js';
+import { PackingSink } from './directory-sink.js';
+import * as encode from './encode.js';
+import { Failures } from './failures.js';
+import type {
+  AttributesReply,
+  Entry,
+  FileSystemStatistics,
+  FuseHandlers,
+  MaybePromise,
+  OpenReply,
+} from './handlers.js';
+import { InterruptTable } from './interrupts.js';
+import { Message } from './message.js';
+import type { Negotiated } from './negotiate.js';
+import { REQUEST_BYTES_MAX } from './negotiate.js';
+import { OPCODE_END, OPCODE_ROWS, opcodeRow } from './opcodes.js';
+import { serveOf, type Desk } from './operations.js';
+import { PendingRead, type ReadDesk } from './read-reply.js';
+import { Replier, type ReplyOutcome } from './reply.js';
+import { PendingRequest, requestId } from './request.js';
+import type { ReplyWriter } from './transport.js';
+
+/**
+ * Requests that wait for their handlers. The kernel bounds the asynchronous ones (max_background) but not the threads
+ * that each wait for one; guessed as more than a machine's worth of DataLoader workers, at about 1 KiB each.
+ */
+export const IN_FLIGHT_MAX = 4096;
+
+/** Payload of WRITEs whose handler has not finished: as many as the kernel has in flight for one fast writer. */
+export const WRITE_BYTES_IN_FLIGHT_MAX = 64 * MIB;
+
+/** Reply and payload buffers kept for reuse. */
+const BUFFERS_KEPT_BYTES_MAX = 16 * MIB;
+
+export interface DispatcherOptions {
+  readonly inFlightMax?: number;
+  readonly writeBytesInFlightMax?: number;
+  /** One debug line a request and a reply. */
+  readonly traceRequests?: boolean;
+}
+
+export interface DispatcherDeps {
+  readonly handlers: FuseHandlers;
+  readonly writer: ReplyWriter;
+  readonly negotiated: Negotiated;
+  readonly log: Log;
+  readonly clock?: Clock;
+  /** Called when `room` was 0 and is not any more: pump again. */
+  readonly onRoom?: () => void;
+}
+
+export interface DispatcherStats {
+  readonly requests: number;
+  /** Requests by the opcode's name; names never seen are left out. */
+  readonly requestsByName: Readonly<Record<string, number>>;
+  readonly inFlight: number;
+  readonly inFlightPeak: number;
+  readonly writeBytesInFlight: number;
+  /** Replies with an errno. */
+  readonly errors: number;
+  /** Replies whose request was gone. */
+  readonly gone: number;
+  /** Messages that no kernel should send. */
+  readonly malformed: number;
+  readonly unknownOpcodes: number;
+  readonly interrupts: number;
+  readonly earlyInterrupts: number;
+}
+
+export class FuseDispatcher implements Desk, ReadDesk {
+  readonly handlers: FuseHandlers;
+  readonly negotiated: Negotiated;
+  readonly replier: Replier;
+  readonly #log: Log;
+  readonly #failures: Failures;
+  readonly #onRoom: () => void;
+  readonly #inFlightMax: number;
+  readonly #writeBytesMax: number;
+  readonly #trace: boolean;
+  readonly #interrupts = new InterruptTable();
+  readonly #buffers = new BufferPool(BUFFERS_KEPT_BYTES_MAX);
+  readonly #message = new Message();
+  readonly #requestsByOpcode = new Float64Array(OPCODE_END);
+  #requests = 0;
+  #inFlightPeak = 0;
+  #writeBytesInFlight = 0;
+  #errors = 0;
+  #gone = 0;
+  #malformed = 0;
+  #unknownOpcodes = 0;
+  #destroyed = false;
+
+  constructor(options: DispatcherOptions, deps: DispatcherDeps) {
+    this.handlers = deps.handlers;
+    this.negotiated = deps.negotiated;
+    this.#log = deps.log;
+    this.#failures = new Failures(deps.log, deps.clock ?? systemClock);
+    this.#onRoom = deps.onRoom ?? (() => undefined);
+    this.#inFlightMax = options.inFlightMax ?? IN_FLIGHT_MAX;
+    this.#writeBytesMax = options.writeBytesInFlightMax ?? WRITE_BYTES_IN_FLIGHT_MAX;
+    this.#trace = options.traceRequests ?? false;
+    this.replier = new Replier(deps.writer, (message) => deps.log.error({}, message));
+  }
+
+  /** How many more messages may be dispatched now; 0 = wait for onRoom. */
+  get room(): number {
+    if (this.#writeBytesInFlight >= this.#writeBytesMax) return 0;
+    return Math.max(0, this.#inFlightMax - this.#interrupts.size);
+  }
+
+  /**
+   * Serves one message of the kernel. `@borrows` the bytes until return. Never throws for what the message holds or the
+   * handler does; throws InvariantError for what we ourselves did wrong.
+   */
+  dispatch(bytes: Uint8Array): void {
+    const message = this.#message;
+    if (!message.take(bytes)) {
+      // Not even an id to answer to.
+      this.#malformed++;
+      return;
+    }
+    const { header } = message;
+    const row = opcodeRow(header.opcode);
+    const serve = serveOf(header.opcode);
+    if (row === undefined || serve === undefined) {
+      this.#unknownOpcodes++;
+      this.#requests++;
+      // ENOSYS is how a server says that a request is newer than itself.
+      this.replier.error({ lo: header.uniqueLo, hi: header.uniqueHi }, ENOSYS);
+      return;
+    }
+    this.#requests++;
+    this.#requestsByOpcode[header.opcode] = (this.#requestsByOpcode[header.opcode] ?? 0) + 1;
+    const request = new PendingRequest(row, header);
+    const answered = row.reply !== 'none';
+    if (message.bodyBytes < row.bodyBytes || requestId(request.lo, request.hi) < 0) {
+      this.#malformed++;
+      if (answered) this.answerError(request, EIO);
+      return;
+    }
+    if (this.#trace) {
+      this.#log.debug(
+        { operation: row.name, nodeId: request.nodeId, pid: request.pid, unique: request.id },
+        'fuse request',
+      );
+    }
+    if (answered) {
+      if (header.nodeId === OUT_OF_RANGE) {
+        this.answerError(request, ESTALE);
+        return;
+      }
+      if (this.#interrupts.takeEarly(request.lo, request.hi)) {
+        // Kernel fact 7, docs/KERNEL.md: the caller is stuck until this is answered.
+        request.interrupted = true;
+        if (row.pure) {
+          this.answerError(request, EINTR);
+          return;
+        }
+      }
+    }
+    try {
+      serve(this, request, message);
+    } catch (error) {
+      if (answered) this.#fail(request, error);
+      else this.#failures.note({ err: error, operation: row.name }, `${row.name} failed: ${String(error)}`);
+    }
+  }
+
+  /** The mount is gone: waiting handlers are interrupted, and the file system is told, once. */
+  ended(): void {
+    this.#interrupts.interruptAll();
+    this.destroy();
+  }
+
+  stats(): DispatcherStats {
+    const requestsByName: Record<string, number> = {};
+    for (const { opcode, name } of OPCODE_ROWS) {
+      const count = this.#requestsByOpcode[opcode] ?? 0;
+      if (count > 0) requestsByName[name] = count;
+    }
+    return {
+      requests: this.#requests,
+      requestsByName,
+      inFlight: this.#interrupts.size,
+      inFlightPeak: this.#inFlightPeak,
+      writeBytesInFlight: this.#writeBytesInFlight,
+      errors: this.#errors,
+      gone: this.#gone,
+      malformed: this.#malformed,
+      unknownOpcodes: this.#unknownOpcodes,
+      interrupts: this.#interrupts.interrupts,
+      earlyInterrupts: this.#interrupts.early,
+    };
+  }
+
+  // What operations.ts asks for.
+
+  answerStatus(request: PendingRequest, result: MaybePromise<void>): void {
+    this.#settle(request, result, () => this.#sent(this.replier.ok(request)));
+  }
+
+  answerEntry(request: PendingRequest, result: MaybePromise<Entry>): void {
+    this.#settle(request, result, (entry) => {
+      const end = encode.encodeEntry(this.replier.scratchView, abi.OUT_HEADER_BYTES, entry);
+      this.#sendEntry(request, end, entry);
+    });
+  }
+
+  answerAttributes(request: PendingRequest, result: MaybePromise<AttributesReply>): void {
+    this.#settle(request, result, ({ attributes, ttlMs }) => {
+      const view = this.replier.scratchView;
+      this.#sendScratch(request, encode.encodeAttributesReply(view, abi.OUT_HEADER_BYTES, attributes, ttlMs));
+    });
+  }
+
+  answerOpen(request: PendingRequest, flags: number, result: MaybePromise<OpenReply>): void {
+    this.#settle(request, result, (open) => {
+      const end = encode.encodeOpen(this.replier.scratchView, abi.OUT_HEADER_BYTES, open);
+      if (this.#sendScratch(request, end) !== 'sent') this.#releaseUnused(request, request.nodeId, open.handle, flags);
+    });
+  }
+
+  answerCreate(request: PendingRequest, flags: number, result: MaybePromise<{ entry: Entry; open: OpenReply }>): void {
+    this.#settle(request, result, ({ entry, open }) => {
+      const view = this.replier.scratchView;
+      const end = encode.encodeOpen(view, encode.encodeEntry(view, abi.OUT_HEADER_BYTES, entry), open);
+      if (this.#sendEntry(request, end, entry) !== 'sent') {
+        this.#releaseUnused(request, entry.nodeId, open.handle, flags);
+      }
+    });
+  }
+
+  answerStatistics(request: PendingRequest, result: MaybePromise<FileSystemStatistics>): void {
+    this.#settle(request, result, (statistics) => {
+      this.#sendScratch(request, encode.encodeStatistics(this.replier.scratchView, abi.OUT_HEADER_BYTES, statistics));
+    });
+  }
+
+  answerText(request: PendingRequest, result: MaybePromise<string>): void {
+    this.#settle(request, result, (text) => {
+      const bytes = Buffer.from(text);
+      if (bytes.length > abi.SYMLINK_BYTES_MAX) this.#sendError(request, ENAMETOOLONG);
+      else this.#sent(this.replier.data(request, [bytes]));
+    });
+  }
+
+  answerXattr(request: PendingRequest, sizeBytes: number, result: MaybePromise<Uint8Array>): void {
+    this.#settle(request, result, (value) => {
+      if (sizeBytes === 0) {
+        this.#sendScratch(request, encode.encodeSize(this.replier.scratchView, abi.OUT_HEADER_BYTES, value.length));
+      } else if (value.length > sizeBytes) this.#sendError(request, ERANGE);
+      else this.#sent(this.replier.data(request, [value]));
+    });
+  }
+
+  answerOffset(request: PendingRequest, result: MaybePromise<number>): void {
+    this.#settle(request, result, (offset) => {
+      this.#sendScratch(request, encode.encodeOffset(this.replier.scratchView, abi.OUT_HEADER_BYTES, offset));
+    });
+  }
+
+  answerError(request: PendingRequest, errno: number): void {
+    this.#finished(request);
+    this.#sendError(request, errno);
+  }
+
+  read(request: PendingRequest, handle: number, offset: number, sizeBytes: number): void {
+    const reply = new PendingRead(request, Math.min(sizeBytes, REQUEST_BYTES_MAX), this);
+    // Beyond 2^53 there is no byte of any object, and a READ at or after the end is an empty one.
+    if (offset === OUT_OF_RANGE || sizeBytes === 0) {
+      reply.data([]);
+      return;
+    }
+    try {
+      this.handlers.read(request, request.nodeId, handle, offset, Math.min(sizeBytes, REQUEST_BYTES_MAX), reply);
+    } catch (error) {
+      const errno = this.#failures.errnoFor(request, error);
+      if (reply.open) reply.error(errno);
+      return;
+    }
+    // The handler answers later, itself.
+    if (reply.open) this.park(request);
+  }
+
+  readDirectory(request: PendingRequest, handle: number, offset: number, sizeBytes: number, plus: boolean): void {
+    const bytesMax = Math.min(sizeBytes, REQUEST_BYTES_MAX);
+    const buffer = this.#buffers.take(bytesMax);
+    const sink = new PackingSink(plus, buffer, bytesMax);
+    const undo = (): void => {
+      for (const nodeId of sink.nodeIds) this.forget(nodeId, 1);
+    };
+    const failed = (error: unknown): void => {
+      this.#buffers.give(buffer);
+      undo();
+      this.#fail(request, error);
+    };
+    let result: MaybePromise<void>;
+    try {
+      result = this.handlers.readdir(request, request.nodeId, handle, offset, sink);
+    } catch (error) {
+      failed(error);
+      return;
+    }
+    const send = (): void => {
+      let bytes: Uint8Array;
+      try {
+        bytes = sink.close();
+      } catch (error) {
+        failed(error);
+        return;
+      }
+      this.#finished(request);
+      const outcome = this.#sent(this.replier.data(request, [bytes]));
+      this.#buffers.give(buffer);
+      if (outcome !== 'sent') undo();
+    };
+    if (result instanceof Promise) {
+      this.park(request);
+      void result.then(send, failed);
+    } else send();
+  }
+
+  write(request: PendingRequest, handle: number, offset: number, data: Buffer, writeFlags: number): void {
+    const { handlers } = this;
+    if (handlers.write === undefined) {
+      this.answerError(request, ENOSYS);
+      return;
+    }
+    // The handler may keep the bytes until its promise settles; the ring's are gone when we return.
+    const buffer = this.#buffers.take(data.length);
+    data.copy(buffer);
+    this.#writeBytesInFlight += data.length;
+    const bytes = data.length;
+    const over = (): void => {
+      const full = this.room === 0;
+      this.#writeBytesInFlight -= bytes;
+      this.#buffers.give(buffer);
+      if (full && this.room > 0) this.#onRoom();
+    };
+    let result: MaybePromise<number>;
+    try {
+      result = handlers.write(request, request.nodeId, handle, offset, buffer.subarray(0, bytes), writeFlags);
+    } catch (error) {
+      over();
+      this.#fail(request, error);
+      return;
+    }
+    if (result instanceof Promise) void result.then(over, over);
+    else over();
+    this.#settle(request, result, (written) => {
+      // More than was given would make the kernel fail the write with EIO after it was done.
+      if (written < 0 || written > bytes) this.#sendError(request, EINVAL);
+      else this.#sendScratch(request, encode.encodeSize(this.replier.scratchView, abi.OUT_HEADER_BYTES, written));
+    });
+  }
+
+  forget(nodeId: number, count: number): void {
+    if (nodeId === OUT_OF_RANGE || count === 0) return;
+    this.handlers.forget(nodeId, count);
+  }
+
+  malformed(): void {
+    this.#malformed++;
+  }
+
+  interrupt(lo: number, hi: number): void {
+    this.#interrupts.interrupt(lo, hi);
+  }
+
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.handlers.destroy?.();
+  }
+
+  // What read-reply.ts asks for.
+
+  park(request: PendingRequest): void {
+    this.#interrupts.add(request);
+    this.#inFlightPeak = Math.max(this.#inFlightPeak, this.#interrupts.size);
+  }
+
+  finish(request: PendingRequest, errno: number): void {
+    if (errno !== 0) this.#errors++;
+    this.#finished(request);
+  }
+
+  /** Answers with what `result` is, or will be. `send` answers, and is called with the request no longer in flight. */
+  #settle<T>(request: PendingRequest, result: MaybePromise<T>, send: (value: T) => void): void {
+    if (!(result instanceof Promise)) {
+      send(result);
+      return;
+    }
+    this.park(request);
+    // What still throws in here is a broken invariant: an unhandled rejection, which ends the daemon.
+    void result.then(
+      (value) => {
+        this.#finished(request);
+        try {
+          send(value);
+        } catch (error) {
+          // The handler's result could not be encoded; nothing was sent.
+          this.#fail(request, error);
+        }
+      },
+      (error: unknown) => this.#fail(request, error),
+    );
+  }
+
+  #fail(request: PendingRequest, error: unknown): void {
+    this.answerError(request, this.#failures.errnoFor(request, error));
+  }
+
+  #finished(request: PendingRequest): void {
+    request.answered = true;
+    const full = this.room === 0;
+    this.#interrupts.remove(request);
+    if (full && this.room > 0) this.#onRoom();
+  }
+
+  #sendError(request: PendingRequest, errno: number): void {
+    this.#errors++;
+    this.#sent(this.replier.error(request, errno));
+  }
+
+  #sendScratch(request: PendingRequest, endOffset: number): ReplyOutcome {
+    return this.#sent(this.replier.scratch(request, endOffset));
+  }
+
+  /** A reply that carries a lookup. One that the kernel did not take must be forgotten again, for nobody else will. */
+  #sendEntry(request: PendingRequest, endOffset: number, entry: Entry): ReplyOutcome {
+    const outcome = this.#sendScratch(request, endOffset);
+    if (outcome !== 'sent' && entry.nodeId !== 0) this.forget(entry.nodeId, 1);
+    return outcome;
+  }
+
+  #sent(outcome: ReplyOutcome): ReplyOutcome {
+    if (outcome === 'gone') this.#gone++;
+    return outcome;
+  }
+
+  /** The kernel never heard of this handle, so it will never release it. */
+  #releaseUnused(request: PendingRequest, nodeId: number, handle: number, flags: number): void {
+    const failed = (error: unknown): void =>
+      this.#failures.note({ err: error, nodeId }, `releasing an unused handle failed: ${String(error)}`);
+    try {
+      const result =
+        request.row.opcode === abi.FUSE_OPENDIR
+          ? this.handlers.releasedir(request, nodeId, handle)
+          : this.handlers.release(request, nodeId, handle, flags);
+      if (result instanceof Promise) void result.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * What a thread that reads /dev/fuse does, until the file system is unmounted. READs whose blocks are resident are
+ * answered right here, from the shared pool, without the main thread; so is IOCTL, which Python's open() sends each time
+ * and whose ENOSYS the kernel does not remember (kernel fact 25, docs/KERNEL.md). Everything else goes through the ring
+ * to the main thread. Refuses to wait for anything but the kernel and room in the ring, and to guess: a READ that is not
+ * plainly answerable is the main thread's.
+ *
+ * Thread: a reader worker; several run this on one descriptor (kernel fact 1). Owns: its buffer, its ring's producer side.
+ * Shared words: pins of the pool (PoolView's protocol), the ring's; `counters` (this thread writes, main reads).
+ * Order: PoolView's steps 1 to 7; the reply is written between pin and unpin.
+ * Blocks? In read(2), in the ring when it is full. Never with a pin held: a reply to a READ does not wait.
+ */
+import { EIO, ENOTTY } from '../base/errno.js';
+import { BLOCK_BYTES } from '../base/pool/layout.js';
+import type { PoolView } from '../base/pool/pool-view.js';
+import type { RingProducer } from '../base/byte-ring.js';
+import { KIB } from '../base/units.js';
+import * as abi from './abi.js';
+import { errnoOf } from './dev-fuse.js';
+import { Replier } from './reply.js';
+import {
+  ACCESS_RECORD_BYTES,
+  RECORD_ACCESS,
+  RECORD_ENDED,
+  RECORD_REQUEST,
+  RECORD_TROUBLE,
+  encodeAccess,
+} from './ring-records.js';
+import { READ_AGAIN, READ_ENDED, type Transport } from './transport.js';
+
+/**
+ * The main thread hears of a hit only when the READ crosses a line of this size or starts a block: often enough to move
+ * windows well before they run dry, seldom enough that 4 KiB reads cost it nothing. The kernel's default read-ahead.
+ */
+export const ACCESS_LINE_BYTES = 128 * KIB;
+
+/** Offsets from here on are left to the main thread: block numbers must stay 31-bit numbers. */
+const OFFSET_END = BLOCK_BYTES * 0x7fff_ffff;
+
+const TWO_32 = 0x1_0000_0000;
+
+/** Words of `counters`; each counts modulo 2^32. */
+export const COUNTER_HITS = 0;
+/** READs that were passed on. */
+export const COUNTER_MISSES = 1;
+/** Messages of every other kind. */
+export const COUNTER_OTHER = 2;
+/** Payload of hits in KiB. */
+export const COUNTER_HIT_KIB = 3;
+export const COUNTER_WORDS = 16;
+
+export interface ReaderLoopDeps {
+  readonly transport: Transport;
+  readonly ring: RingProducer;
+  /** Absent: every READ goes to the main thread. */
+  readonly pool?: PoolView;
+  /** Negotiated.requestBufferBytes: the kernel refuses reads into less. */
+  readonly requestBufferBytes: number;
+  /** COUNTER_WORDS words for this thread alone. */
+  readonly counters?: Int32Array;
+}
+
+export class ReaderLoop {
+  readonly #transport: Transport;
+  readonly #ring: RingProducer;
+  readonly #pool: PoolView | undefined;
+  readonly #counters: Int32Array;
+  readonly #buffer: Buffer;
+  readonly #view: DataView;
+  readonly #replier: Replier;
+  readonly #ticket = { lo: 0, hi: 0 };
+  readonly #access = new Uint8Array(ACCESS_RECORD_BYTES);
+  readonly #accessView = new DataView(this.#access.buffer);
+
+  constructor(deps: ReaderLoopDeps) {
+    this.#transport = deps.transport;
+    this.#ring = deps.ring;
+    this.#pool = deps.pool;
+    this.#counters = deps.counters ?? new Int32Array(COUNTER_WORDS);
+    this.#buffer = Buffer.allocUnsafeSlow(deps.requestBufferBytes);
+    this.#view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.byteLength);
+    this.#replier = new Replier(deps.transport, (message) => this.#ring.push(RECORD_TROUBLE, Buffer.from(message)));
+  }
+
+  /** Serves until the file system is unmounted, then says so in the ring and returns. */
+  run(): void {
+    let errno = 0;
+    try {
+      while (this.step());
+    } catch (error) {
+      errno = errnoOf(error);
+      if (errno === EIO) this.#ring.push(RECORD_TROUBLE, Buffer.from(`a reader thread failed: ${String(error)}`));
+      throw error;
+    } finally {
+      const payload = new Uint8Array(4);
+      new DataView(payload.buffer).setUint32(0, errno, true);
+      this.#ring.push(RECORD_ENDED, payload);
+    }
+  }
+
+  /** Waits for one message and serves it. False when there are no more. */
+  step(): boolean {
+    const lengthBytes = this.#transport.read(this.#buffer);
+    if (lengthBytes === READ_ENDED) return false;
+    if (lengthBytes === READ_AGAIN) return true;
+    if (lengthBytes >= abi.IN_HEADER_BYTES && this.#view.getUint32(abi.IN_LEN, true) === lengthBytes) {
+      const opcode = this.#view.getUint32(abi.IN_OPCODE, true);
+      if (opcode === abi.FUSE_READ) {
+        if (lengthBytes >= abi.IN_HEADER_BYTES + abi.READ_IN_BYTES && this.#serveRead()) return true;
+        Atomics.add(this.#counters, COUNTER_MISSES, 1);
+      } else {
+        Atomics.add(this.#counters, COUNTER_OTHER, 1);
+        if (opcode === abi.FUSE_IOCTL) {
+          this.#replier.error(this.#takeTicket(), ENOTTY);
+          return true;
+        }
+      }
+    }
+    // Malformed messages too: the dispatcher counts them, and answers when there is an id to answer to.
+    this.#ring.push(RECORD_REQUEST, this.#buffer.subarray(0, lengthBytes));
+    return true;
+  }
+
+  #takeTicket(): { lo: number; hi: number } {
+    this.#ticket.lo = this.#view.getUint32(abi.IN_UNIQUE_LO, true);
+    this.#ticket.hi = this.#view.getUint32(abi.IN_UNIQUE_HI, true);
+    return this.#ticket;
+  }
+
+  /**
+   * Answers the READ in the buffer if all of its bytes are resident; false leaves it to the main thread. Two of three
+   * buffered READs lie across two blocks, since read-ahead is not aligned (kernel fact 6); more than two they cannot touch.
+   * A short reply tells the kernel that the file ends there, for good (kernel fact 5), so it is given only when the last
+   * block says that the object ends in it.
+   */
+  #serveRead(): boolean {
+    const pool = this.#pool;
+    if (pool === undefined) return false;
+    const view = this.#view;
+    const at = abi.IN_HEADER_BYTES;
+    const sizeBytes = view.getUint32(at + abi.READ_SIZE, true);
+    const offset =
+      view.getUint32(at + abi.READ_OFFSET_LO, true) + view.getUint32(at + abi.READ_OFFSET_HI, true) * TWO_32;
+    if (sizeBytes === 0 || sizeBytes > BLOCK_BYTES || offset >= OFFSET_END) return false;
+    // The table's words are signed; node id halves are compared as signed numbers everywhere.
+    const nodeLo = view.getInt32(abi.IN_NODEID_LO, true);
+    const nodeHi = view.getInt32(abi.IN_NODEID_HI, true);
+    const block = Math.floor(offset / BLOCK_BYTES);
+    const from = offset - block * BLOCK_BYTES;
+    const to = Math.min(from + sizeBytes, BLOCK_BYTES);
+    const first = pool.pinResident(nodeLo, nodeHi, block, from, to);
+    if (first < 0) return false;
+    let second = -1;
+    try {
+      const firstBytes = pool.blockBytes(first);
+      const parts: Uint8Array[] = [];
+      // At or beyond the end of an object that ends in this block: an empty reply. Nothing is known about the block
+      // behind a full one, and `from` is below BLOCK_BYTES, so this is never a guess.
+      if (from < firstBytes) parts.push(pool.bytes(first, from, Math.min(to, firstBytes)));
+      if (from + sizeBytes > BLOCK_BYTES && firstBytes === BLOCK_BYTES) {
+        const rest = from + sizeBytes - BLOCK_BYTES;
+        second = pool.pinResident(nodeLo, nodeHi, block + 1, 0, rest);
+        // Perhaps the object ends with the first block, perhaps the second is not here: the main thread knows.
+        if (second < 0) return false;
+        parts.push(pool.bytes(second, 0, Math.min(rest, pool.blockBytes(second))));
+      }
+      this.#replier.data(this.#takeTicket(), parts);
+    } finally {
+      pool.unpin(first);
+      if (second >= 0) pool.unpin(second);
+    }
+    Atomics.add(this.#counters, COUNTER_HITS, 1);
+    Atomics.add(this.#counters, COUNTER_HIT_KIB, sizeBytes >>> 10);
+    this.#tell(offset, sizeBytes, from);
+    return true;
+  }
+
+  #tell(offset: number, sizeBytes: number, from: number): void {
+    const line = Math.floor(offset / ACCESS_LINE_BYTES);
+    if (from !== 0 && Math.floor((offset + sizeBytes) / ACCESS_LINE_BYTES) === line) return;
+    const view = this.#view;
+    encodeAccess(
+      this.#accessView,
+      0,
+      view.getUint32(abi.IN_NODEID_LO, true),
+      view.getUint32(abi.IN_NODEID_HI, true),
+      view.getUint32(abi.IN_HEADER_BYTES + abi.READ_FH_LO, true),
+      view.getUint32(abi.IN_HEADER_BYTES + abi.READ_FH_HI, true),
+      offset,
+      sizeBytes,
+    );
+    // A hint: worth nothing when the main thread is that far behind, and certainly not worth waiting.
+    this.#ring.push(RECORD_ACCESS, this.#access, () => true);
+  }
+}

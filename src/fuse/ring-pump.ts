@@ -1,0 +1,101 @@
+/**
+ * The main thread's end of the rings: takes the reader threads' records and hands them on, a bounded batch a turn of the
+ * event loop, so that sockets and timers get their share while requests pour in. Stops when the dispatcher has no room.
+ * Refuses to wait: the main thread never blocks.
+ *
+ * Thread: main. Owns: the consumer side of every ring. Shared words: the rings'. Blocks? Never.
+ */
+import type { RingConsumer } from '../base/byte-ring.js';
+import type { FuseDispatcher } from './dispatcher.js';
+import {
+  RECORD_ACCESS,
+  RECORD_ENDED,
+  RECORD_REQUEST,
+  RECORD_TROUBLE,
+  decodeAccess,
+  newAccessRecord,
+  type AccessRecord,
+} from './ring-records.js';
+
+/** Records of one ring taken in one turn. Guessed: about a millisecond of work. */
+export const PUMP_BATCH = 128;
+
+/** 'idle': empty, and the next record brings a wake-up; 'more': call again in a later turn; 'full': call again when the dispatcher has room. */
+export type PumpResult = 'idle' | 'more' | 'full';
+
+export interface PumpCallbacks {
+  /**
+   * A reader thread answered a READ by itself. `access` is borrowed. It may come after the RELEASE of its handle, which
+   * travelled through another thread's ring.
+   */
+  readonly onAccess: (access: Readonly<AccessRecord>) => void;
+  /** The thread of this ring has ended: `errno` 0 after an unmount. Once for each ring. */
+  readonly onEnded: (errno: number) => void;
+  /** A sentence for the log. */
+  readonly onTrouble: (message: string) => void;
+}
+
+const access = newAccessRecord();
+
+/** Hands at most PUMP_BATCH records on. InvariantErrors of the dispatcher come out. */
+export function pumpRing(consumer: RingConsumer, dispatcher: FuseDispatcher, callbacks: PumpCallbacks): PumpResult {
+  const { room } = dispatcher;
+  if (room === 0) return 'full';
+  const count = consumer.drain(Math.min(PUMP_BATCH, room), (kind, payload) => {
+    switch (kind) {
+      case RECORD_REQUEST:
+        dispatcher.dispatch(payload);
+        break;
+      case RECORD_ACCESS:
+        decodeAccess(payload, access);
+        callbacks.onAccess(access);
+        break;
+      case RECORD_ENDED:
+        callbacks.onEnded(new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getUint32(0, true));
+        break;
+      case RECORD_TROUBLE:
+        callbacks.onTrouble(Buffer.from(payload).toString('utf8'));
+        break;
+      default:
+        callbacks.onTrouble(`a reader thread sent a record of unknown kind ${kind}`);
+    }
+  });
+  if (count === 0) return 'idle';
+  return dispatcher.room === 0 ? 'full' : 'more';
+}
+
+/**
+ * Pumps several rings fairly. Call `wake` when a ring's producer says so, when the dispatcher has room again (its
+ * onRoom), and once at start; further turns are scheduled from here.
+ */
+export class RingPump {
+  readonly #consumers: readonly RingConsumer[];
+  readonly #dispatcher: FuseDispatcher;
+  readonly #callbacks: PumpCallbacks;
+  #scheduled = false;
+
+  constructor(consumers: readonly RingConsumer[], dispatcher: FuseDispatcher, callbacks: PumpCallbacks) {
+    this.#consumers = consumers;
+    this.#dispatcher = dispatcher;
+    this.#callbacks = callbacks;
+  }
+
+  /** Any number of times; the records are served in a turn of their own, never inside this call. */
+  wake(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#turn();
+    });
+  }
+
+  #turn(): void {
+    let more = false;
+    for (const consumer of this.#consumers) {
+      // 'full' waits for onRoom; the rings keep what they hold.
+      if (pumpRing(consumer, this.#dispatcher, this.#callbacks) === 'more') more = true;
+    }
+    if (more) this.wake();
+  }
+}
