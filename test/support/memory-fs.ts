@@ -92,7 +92,7 @@ export class MemoryFs implements FuseHandlers {
   }
 
   /** Adds a node by path before or while mounted; parents must exist. */
-  put(path: string, content: Buffer | string | 'directory', mode = 0o644): MemoryNode {
+  put(path: string, content: Buffer | string, mode = 0o644): MemoryNode {
     const names = path.split('/');
     const last = names.pop() ?? '';
     let parent = this.root;
