@@ -174,6 +174,7 @@ function addressOf(head: RequestHead, domains: readonly string[]): Address {
   if (bucketName.includes('/') || bucketName.includes('\0') || bucketName === '.' || bucketName === '..') {
     throw new S3Error('InvalidBucketName', { elements: { BucketName: bucketName } });
   }
+  if (key.includes('\0')) throw new S3Error('InvalidURI');
   const keyBytes = Buffer.byteLength(key);
   if (keyBytes > KEY_BYTES_MAX) {
     throw new S3Error('KeyTooLongError', {

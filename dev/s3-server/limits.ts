@@ -71,5 +71,8 @@ export const CLOCK_SKEW_MS_MAX = 15 * 60 * 1000;
 /** Specified: a presigned URL lives at most a week. */
 export const PRESIGN_SECONDS_MAX = 7 * 24 * 3600;
 
+/** Specified: every chunk of an aws-chunked body but the last is at least this long. */
+export const SIGNED_CHUNK_BYTES_MIN = 8 * 1024;
+
 /** Recent requests remembered for tests. */
 export const RECENT_REQUESTS_MAX = 1000;

@@ -27,7 +27,7 @@ Serves every folder of DIR as an S3 bucket; see dev/s3-server/README.md.
   --bucket-region B=REGION bucket B lives in another region (repeatable)
   --public-bucket BUCKET   anonymous requests may read it (repeatable)
   --domain NAME            BUCKET.NAME addresses a bucket, as BUCKET.localhost
-                           does anyway (repeatable)
+                           and BUCKET.s3.localhost do anyway (repeatable)
   --min-part-size BYTES    smallest part but the last, default 5242880
   --faults FILE            JSON array of fault rules
   --admin                  serve /-/stats, /-/faults, ... unauthenticated

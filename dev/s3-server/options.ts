@@ -26,7 +26,7 @@ export interface S3ServerOptions {
   readonly bucketRegions?: Readonly<Record<string, string>>;
   /** Buckets that anonymous requests may read (GET, HEAD, LIST). */
   readonly publicBuckets?: readonly string[];
-  /** Host names that stand before virtual-host buckets, beside `localhost`. */
+  /** Host names that stand before virtual-host buckets, beside `localhost` and `s3.localhost`. */
   readonly domains?: readonly string[];
   /** Smallest part but the last. Default 5 MiB, as S3. */
   readonly minPartBytes?: number;

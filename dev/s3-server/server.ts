@@ -42,7 +42,8 @@ export async function startS3Server(options: S3ServerOptions): Promise<S3Server>
     },
     faults,
     stats,
-    domains: ['localhost', ...(options.domains ?? [])],
+    // The longest name first: BUCKET.s3.localhost is not a bucket BUCKET.s3 of localhost.
+    domains: ['localhost', 's3.localhost', ...(options.domains ?? [])].sort((a, b) => b.length - a.length),
     publicBuckets: options.publicBuckets ?? [],
     credentials,
     report: options.report ?? ((error) => console.error('s3-server: internal error:', error)),

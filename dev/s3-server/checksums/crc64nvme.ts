@@ -10,8 +10,9 @@ const POLY_HI = 0x9a6c9329;
 const POLY_LO = 0xac4bc9b5; // 0x9A6C9329AC4BC9B5 is the polynomial with its bits reversed.
 
 /** Low and high halves of table k for byte b at [k * 256 + b]. */
-const TABLE_LO = new Uint32Array(8 * 256);
-const TABLE_HI = new Uint32Array(8 * 256);
+// Signed, so that the engine keeps every value in a machine word.
+const TABLE_LO = new Int32Array(8 * 256);
+const TABLE_HI = new Int32Array(8 * 256);
 
 for (let byte = 0; byte < 256; byte++) {
   let lo = byte;
@@ -37,8 +38,8 @@ for (let at = 256; at < 8 * 256; at++) {
 
 /** A running CRC. */
 export class Crc64Nvme {
-  #lo = 0xffffffff;
-  #hi = 0xffffffff;
+  #lo = -1;
+  #hi = -1;
 
   update(data: Uint8Array): void {
     let lo = this.#lo;

@@ -130,7 +130,7 @@ export function describeObject(entry: ObjectEntry, query: ReadonlyMap<string, st
     'Last-Modified': new Date(entry.mtimeMs).toUTCString(),
     ETag: `"${entry.etag}"`,
     'Accept-Ranges': 'bytes',
-    'Content-Type': meta?.headers['content-type'] ?? 'application/octet-stream',
+    'Content-Type': meta?.headers['content-type'] ?? 'binary/octet-stream',
   };
   if (meta !== null) {
     for (const name in meta.headers) {

@@ -11,9 +11,23 @@ import { EMPTY_SHA256, isSameSignature } from '../auth/sigv4.js';
 import { S3Error } from '../errors.js';
 import { ChunkedDecoder, ChunkError } from '../http/chunked-decoder.js';
 import type { RequestBody } from '../http/request-body.js';
+import { SIGNED_CHUNK_BYTES_MIN } from '../limits.js';
 
 /** Slows reading down; resolves when `bytes` may be taken. */
 export type ReadPace = (bytes: number) => Promise<void>;
+
+/** What x-amz-content-sha256 may say; chunks signed with elliptic curves (SigV4A) are not verified here. */
+const PAYLOAD_HASH =
+  /^(?:[0-9a-f]{64}|UNSIGNED-PAYLOAD|STREAMING-UNSIGNED-PAYLOAD-TRAILER|STREAMING-AWS4-HMAC-SHA256-PAYLOAD(?:-TRAILER)?)$/;
+
+function checkPayloadHash(text: string): void {
+  if (PAYLOAD_HASH.test(text)) return;
+  throw new S3Error('InvalidArgument', {
+    message:
+      'x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.',
+    elements: { ArgumentName: 'x-amz-content-sha256', ArgumentValue: text },
+  });
+}
 
 /** See the header. */
 export class Payload {
@@ -41,6 +55,7 @@ export class Payload {
       .map((name) => name.trim().toLowerCase())
       .filter((name) => name !== '');
     const { payloadHash } = identity;
+    checkPayloadHash(payloadHash);
     const isFramed =
       payloadHash.startsWith('STREAMING-') || /(^|,)\s*aws-chunked/i.test(headers.get('content-encoding') ?? '');
     const decoded = headers.get('x-amz-decoded-content-length');
@@ -98,12 +113,19 @@ export class Payload {
 
   #decoder(): ChunkedDecoder {
     const signer = this.#identity.chunkSigner;
-    if (signer === null) return new ChunkedDecoder();
+    let isLastExpected = false;
+    /** A short chunk is fine only when nothing but the empty last chunk follows it. */
+    const checkSize = (chunkBytes: number): void => {
+      if (isLastExpected && chunkBytes > 0) throw new S3Error('InvalidChunkSizeError');
+      isLastExpected = chunkBytes < SIGNED_CHUNK_BYTES_MIN;
+    };
+    if (signer === null) return new ChunkedDecoder({ onChunk: checkSize });
     const check = (hash: string): void => {
       if (!isSameSignature(signer.chunk(hash), this.#claimedSignature)) throw new S3Error('SignatureDoesNotMatch');
     };
     return new ChunkedDecoder({
       onChunk: (chunkBytes, extension) => {
+        checkSize(chunkBytes);
         this.#claimedSignature = /(?:^|;)\s*chunk-signature=([0-9a-f]+)/.exec(extension)?.[1] ?? '';
         if (chunkBytes === 0) check(EMPTY_SHA256);
         else this.#chunkHash = createHash('sha256');

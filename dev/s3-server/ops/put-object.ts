@@ -7,11 +7,14 @@ import { bucketOf, emptyReply, type OpContext } from './context.js';
 import { checksumHeaders, metaFromHeaders } from './object-headers.js';
 import { receivePayload } from './receive.js';
 
+/** What S3 computes for an upload that names no checksum. */
+const DEFAULT_CHECKSUM = 'CRC64NVME';
+
 export async function putObject(context: OpContext): Promise<Reply> {
   const { headers, key } = context;
   const meta = metaFromHeaders(headers);
   checkWriteConditions(headers, key, bucketOf(context).lookup(key));
-  const received = await receivePayload(context, null);
+  const received = await receivePayload(context, DEFAULT_CHECKSUM);
   try {
     const bucket = bucketOf(context);
     checkWriteConditions(headers, key, bucket.lookup(key));

@@ -32,8 +32,10 @@ export interface Received {
  */
 export async function receivePayload(context: OpContext, fallback: ChecksumName | null): Promise<Received> {
   const { headers, payload } = context;
-  if (payload.declaredBytes === null && !headers.has('transfer-encoding')) throw new S3Error('MissingContentLength');
-  if ((payload.declaredBytes ?? 0) > SINGLE_PUT_BYTES_MAX) throw new S3Error('EntityTooLarge');
+  // S3 wants to know the length beforehand: chunked coding alone will not do, whoever frames the chunks.
+  const hasLength = headers.has('content-length') || headers.has('transfer-encoding');
+  if (!hasLength || payload.declaredBytes === null) throw new S3Error('MissingContentLength');
+  if (payload.declaredBytes > SINGLE_PUT_BYTES_MAX) throw new S3Error('EntityTooLarge');
   const contentMd5 = headers.get('content-md5');
   if (contentMd5 !== undefined && Buffer.from(contentMd5, 'base64').length !== 16) throw new S3Error('InvalidDigest');
   const promised = checksumFromHeaders(headers);
