@@ -11,7 +11,7 @@ import { isMetadataDisabled } from '../endpoint/ec2-region.js';
 import type { StoreSettings } from '../endpoint/settings.js';
 import type { Transport } from '../endpoint/http-handler.js';
 import { StoreError } from '../store-error.js';
-import { SdkLog } from '../store/sdk-log.js';
+import { SdkLog, silenceSdkNotices } from '../store/sdk-log.js';
 import type { CredentialLink } from './chain.js';
 
 /** Time for one answer of the instance's or container's own service; both answer in milliseconds when they exist. */
@@ -39,6 +39,7 @@ export interface LinkDeps {
 
 /** All links in order of preference. */
 export function createLinks(deps: LinkDeps): readonly CredentialLink[] {
+  silenceSdkNotices();
   const links = [profileLink(deps), webIdentityLink(deps), containerLink(deps), instanceLink(deps)];
   return deps.settings.profileFromOption ? links : [environmentLink(deps.settings.env), ...links];
 }
