@@ -5,12 +5,11 @@
  * mount cannot do without. Refuses patience: few attempts, short waits; a mount that hangs is worse than one that fails.
  */
 import { ListObjectsV2Command } from '@aws-sdk/client-s3';
-import { errnoForS3, isClockProblem } from '../s3-errno.js';
 import { StoreError } from '../store-error.js';
 import { endpointError } from '../endpoint/resolve-target.js';
 import { isAwsEndpoint } from '../endpoint/aws-endpoint.js';
 import { createAdvice } from './probe-advice.js';
-import { failureFacts, type FailureFacts } from './sdk-error.js';
+import { errnoOf, failureFacts, type FailureFacts } from './sdk-error.js';
 import type { S3Connection } from './s3-connection.js';
 import { accountParameters } from './s3-store.js';
 
@@ -149,7 +148,7 @@ function probeError(connection: S3Connection, facts: FailureFacts, cause: unknow
   });
   return new StoreError(
     {
-      errno: errnoForS3(facts.status, isClockProblem(facts.code) ? 'RequestTimeTooSkewed' : facts.code),
+      errno: errnoOf(facts),
       code: facts.code,
       status: facts.status,
       ...advice,

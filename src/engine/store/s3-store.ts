@@ -51,6 +51,16 @@ class S3Store implements ObjectStore {
   }
 
   async head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined> {
+    try {
+      return await this.#headOnce(key, signal);
+    } catch (error) {
+      const explained = await this.#explain(error, key, signal);
+      if (explained !== 'new credentials') throw explained;
+      return await this.#headOnce(key, signal);
+    }
+  }
+
+  async #headOnce(key: string, signal: AbortSignal | undefined): Promise<ObjectHead | undefined> {
     const call = this.#call('HeadObject', key, signal);
     const input = { Bucket: this.#bucket, Key: key, ...accountParameters(this.#connection) };
     try {
@@ -72,7 +82,7 @@ class S3Store implements ObjectStore {
       });
     } catch (error) {
       if (error instanceof StoreError && error.status === 404) return undefined;
-      throw await this.#explained(error, key, signal);
+      throw error;
     }
   }
 
@@ -114,20 +124,20 @@ class S3Store implements ObjectStore {
 
   /**
    * HEAD answers have no body, so 400 and 403 come without a code, an ended token among them. A LIST of the same name
-   * tells the code (and renews the credentials if that is it). Returns the error to throw.
+   * tells the code, and renews the credentials if that is it. Otherwise returns the error to throw.
    */
-  async #explained(error: unknown, key: string, signal: AbortSignal | undefined): Promise<unknown> {
+  async #explain(error: unknown, key: string, signal: AbortSignal | undefined): Promise<unknown> {
     if (!(error instanceof StoreError) || (error.status !== 400 && error.status !== 403)) return error;
     const nowMs = this.#connection.clock.nowMs();
     if (nowMs - this.#explainedAtMs < EXPLAIN_GAP_MS) return error;
     this.#explainedAtMs = nowMs;
     try {
+      const before = await this.#connection.credentials.current();
       await this.list({ prefix: key, keysMax: 1 }, signal);
-      return error;
+      return before === (await this.#connection.credentials.current()) ? error : 'new credentials';
     } catch (listError) {
-      if (!(listError instanceof StoreError) || listError.status === 0 || listError.code === 'AccessDenied')
-        return error;
-      return listError;
+      const says = listError instanceof StoreError && listError.status !== 0 && listError.code !== 'AccessDenied';
+      return says ? listError : error;
     }
   }
 }

@@ -147,6 +147,11 @@ export function failureFacts(error: unknown): FailureFacts {
   return { ...facts, code: nothing ? codeForStatus(status) : said };
 }
 
+/** A stranger's 404 says nothing about our object: it counts as a bad gateway. */
+export function errnoOf(facts: FailureFacts): number {
+  return errnoForS3(facts.code === 'NotAnS3Server' ? 502 : facts.status, facts.code);
+}
+
 /** What the call was about, for the sentence. */
 export interface FailedCall {
   /** 'ListObjectsV2', 'HeadObject', ... */
@@ -163,7 +168,7 @@ export function toStoreError(error: unknown, call: FailedCall): StoreError {
   const detail = facts.message === '' || facts.message === facts.code ? '' : `: ${facts.message}`;
   return new StoreError(
     {
-      errno: errnoForS3(facts.status, facts.code),
+      errno: errnoOf(facts),
       code: facts.code,
       status: facts.status,
       resource: call.resource,
