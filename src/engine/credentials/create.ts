@@ -15,12 +15,13 @@ export interface CredentialDeps {
   readonly log: Log;
   readonly transport: Transport;
   readonly random?: () => number;
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** The caller closes it. */
 export function createCredentialSource(settings: StoreSettings, deps: CredentialDeps): CredentialSource {
   if (settings.options.anonymous) return anonymousCredentials;
-  const links = createLinks({ settings, transport: deps.transport, log: deps.log });
+  const links = createLinks({ settings, env: deps.env ?? process.env, transport: deps.transport, log: deps.log });
   const load = createChain(links, { clock: deps.clock, profileName: settings.profile.name });
   return new RefreshingCredentials(load, deps);
 }

@@ -32,6 +32,7 @@ type SdkProvider = () => Promise<SdkIdentity>;
 
 export interface LinkDeps {
   readonly settings: StoreSettings;
+  readonly env: NodeJS.ProcessEnv;
   /** For STS and SSO: proxies and certificates as for S3. */
   readonly transport: Transport;
   readonly log: Log;
@@ -41,7 +42,7 @@ export interface LinkDeps {
 export function createLinks(deps: LinkDeps): readonly CredentialLink[] {
   silenceSdkNotices();
   const links = [profileLink(deps), webIdentityLink(deps), containerLink(deps), instanceLink(deps)];
-  return deps.settings.profileFromOption ? links : [environmentLink(deps.settings.env), ...links];
+  return deps.settings.profileFromOption ? links : [environmentLink(deps.env), ...links];
 }
 
 function plain(identity: SdkIdentity): DataCredentials {
@@ -159,7 +160,7 @@ function profileRemedy(profileName: string, isSso: boolean, error: unknown): str
 }
 
 function webIdentityLink(deps: LinkDeps): CredentialLink {
-  const { env } = deps.settings;
+  const { env } = deps;
   const name = 'web identity';
   return {
     name,
@@ -187,7 +188,7 @@ function webIdentityLink(deps: LinkDeps): CredentialLink {
 }
 
 function containerLink(deps: LinkDeps): CredentialLink {
-  const { env } = deps.settings;
+  const { env } = deps;
   const name = 'container';
   return {
     name,
@@ -217,7 +218,8 @@ function containerLink(deps: LinkDeps): CredentialLink {
 }
 
 function instanceLink(deps: LinkDeps): CredentialLink {
-  const { env, profile } = deps.settings;
+  const { env } = deps;
+  const { profile } = deps.settings;
   // Made once: the SDK's provider remembers the last good answer for when the service is down.
   let load: SdkProvider | undefined;
   return {

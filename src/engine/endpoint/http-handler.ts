@@ -94,11 +94,16 @@ async function proxyAgents(proxyUrl: string, caPem: string | undefined): Promise
     import('http-proxy-agent'),
     import('https-proxy-agent'),
   ]);
-  /** The agent's own options reach the proxy only, not the TLS session inside the tunnel: hand the certificates on. */
   class TunnelAgent extends HttpsProxyAgent<string> {
+    /** The agent's own options reach the proxy only, not the TLS session inside the tunnel: hand the certificates on. */
     override connect(...[request, options]: Parameters<TunnelConnect>): ReturnType<TunnelConnect> {
       const trusting = caPem === undefined || !options.secureEndpoint ? options : { ...options, ca: caPem };
       return super.connect(request, trusting);
+    }
+
+    /** agent-base guesses from the call stack, differently when a socket comes free: no tunnel was ever used twice. */
+    override isSecureEndpoint(): boolean {
+      return true;
     }
   }
   return {

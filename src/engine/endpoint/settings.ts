@@ -22,14 +22,13 @@ const MAX_ATTEMPTS_MOST = 100;
 
 export type SettingSource = 'option' | 'environment' | 'profile' | 'instance' | 'default';
 
-/** How the store is reached. */
+/** How the store is reached. Holds no secret and no environment, so that it may be logged. */
 export interface StoreSettings {
   readonly options: StoreOptions;
   readonly profile: ProfileSettings;
   /** Named by --profile (as opposed to AWS_PROFILE or `default`). */
   readonly profileFromOption: boolean;
   readonly configPaths: SharedConfigPaths;
-  readonly env: NodeJS.ProcessEnv;
   /** The region to start with; the bucket may correct it unless it came from the command line. */
   readonly region: string;
   readonly regionSource: SettingSource;
@@ -79,7 +78,6 @@ export async function loadStoreSettings(options: StoreOptions, deps: SettingsDep
     profile,
     profileFromOption: options.profile !== undefined,
     configPaths,
-    env,
     region: region.name,
     regionSource: region.source,
     endpointUrl: endpoint.url,

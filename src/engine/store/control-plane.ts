@@ -44,7 +44,12 @@ export async function openStoreAccess(options: StoreOptions, deps: ControlPlaneD
   sdk.catch(() => undefined);
   const settings = await loadStoreSettings(options, deps);
   const transport = new Transport({ caPem: settings.caPem, proxyFor: settings.proxyFor });
-  const credentials = createCredentialSource(settings, { clock: deps.clock, log: deps.log, transport });
+  const credentials = createCredentialSource(settings, {
+    clock: deps.clock,
+    log: deps.log,
+    transport,
+    ...(deps.env === undefined ? {} : { env: deps.env }),
+  });
   const close = (): void => {
     credentials.close();
     transport.destroy();

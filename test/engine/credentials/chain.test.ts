@@ -21,13 +21,22 @@ function link(name: string, ...answers: (DataCredentials | string | Error)[]): C
   };
 }
 
-const failed = new StoreError({ errno: 13, code: 'CredentialsFailed', status: 0, resource: 'sso', message: 'token ended' });
+const failed = new StoreError({
+  errno: 13,
+  code: 'CredentialsFailed',
+  status: 0,
+  resource: 'sso',
+  message: 'token ended',
+});
 
 t.test('the first link that has credentials wins; later ones are not asked', async (t) => {
   const links = [link('a', 'not set'), link('b', keys('kb')), link('c', keys('kc'))];
   const load = createChain(links, { clock: new ManualClock(), profileName: 'default' });
   t.same(await load(), { credentials: keys('kb'), origin: 'b' });
-  t.same(links.map((one) => one.asked), [1, 1, 0]);
+  t.same(
+    links.map((one) => one.asked),
+    [1, 1, 0],
+  );
 });
 
 t.test('a configured link that fails ends the search: nobody becomes somebody else', async (t) => {
@@ -50,7 +59,10 @@ t.test('nothing found: one line that says where was looked and what to do', asyn
   const links = [link('environment', 'not set'), link("~/.aws (profile 'lab')", 'no such profile')];
   const load = createChain(links, { clock: new ManualClock(), profileName: 'lab' });
   const error = await storeErrorOf(load());
-  t.equal(error.message, "no AWS credentials found: looked at environment (not set), ~/.aws (profile 'lab') (no such profile)");
+  t.equal(
+    error.message,
+    "no AWS credentials found: looked at environment (not set), ~/.aws (profile 'lab') (no such profile)",
+  );
   t.match(error.remedy, /aws configure --profile lab; --no-sign-request is for public buckets/);
 });
 

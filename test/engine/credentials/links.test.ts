@@ -99,7 +99,13 @@ quietTest('profiles', async (t, home) => {
   t.equal(await source.refresh('InvalidAccessKeyId'), true, 'rotated keys are read from the file without a restart');
   t.match(await source.current(), { accessKeyId: 'AK2' });
 
-  const secret = JSON.stringify({ Version: 1, AccessKeyId: 'AKPROC', SecretAccessKey: 's', SessionToken: 't', Expiration: inAnHour() });
+  const secret = JSON.stringify({
+    Version: 1,
+    AccessKeyId: 'AKPROC',
+    SecretAccessKey: 's',
+    SessionToken: 't',
+    Expiration: inAnHour(),
+  });
   const script = writeHomeFile(home, 'process.sh', `#!/bin/sh\ncat <<'X'\n${secret}\nX\n`);
   writeHomeFile(
     home,
@@ -131,7 +137,11 @@ quietTest('roles: source_profile and web identity through STS', async (t, home) 
   const sts = await startScripted(t, (request, response) => {
     const action = /Action=(\w+)/.exec(request.body)?.[1] ?? '';
     if (request.body.includes('forbidden')) {
-      answerXml(response, 403, '<ErrorResponse><Error><Code>AccessDenied</Code><Message>User is not authorized to perform sts:AssumeRole</Message></Error></ErrorResponse>');
+      answerXml(
+        response,
+        403,
+        '<ErrorResponse><Error><Code>AccessDenied</Code><Message>User is not authorized to perform sts:AssumeRole</Message></Error></ErrorResponse>',
+      );
     } else answerXml(response, 200, assumeRoleXml(action, `AK${action}`));
   });
   process.env['AWS_ENDPOINT_URL_STS'] = sts.url;
@@ -167,7 +177,12 @@ quietTest('SSO from the token cache', async (t, home) => {
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(
       JSON.stringify({
-        roleCredentials: { accessKeyId: 'AKSSO', secretAccessKey: 's', sessionToken: request.path, expiration: Date.now() + HOUR_MS },
+        roleCredentials: {
+          accessKeyId: 'AKSSO',
+          secretAccessKey: 's',
+          sessionToken: request.path,
+          expiration: Date.now() + HOUR_MS,
+        },
       }),
     );
   });
@@ -180,7 +195,12 @@ quietTest('SSO from the token cache', async (t, home) => {
   );
   const cache = `.aws/sso/cache/${createHash('sha1').update('corp').digest('hex')}.json`;
   const token = (expiresAt: string): string =>
-    JSON.stringify({ startUrl: 'https://corp.example/start', region: 'eu-west-1', accessToken: 'sso-token', expiresAt });
+    JSON.stringify({
+      startUrl: 'https://corp.example/start',
+      region: 'eu-west-1',
+      accessToken: 'sso-token',
+      expiresAt,
+    });
   writeHomeFile(home, cache, token(inAnHour()));
   const source = await sourceFor(t, { profile: 'sso' });
   t.match(await source.current(), { accessKeyId: 'AKSSO', sessionToken: /account_id=123456789012/ });
@@ -216,7 +236,11 @@ quietTest('container (ECS, EKS pod identity)', async (t, home) => {
 
   status = 403;
   const refused = await sourceFor(t);
-  t.match(await storeErrorOf(refused.current()), { code: 'CredentialsFailed', message: /container/, remedy: /pod identity/ });
+  t.match(await storeErrorOf(refused.current()), {
+    code: 'CredentialsFailed',
+    message: /container/,
+    remedy: /pod identity/,
+  });
 });
 
 quietTest('instance metadata (IMDSv2)', async (t) => {
@@ -228,7 +252,16 @@ quietTest('instance metadata (IMDSv2)', async (t) => {
     else if (!hasRole) response.writeHead(404).end();
     else if (request.path.endsWith('/placement/region')) response.end('ap-southeast-2');
     else if (request.path.endsWith('/security-credentials/')) response.end('node-role');
-    else response.end(JSON.stringify({ Code: 'Success', AccessKeyId: 'AKROLE', SecretAccessKey: 's', Token: 't', Expiration: inAnHour() }));
+    else
+      response.end(
+        JSON.stringify({
+          Code: 'Success',
+          AccessKeyId: 'AKROLE',
+          SecretAccessKey: 's',
+          Token: 't',
+          Expiration: inAnHour(),
+        }),
+      );
   });
   delete process.env['AWS_EC2_METADATA_DISABLED'];
   process.env['AWS_EC2_METADATA_SERVICE_ENDPOINT'] = imds.url;
@@ -238,7 +271,10 @@ quietTest('instance metadata (IMDSv2)', async (t) => {
   t.match(await loadStoreSettings(storeOptions()), { region: 'ap-southeast-2', regionSource: 'instance' });
 
   hasRole = false;
-  t.match(await storeErrorOf((await sourceFor(t)).current()), { code: 'NoCredentials', message: /instance metadata \(no role attached\)$/ });
+  t.match(await storeErrorOf((await sourceFor(t)).current()), {
+    code: 'NoCredentials',
+    message: /instance metadata \(no role attached\)$/,
+  });
   t.match(await loadStoreSettings(storeOptions()), { region: 'us-east-1', regionSource: 'default' });
 
   process.env['AWS_EC2_METADATA_SERVICE_ENDPOINT'] = `http://127.0.0.1:${await unusedPort()}`;
@@ -256,6 +292,9 @@ quietTest('a metadata service that swallows everything costs seconds, not the st
   const hole = await startScripted(t, () => undefined);
   delete process.env['AWS_EC2_METADATA_DISABLED'];
   process.env['AWS_EC2_METADATA_SERVICE_ENDPOINT'] = hole.url;
-  t.match(await storeErrorOf((await sourceFor(t)).current()), { code: 'NoCredentials', message: /instance metadata \(no answer\)$/ });
+  t.match(await storeErrorOf((await sourceFor(t)).current()), {
+    code: 'NoCredentials',
+    message: /instance metadata \(no answer\)$/,
+  });
   t.ok(hole.requests.length <= 4, `asked ${hole.requests.length} times`);
 });

@@ -24,7 +24,13 @@ function setup(lifeMs: number | undefined, plan: (load: number) => 'ok' | 'fail'
     const what = plan(number);
     if (what === 'fail') {
       return Promise.reject(
-        new StoreError({ errno: 13, code: 'CredentialsFailed', status: 0, resource: 'test', message: `load ${number} failed` }),
+        new StoreError({
+          errno: 13,
+          code: 'CredentialsFailed',
+          status: 0,
+          resource: 'test',
+          message: `load ${number} failed`,
+        }),
       );
     }
     if (what === 'ok' || last === undefined) {
@@ -171,7 +177,11 @@ t.test('a refused refresh that fails keeps what there is and does not throw', as
 
 t.test('credentials that have ended already are said so', async (t) => {
   const { source } = setup(-HOUR_MS);
-  t.match(await storeErrorOf(source.current()), { code: 'ExpiredToken', message: /from test ended at 2025-12-31T23/, remedy: /./ });
+  t.match(await storeErrorOf(source.current()), {
+    code: 'ExpiredToken',
+    message: /from test ended at 2025-12-31T23/,
+    remedy: /./,
+  });
   source.close();
 });
 

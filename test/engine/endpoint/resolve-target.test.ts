@@ -23,7 +23,11 @@ t.test('targets', async (t) => {
   const cases: [string, Partial<StoreOptions>, string][] = [
     ['AWS, virtual host', {}, 'https bucket-one.s3.eu-west-1.amazonaws.com - eu-west-1/s3'],
     ['AWS, path', { forcePathStyle: true }, 'https s3.eu-west-1.amazonaws.com /bucket-one eu-west-1/s3'],
-    ['dots in the name: path, as no certificate fits', { bucket: 'a.b.c' }, 'https s3.eu-west-1.amazonaws.com /a.b.c eu-west-1/s3'],
+    [
+      'dots in the name: path, as no certificate fits',
+      { bucket: 'a.b.c' },
+      'https s3.eu-west-1.amazonaws.com /a.b.c eu-west-1/s3',
+    ],
     ['dual-stack', { dualStack: true }, 'https bucket-one.s3.dualstack.eu-west-1.amazonaws.com - eu-west-1/s3'],
     ['FIPS', { fips: true }, 'https bucket-one.s3-fips.eu-west-1.amazonaws.com - eu-west-1/s3'],
     ['acceleration', { transferAcceleration: true }, 'https bucket-one.s3-accelerate.amazonaws.com - eu-west-1/s3'],
@@ -39,7 +43,11 @@ t.test('targets', async (t) => {
     ],
     ['own endpoint by address: path', { endpointUrl: local }, 'http 127.0.0.1:9000 /bucket-one eu-west-1/s3'],
     ['own endpoint by IPv6 address', { endpointUrl: 'http://[::1]:9000' }, 'http [::1]:9000 /bucket-one eu-west-1/s3'],
-    ['own endpoint by name: virtual host', { endpointUrl: 'https://s3.example' }, 'https bucket-one.s3.example - eu-west-1/s3'],
+    [
+      'own endpoint by name: virtual host',
+      { endpointUrl: 'https://s3.example' },
+      'https bucket-one.s3.example - eu-west-1/s3',
+    ],
     [
       'own endpoint by name, path',
       { endpointUrl: 'https://s3.example:8443', forcePathStyle: true },
@@ -51,12 +59,24 @@ t.test('targets', async (t) => {
       'http gw.example /s3/api/bucket-one eu-west-1/s3',
     ],
     ['default port is not in Host', { endpointUrl: 'http://127.0.0.1:80' }, 'http 127.0.0.1 /bucket-one eu-west-1/s3'],
-    ['upper case name: path', { endpointUrl: 'http://s3.example', bucket: 'MyBucket' }, 'http s3.example /MyBucket eu-west-1/s3'],
+    [
+      'upper case name: path',
+      { endpointUrl: 'http://s3.example', bucket: 'MyBucket' },
+      'http s3.example /MyBucket eu-west-1/s3',
+    ],
   ];
   for (const [name, options, expected] of cases) t.equal(await brief(options), expected, name);
   t.equal(await brief({}, 'cn-north-1'), 'https bucket-one.s3.cn-north-1.amazonaws.com.cn - cn-north-1/s3', 'China');
-  t.equal(await brief({}, 'us-east-1'), 'https bucket-one.s3.us-east-1.amazonaws.com - us-east-1/s3', 'us-east-1 is regional');
-  t.equal((await target({ endpointUrl: 'http://[::1]:9000' })).hostname, '::1', 'sockets take an address without brackets');
+  t.equal(
+    await brief({}, 'us-east-1'),
+    'https bucket-one.s3.us-east-1.amazonaws.com - us-east-1/s3',
+    'us-east-1 is regional',
+  );
+  t.equal(
+    (await target({ endpointUrl: 'http://[::1]:9000' })).hostname,
+    '::1',
+    'sockets take an address without brackets',
+  );
 
   t.test('headers, attempts, certificates', async (t) => {
     const made = await target({
@@ -94,9 +114,15 @@ t.test('targets', async (t) => {
       t.notMatch(error.message, /\n/);
       return `${error.code}: ${error.message}`;
     };
-    t.match(await refused({ bucket: 'data--use1-az4--x-s3' }), /^NotSupported: .*directory buckets .* come with a later version/);
+    t.match(
+      await refused({ bucket: 'data--use1-az4--x-s3' }),
+      /^NotSupported: .*directory buckets .* come with a later version/,
+    );
     t.match(await refused({ bucketType: 'directory' }), /^NotSupported: .*directory/);
-    t.match(await refused({ bucket: 'arn:aws:s3::123456789012:accesspoint:mfzwi23gnjvgw.mrap' }), /^NotSupported: .*multi-region/);
+    t.match(
+      await refused({ bucket: 'arn:aws:s3::123456789012:accesspoint:mfzwi23gnjvgw.mrap' }),
+      /^NotSupported: .*multi-region/,
+    );
     t.match(await refused({ bucket: arn, forcePathStyle: true }), /^InvalidEndpoint: .*ARN/);
     t.match(await refused({ dualStack: true, endpointUrl: local }), /^InvalidEndpoint: .*dual-stack/i);
     t.match(await refused({ transferAcceleration: true, endpointUrl: local }), /^InvalidEndpoint: .*Accelerate/);

@@ -29,7 +29,7 @@ dynamodb =
 endpoint_url = https://plain.example
 `;
 
-t.test('settings', async (t) => {
+t.test('settings', (t) => {
   const home = isolateEnvironment(t);
   writeHomeFile(home, '.aws/config', CONFIG);
   writeHomeFile(home, '.aws/credentials', '[only-keys]\naws_access_key_id = a\naws_secret_access_key = b\n');
@@ -68,7 +68,10 @@ t.test('settings', async (t) => {
     const endpoint = async (...args: Parameters<typeof load>): Promise<string | undefined> =>
       (await load(...args)).endpointUrl;
     const env = { AWS_ENDPOINT_URL_S3: 'http://one.example', AWS_ENDPOINT_URL: 'http://two.example' };
-    t.equal(await endpoint({ endpointUrl: 'https://zero.example:99', profile: 'lab' }, env), 'https://zero.example:99/');
+    t.equal(
+      await endpoint({ endpointUrl: 'https://zero.example:99', profile: 'lab' }, env),
+      'https://zero.example:99/',
+    );
     t.equal(await endpoint({ profile: 'lab' }, env), 'http://one.example/');
     t.equal(await endpoint({ profile: 'lab' }, { AWS_ENDPOINT_URL: 'http://two.example' }), 'http://two.example/');
     t.equal(await endpoint({ profile: 'lab' }), 'http://s3.example:9001/base');
@@ -108,14 +111,26 @@ t.test('settings', async (t) => {
     const cases: [string, Partial<StoreOptions>, NodeJS.ProcessEnv, string, RegExp][] = [
       ['unknown --profile', { profile: 'nobody' }, {}, 'NoSuchProfile', /profile 'nobody' is neither in .*config nor/],
       ['unknown AWS_PROFILE', {}, { AWS_PROFILE: 'nobody' }, 'NoSuchProfile', /'nobody'/],
-      ['endpoint without scheme', { endpointUrl: 'localhost:9000' }, {}, 'InvalidEndpoint', /'localhost:9000' \(--endpoint-url\)/],
+      [
+        'endpoint without scheme',
+        { endpointUrl: 'localhost:9000' },
+        {},
+        'InvalidEndpoint',
+        /'localhost:9000' \(--endpoint-url\)/,
+      ],
       ['endpoint nonsense', {}, { AWS_ENDPOINT_URL: '::' }, 'InvalidEndpoint', /'::' \(AWS_ENDPOINT_URL\)/],
       ['endpoint with secret', { endpointUrl: 'http://u:pw@h/' }, {}, 'InvalidEndpoint', /^(?!.*pw).*has a user/],
       ['region with a dot', { region: 'eu.west' }, {}, 'InvalidRegion', /'eu\.west'/],
       ['attempts', {}, { AWS_MAX_ATTEMPTS: 'many' }, 'InvalidMaxAttempts', /'many'/],
       ['no attempts', {}, { AWS_MAX_ATTEMPTS: '0' }, 'InvalidMaxAttempts', /'0'/],
       ['retry mode', {}, { AWS_RETRY_MODE: 'wild' }, 'InvalidRetryMode', /'wild'/],
-      ['CA bundle missing', { caBundle: '/nowhere/ca.pem' }, {}, 'InvalidCaBundle', /\/nowhere\/ca\.pem cannot be read: ENOENT/],
+      [
+        'CA bundle missing',
+        { caBundle: '/nowhere/ca.pem' },
+        {},
+        'InvalidCaBundle',
+        /\/nowhere\/ca\.pem cannot be read: ENOENT/,
+      ],
       ['CA bundle no PEM', {}, { AWS_CA_BUNDLE: notPem }, 'InvalidCaBundle', /holds no PEM certificate/],
     ];
     for (const [name, options, env, code, message] of cases) {
@@ -125,6 +140,11 @@ t.test('settings', async (t) => {
       t.notMatch(error.message, /\n/, `${name}: one line`);
       t.ok(error.remedy, `${name}: has a remedy`);
     }
-    t.equal((await load({ anonymous: true }, { AWS_PROFILE: 'nobody' })).profile.missing, true, 'anonymous needs no profile');
+    t.equal(
+      (await load({ anonymous: true }, { AWS_PROFILE: 'nobody' })).profile.missing,
+      true,
+      'anonymous needs no profile',
+    );
   });
+  t.end();
 });

@@ -57,7 +57,11 @@ export interface ScriptedServer {
 export type Script = (request: SeenRequest, response: ServerResponse, count: number) => void;
 
 /** `script` gets each request with its number, from 1. Closed at the end of the test. */
-export async function startScripted(t: Test, script: Script, wrap?: (listener: RequestListener) => Server): Promise<ScriptedServer> {
+export async function startScripted(
+  t: Test,
+  script: Script,
+  wrap?: (listener: RequestListener) => Server,
+): Promise<ScriptedServer> {
   const requests: SeenRequest[] = [];
   const listener: RequestListener = (request, response) => {
     let body = '';
@@ -91,7 +95,12 @@ export async function unusedPort(): Promise<number> {
   return port;
 }
 
-export function answerXml(response: ServerResponse, status: number, xml: string, headers: Record<string, string> = {}): void {
+export function answerXml(
+  response: ServerResponse,
+  status: number,
+  xml: string,
+  headers: Record<string, string> = {},
+): void {
   response.writeHead(status, { 'content-type': 'application/xml', ...headers });
   response.end(`<?xml version="1.0" encoding="UTF-8"?>\n${xml}`);
 }

@@ -58,12 +58,39 @@ t.test('list: what is asked, what is answered', async (t) => {
     userAgentPrefix: 'job-7',
   });
   const store = createObjectStore(connection);
-  const page = await store.list({ prefix: 'dir/ü +', delimiter: '/', continuationToken: 'a+b=', startAfter: 'dir/ü +x', keysMax: 5 });
+  const page = await store.list({
+    prefix: 'dir/ü +',
+    delimiter: '/',
+    continuationToken: 'a+b=',
+    startAfter: 'dir/ü +x',
+    keysMax: 5,
+  });
   t.same(page, {
     objects: [
-      { key: 'dir/a\nb c+', etag: '"e1"', sizeBytes: 7, lastModifiedMs: Date.UTC(2026, 0, 2, 3, 4, 5), storageClass: '', restored: false },
-      { key: 'dir/old', etag: '"e2"', sizeBytes: 5368709121, lastModifiedMs: Date.UTC(2020, 0, 1), storageClass: 'GLACIER', restored: true },
-      { key: 'dir/cold', etag: '"e3"', sizeBytes: 1, lastModifiedMs: Date.UTC(2020, 0, 1), storageClass: 'DEEP_ARCHIVE', restored: false },
+      {
+        key: 'dir/a\nb c+',
+        etag: '"e1"',
+        sizeBytes: 7,
+        lastModifiedMs: Date.UTC(2026, 0, 2, 3, 4, 5),
+        storageClass: '',
+        restored: false,
+      },
+      {
+        key: 'dir/old',
+        etag: '"e2"',
+        sizeBytes: 5368709121,
+        lastModifiedMs: Date.UTC(2020, 0, 1),
+        storageClass: 'GLACIER',
+        restored: true,
+      },
+      {
+        key: 'dir/cold',
+        etag: '"e3"',
+        sizeBytes: 1,
+        lastModifiedMs: Date.UTC(2020, 0, 1),
+        storageClass: 'DEEP_ARCHIVE',
+        restored: false,
+      },
     ],
     commonPrefixes: ['dir/sub\n /'],
     nextToken: 'tok+en/=',
@@ -110,7 +137,10 @@ t.test('head: found, archived, missing; odd keys reach the server as they are', 
         'content-length': '42',
         'last-modified': 'Fri, 02 Jan 2026 03:04:05 GMT',
         ...(request.path.includes('cold')
-          ? { 'x-amz-storage-class': 'GLACIER', 'x-amz-restore': 'ongoing-request="false", expiry-date="Fri, 01 Jan 2027 00:00:00 GMT"' }
+          ? {
+              'x-amz-storage-class': 'GLACIER',
+              'x-amz-restore': 'ongoing-request="false", expiry-date="Fri, 01 Jan 2027 00:00:00 GMT"',
+            }
           : {}),
       });
       response.end();
@@ -139,7 +169,18 @@ t.test('head: found, archived, missing; odd keys reach the server as they are', 
 
 t.test('503 and resets are tried again up to AWS_MAX_ATTEMPTS, 403 and 404 are not', async (t) => {
   process.env['AWS_MAX_ATTEMPTS'] = '4';
-  const answers: ('slow' | 'reset' | 'ok' | 'no')[] = ['slow', 'reset', 'slow', 'ok', 'slow', 'slow', 'slow', 'slow', 'ok', 'no'];
+  const answers: ('slow' | 'reset' | 'ok' | 'no')[] = [
+    'slow',
+    'reset',
+    'slow',
+    'ok',
+    'slow',
+    'slow',
+    'slow',
+    'slow',
+    'ok',
+    'no',
+  ];
   const server = await startScripted(t, (_request, response, count) => {
     const what = answers[count - 1];
     if (what === 'slow') answerXml(response, 503, errorXml('SlowDown', 'Please reduce your request rate.'));
@@ -188,10 +229,13 @@ t.test('403 on HEAD is EACCES, and a LIST tells the reason once in a while', asy
   const clock = new ManualClock(Date.now());
   const server = await startScripted(t, (request, response) => {
     if (request.method === 'HEAD') response.writeHead(403).end();
-    else if (request.path.includes('skewed')) answerXml(response, 403, errorXml('RequestTimeTooSkewed', 'The difference is too large'));
+    else if (request.path.includes('skewed'))
+      answerXml(response, 403, errorXml('RequestTimeTooSkewed', 'The difference is too large'));
     else answerXml(response, 200, listXml());
   });
-  const store = createObjectStore((await openAccess(t, { endpointUrl: server.url, maxAttempts: 1 }, { clock })).connection);
+  const store = createObjectStore(
+    (await openAccess(t, { endpointUrl: server.url, maxAttempts: 1 }, { clock })).connection,
+  );
   t.match(await storeErrorOf(store.head('denied')), { code: 'AccessDenied', status: 403, errno: EACCES });
   t.equal(server.requests.length, 2, 'HEAD and the LIST that explains');
   t.match(await storeErrorOf(store.head('skewed')), { code: 'AccessDenied' });
@@ -212,7 +256,9 @@ t.test('refused credentials are loaded again and the call repeated, HEAD include
     } else if (request.method === 'HEAD') response.writeHead(400).end();
     else answerXml(response, 400, errorXml('ExpiredToken', 'The provided token has expired.'));
   });
-  const store = createObjectStore((await openAccess(t, { endpointUrl: server.url, maxAttempts: 1 }, { clock })).connection);
+  const store = createObjectStore(
+    (await openAccess(t, { endpointUrl: server.url, maxAttempts: 1 }, { clock })).connection,
+  );
   setKeys('AKNEW');
   clock.advance(6_000);
   t.match(await store.head('x'), { etag: '"e"' }, 'the reason came from a LIST, then the HEAD again');
