@@ -45,7 +45,7 @@ t.test('odd keys come back as they were put, from HEAD and from LIST', async (t)
     'line\nbreak',
     'tab\tand\x01control\x7f',
     'ünï/你好/🐙',
-    "quote'\"<&>;?#=",
+    'quote\'"<&>;?#=',
     'a//b',
     '/leading',
     'trailing/',
@@ -59,7 +59,11 @@ t.test('odd keys come back as they were put, from HEAD and from LIST', async (t)
   let token: string | undefined;
   let pages = 0;
   do {
-    const page = await store.list({ prefix: '', keysMax: 5, ...(token === undefined ? {} : { continuationToken: token }) });
+    const page = await store.list({
+      prefix: '',
+      keysMax: 5,
+      ...(token === undefined ? {} : { continuationToken: token }),
+    });
     listed.push(...page.objects.map((object) => object.key));
     token = page.nextToken;
     pages++;
@@ -69,13 +73,20 @@ t.test('odd keys come back as they were put, from HEAD and from LIST', async (t)
   t.equal(pages, 3);
   for (const key of keys) {
     const head = await store.head(key);
-    t.match(head, { key, sizeBytes: 4, etag: /^"[0-9a-f]{32}"$/, storageClass: '', restored: false }, JSON.stringify(key.slice(0, 20)));
+    t.match(
+      head,
+      { key, sizeBytes: 4, etag: /^"[0-9a-f]{32}"$/, storageClass: '', restored: false },
+      JSON.stringify(key.slice(0, 20)),
+    );
     t.same((await store.list({ prefix: key, keysMax: 1 })).objects[0], head, 'LIST says the same');
   }
   t.equal(await store.head('nothing here'), undefined);
   const level = await store.list({ prefix: 'ünï/', delimiter: '/' });
   t.same([level.objects.length, level.commonPrefixes], [0, ['ünï/你好/']]);
-  t.same((await store.list({ prefix: '', startAfter: 'x', keysMax: 1 })).objects.map((object) => object.key.length), [1024]);
+  t.same(
+    (await store.list({ prefix: '', startAfter: 'x', keysMax: 1 })).objects.map((object) => object.key.length),
+    [1024],
+  );
 });
 
 t.test('probe: good, empty, wrong bucket, wrong secret, unknown key, other region', async (t) => {
@@ -84,11 +95,16 @@ t.test('probe: good, empty, wrong bucket, wrong secret, unknown key, other regio
   t.match(await probeBucket(access.connection), { region: 'eu-central-1', empty: true });
   await put(access.connection, 'data/x');
   t.match(await probeBucket(access.connection), { empty: false });
-  t.match(await probeBucket((await openAccess(t, { endpointUrl: server.url, prefix: 'other/' })).connection), { empty: true });
+  t.match(await probeBucket((await openAccess(t, { endpointUrl: server.url, prefix: 'other/' })).connection), {
+    empty: true,
+  });
 
   const failing = async (options: Parameters<typeof openAccess>[1]): Promise<unknown> =>
     storeErrorOf(probeBucket((await openAccess(t, { endpointUrl: server.url, ...options })).connection));
-  t.match(await failing({ bucket: 'nobody-has-it' }), { code: 'NoSuchBucket', message: /bucket nobody-has-it does not exist/ });
+  t.match(await failing({ bucket: 'nobody-has-it' }), {
+    code: 'NoSuchBucket',
+    message: /bucket nobody-has-it does not exist/,
+  });
   t.match(await failing({ region: 'us-west-2' }), { message: /is in region eu-central-1, not in us-west-2/ });
   t.match(await failing({ anonymous: true }), { code: 'AccessDenied', message: /anonymous/ });
   setKeys('AKIDEXAMPLE', 'wrong');
@@ -105,7 +121,11 @@ t.test('session keys replaced while the mount runs', async (t) => {
   await put(connection, 'a');
   server.setCredentials([{ accessKey: 'AKROTATED', secretKey: 'new', sessionToken: 'token' }]);
   clock.advance(10_000);
-  t.match(await storeErrorOf(store.list({ prefix: '' })), { code: 'InvalidAccessKeyId' }, 'the environment still has the old ones');
+  t.match(
+    await storeErrorOf(store.list({ prefix: '' })),
+    { code: 'InvalidAccessKeyId' },
+    'the environment still has the old ones',
+  );
   setKeys('AKROTATED', 'new');
   process.env['AWS_SESSION_TOKEN'] = 'token';
   clock.advance(10_000);
