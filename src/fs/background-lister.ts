@@ -36,15 +36,12 @@ export interface BackgroundListerDeps {
 }
 
 export class BackgroundLister {
-  readonly #startAfter: boolean;
   readonly #deps: BackgroundListerDeps;
   readonly #habits: LRUCache<string, Habit>;
   readonly #abort = new AbortController();
   #running = 0;
 
-  /** `startAfter` false: the store cannot begin a listing in the middle (directory buckets). */
-  constructor(options: { readonly startAfter: boolean }, deps: BackgroundListerDeps) {
-    this.#startAfter = options.startAfter;
+  constructor(deps: BackgroundListerDeps) {
     this.#deps = deps;
     this.#habits = new LRUCache({ max: deps.limits.watchedDirectoriesMax });
   }
@@ -102,19 +99,19 @@ export class BackgroundLister {
     const wasted = last !== undefined && last.hits === 0;
     habit.patience = wasted ? Math.min(habit.patience * 2, PATIENCE_MAX) : MISSES_TO_START;
     const large = cache.isLarge(directoryKey) || (last !== undefined && !last.isLast);
-    if (!this.#startAfter || freshness.endless || !large) return { startKey: '' };
+    if (!cache.inOrder || freshness.endless || !large) return { startKey: '' };
     return aroundName(habit.lastName);
   }
 
   /** Where to go on, or undefined when nobody asks any more. */
   #after(page: ListingPage, habit: Habit): PagePosition | undefined {
-    if (page.endKey === undefined || !page.ordered) return undefined;
+    // Without an order (directory buckets know no start-after either) more pages tell lookups nothing.
+    if (page.endKey === undefined || !this.#deps.cache.inOrder) return undefined;
     const following: PagePosition = { startKey: page.endKey, token: page.nextToken };
     if (this.#deps.freshness.endless) return following;
     if (habit.misses === 0) return undefined;
     // Names that came while the page was on its way and that it answers now need no other page.
     if (page.covers(habit.lastName) && page.covers(`${habit.lastName}/`)) return undefined;
-    if (!this.#startAfter) return following;
     habit.misses = 0;
     return page.hits > 0 || habit.patience === MISSES_TO_START ? aroundName(habit.lastName) : undefined;
   }

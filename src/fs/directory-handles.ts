@@ -85,7 +85,7 @@ export class DirectoryHandles {
       if (ordinal === segment.firstOrdinal && stream.peek(segment.endOrdinal) === undefined) stream.lookAhead();
       for (; ordinal < segment.endOrdinal; ordinal++) {
         const row = this.#row(node, segment, ordinal);
-        if (!row) continue;
+        if (!row || (row.head && stream.hides(row.name))) continue;
         if (!this.#add(sink, row, ordinal + 1)) return;
         given = true;
       }
@@ -152,7 +152,10 @@ export class DirectoryHandles {
     if (!freshness.isFresh(row.sentAtMs)) return undefined;
     const path = row.head ? row.key : row.key.slice(0, -1);
     const fact = names.fact(path);
-    if (fact && fact.sentAtMs >= row.sentAtMs && fact.kind !== (row.head ? 'file' : 'directory')) return undefined;
+    if (fact && fact.sentAtMs >= row.sentAtMs) {
+      if (fact.kind !== (row.head ? 'file' : 'directory')) return undefined;
+      if (fact.kind === 'file') return table.fileOf(fact.head, fact.sentAtMs);
+    }
     return row.head ? table.fileOf(row.head, row.sentAtMs) : table.directoryOf(row.key);
   }
 }

@@ -38,6 +38,8 @@ export class DirectoryStream {
   #segments: Segment[] = [];
   /** Files that no page so far decided about. */
   #undecided: CarriedFile[] = [];
+  /** Directories seen so far, kept only where the order of the listing tells nothing. */
+  #directories = new Set<string>();
   /** Grows when the stream starts again, so that a page that was on its way for the old one is not taken in. */
   #epoch = 0;
 
@@ -73,6 +75,8 @@ export class DirectoryStream {
    * Nothing is fetched here.
    */
   peek(ordinal: number): Segment | null | undefined {
+    // A directory that hides a file may come on any later page: all pages first.
+    if (!this.#lister.inOrder && !this.#segments.at(-1)?.page.isLast) return undefined;
     const wanted = Math.max(ordinal, FIRST_ROW);
     let low = 0;
     let high = this.#segments.length;
@@ -85,6 +89,11 @@ export class DirectoryStream {
     const found = this.#segments[low];
     if (found) return found;
     return this.#segments.at(-1)?.page.isLast ? null : undefined;
+  }
+
+  /** Is there a directory that hides the file of this name, beyond what its page could tell? */
+  hides(name: string): boolean {
+    return this.#directories.has(name);
   }
 
   /** Fetches one more page. Throws StoreError, or EINTR when `signal` aborts. */
@@ -113,9 +122,17 @@ export class DirectoryStream {
     this.#epoch++;
     this.#segments = [];
     this.#undecided = [];
+    this.#directories = new Set();
   }
 
   #append(page: ListingPage): void {
+    if (!this.#lister.inOrder) {
+      // All pages, when the disorder is found on this one; else only this page's are new.
+      const pages = this.#directories.size === 0 ? [...this.#segments.map((segment) => segment.page), page] : [page];
+      for (const each of pages) {
+        for (let row = 0; row < each.rows; row++) if (each.isDirectory(row)) this.#directories.add(each.name(row));
+      }
+    }
     const carried: CarriedFile[] = [];
     const still: CarriedFile[] = [];
     for (const file of this.#undecided) {

@@ -125,11 +125,12 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     ));
     this.#attributes = new AttributeMaker(options, deps.clock.wallMs());
     const entries = (this.#entries = new EntryMaker({ attributes: this.#attributes, freshness }));
-    const cache = (this.#listings = new ListingCache({ bytesMax: limits.listingCacheBytesMax }, { freshness }));
+    const inOrder = options.listsInOrder ?? true;
+    const bytesMax = limits.listingCacheBytesMax;
+    const cache = (this.#listings = new ListingCache({ bytesMax, inOrder }, { freshness }));
     const names = (this.#names = new KnownNames({ factsMax: limits.nameFactsMax }, { listings: cache, freshness }));
     const lister = (this.#lister = new Lister({ store: deps.store, cache, freshness, limits, faults }));
-    const startAfter = options.listsInOrder ?? true;
-    const background = (this.#background = new BackgroundLister({ startAfter }, { lister, cache, freshness, limits }));
+    const background = (this.#background = new BackgroundLister({ lister, cache, freshness, limits }));
     this.#lookup = new Lookup({ store: deps.store, names, background, freshness, limits, faults });
     this.#directories = new DirectoryHandles({ table, lister, names, entries, freshness });
     this.#files = new FileHandles({

@@ -53,9 +53,12 @@ export class KnownNames {
     return this.#facts.get(path);
   }
 
-  /** The youngest fact about `name` in the directory, when it is fresh enough to answer with. */
-  find(directoryKey: string, name: string): KnownName | undefined {
-    const listed: NameFact | undefined = this.#listings.find(directoryKey, name);
+  /**
+   * The youngest fact about `name` in the directory, when it is fresh enough to answer with. `credited`: a request is
+   * saved by it, which speaks for listing this directory again.
+   */
+  find(directoryKey: string, name: string, credited = false): KnownName | undefined {
+    const listed: NameFact | undefined = this.#listings.find(directoryKey, name, credited);
     let fact = this.#facts.get(directoryKey + name);
     // At the same moment the single answer counts: it may be the distrust of what the listing said.
     if (!fact || (listed && listed.sentAtMs > fact.sentAtMs)) fact = listed;

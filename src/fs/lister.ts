@@ -56,6 +56,11 @@ export class Lister {
     );
   }
 
+  /** False when nothing follows from the order of a listing. */
+  get inOrder(): boolean {
+    return this.#deps.cache.inOrder;
+  }
+
   abortAll(): void {
     this.#flights.abortAll();
   }
@@ -65,7 +70,7 @@ export class Lister {
     const sentAtMs = freshness.nowMs();
     try {
       let token = position.token;
-      for (let empty = 0; empty <= limits.emptyPagesMax; empty++) {
+      for (let empty = 0; empty < limits.emptyPagesMax; empty++) {
         const listed: ListPage = await store.list(
           {
             prefix: directoryKey,
@@ -85,6 +90,7 @@ export class Lister {
           continue;
         }
         this.#count(page);
+        if (!page.ordered && cache.inOrder) this.#foundDisorder(page);
         cache.insert(page);
         return page;
       }
@@ -100,6 +106,14 @@ export class Lister {
       faults.report('list', directoryKey, error);
       throw error;
     }
+  }
+
+  #foundDisorder(page: ListingPage): void {
+    this.#deps.cache.foundDisorder();
+    this.#deps.faults.problem('disorder', { key: page.directoryKey }, [
+      `the store does not list '${page.directoryKey}' in the order of keys, as S3 does: large directories are read whole`,
+      'for a directory bucket, say --bucket-type directory',
+    ]);
   }
 
   #count(page: ListingPage): void {

@@ -24,14 +24,31 @@ export class ListingCache {
   /** Pages of each directory, sorted by startKey; each start once. */
   readonly #directories = new Map<string, ListingPage[]>();
   readonly #freshness: Freshness;
+  #inOrder: boolean;
 
-  constructor(options: { readonly bytesMax: number }, deps: { readonly freshness: Freshness }) {
+  /** `inOrder` false: the store does not list in key order (directory buckets). */
+  constructor(
+    options: { readonly bytesMax: number; readonly inOrder: boolean },
+    deps: { readonly freshness: Freshness },
+  ) {
     this.#freshness = deps.freshness;
+    this.#inOrder = options.inOrder;
     this.#pages = new LRUCache({
       maxSize: options.bytesMax,
       sizeCalculation: (page) => page.bytes + page.directoryKey.length,
       dispose: (page) => this.#unlink(page),
     });
+  }
+
+  /** Does a page speak for an interval of keys? If not, only a directory that fits in one page is ever known. */
+  get inOrder(): boolean {
+    return this.#inOrder;
+  }
+
+  /** The store proved not to list in order: all that was concluded from it is dropped. */
+  foundDisorder(): void {
+    this.#inOrder = false;
+    this.#pages.clear();
   }
 
   /** Bytes of all pages. */
@@ -45,7 +62,7 @@ export class ListingCache {
 
   /** Takes a page in, in place of an older one that begins at the same key. */
   insert(page: ListingPage): void {
-    if (!page.ordered) return;
+    if (!this.#inOrder && !(page.startKey === '' && page.isLast)) return;
     for (const other of [...(this.#directories.get(page.directoryKey) ?? [])]) {
       if (other.startKey === page.startKey) {
         // An answer that was overtaken by a younger one is not taken in.
@@ -88,18 +105,18 @@ export class ListingCache {
   }
 
   /** What the freshest pages say of `name`; undefined when they do not speak of it. Age is for the caller to judge. */
-  find(directoryKey: string, name: string): ListedName | undefined {
+  find(directoryKey: string, name: string, credited = false): ListedName | undefined {
     const pages = this.#directories.get(directoryKey);
     if (!pages) return undefined;
     const forDirectory = covering(pages, `${name}/`);
     if (!forDirectory) return undefined;
     if (forDirectory.find(`${name}/`) >= 0) {
-      forDirectory.hits++;
+      if (credited) forDirectory.hits++;
       return { kind: 'directory', sentAtMs: forDirectory.sentAtMs };
     }
     const forFile = forDirectory.covers(name) ? forDirectory : covering(pages, name);
     if (!forFile) return undefined;
-    forFile.hits++;
+    if (credited) forFile.hits++;
     const sentAtMs = Math.min(forFile.sentAtMs, forDirectory.sentAtMs);
     const row = forFile.find(name);
     return row >= 0 ? { kind: 'file', head: forFile.head(row), sentAtMs } : { kind: 'none', sentAtMs };

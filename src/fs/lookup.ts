@@ -43,16 +43,15 @@ export class Lookup {
   /** A fact that can be given at once, or undefined: then `ask`. */
   known(directoryKey: string, name: string): KnownName | undefined {
     if (!couldBeKey(directoryKey, name)) return NEVER;
-    const fact = this.#deps.names.find(directoryKey, name);
+    const fact = this.#deps.names.find(directoryKey, name, true);
     if (fact) this.hits++;
     return fact;
   }
 
   /** Asks the store. Throws what it threw, or EINTR when `signal` aborts (others who asked the same go on). */
   async ask(directoryKey: string, name: string, signal: AbortSignal): Promise<KnownName> {
-    const { names, background, freshness } = this.#deps;
+    const { names, freshness } = this.#deps;
     this.misses++;
-    background.missed(directoryKey, name);
     const path = directoryKey + name;
     for (let attempt = 1; ; attempt++) {
       const startedAtMs = this.#flights.startedAtMs(path);
@@ -83,7 +82,8 @@ export class Lookup {
   }
 
   async #fetch(directoryKey: string, name: string, signal: AbortSignal): Promise<KnownName> {
-    const { store, freshness, faults } = this.#deps;
+    const { store, background, freshness, faults } = this.#deps;
+    background.missed(directoryKey, name);
     const path = directoryKey + name;
     const sentAtMs = freshness.nowMs();
     const headAbort = new AbortController();

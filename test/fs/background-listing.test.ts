@@ -1,0 +1,129 @@
+/**
+ * Lookups that walk a directory name by name become listings: when one begins, where, and when it stops.
+ */
+import t from 'tap';
+import { makeBench, ROOT, settle, type Bench } from '../support/memory-store-kernel.js';
+
+function many(bench: Bench, count: number): string[] {
+  const names = Array.from({ length: count }, (_, index) => `f${String(index).padStart(6, '0')}`);
+  for (const name of names) bench.store.put(`d/${name}`, name);
+  return names;
+}
+
+/** Requests that look up one name; the rest are pages of the listing. */
+function pages(bench: Bench): { startAfter: string | undefined; token: string | undefined }[] {
+  return bench.store.calls
+    .filter((call) => call.request !== undefined && call.request.keysMax !== 1)
+    .map(({ request }) => ({ startAfter: request?.startAfter, token: request?.continuationToken }));
+}
+
+void t.test('the second lookup lists the directory, the third needs no request', async (t) => {
+  const bench = makeBench();
+  const { store, kernel } = bench;
+  const names = many(bench, 500);
+  const { nodeId } = (await kernel.lookup(ROOT, 'd'))!;
+  await kernel.lookup(nodeId, names[10]!);
+  t.same(pages(bench), [], 'one lookup means nothing');
+  await kernel.lookup(nodeId, names[11]!);
+  await settle();
+  t.same(pages(bench), [{ startAfter: undefined, token: undefined }]);
+  store.reset();
+  for (const name of names) t.ok(await kernel.lookup(nodeId, name));
+  t.equal(await kernel.lookup(nodeId, 'nothing'), undefined);
+  t.equal(store.reset(), 0, '500 lookups and a miss from one page');
+});
+
+void t.test('a large directory is listed around the names that are asked for', async (t) => {
+  const bench = makeBench({ limits: { listKeysMax: 100 } });
+  const { store, kernel } = bench;
+  const names = many(bench, 2000);
+  const { nodeId } = (await kernel.lookup(ROOT, 'd'))!;
+  let asked = 0;
+  for (const name of names) {
+    store.reset();
+    t.ok(await kernel.lookup(nodeId, name));
+    await settle(2);
+    asked += store.calls.length;
+  }
+  t.ok(asked < (2000 / 100) * 8, `a walk in order cost ${asked} requests for 2000 names`);
+});
+
+void t.test('random names in a large directory stop being listed', async (t) => {
+  const bench = makeBench({ limits: { listKeysMax: 10 } });
+  const { kernel, clock } = bench;
+  const names = many(bench, 5000);
+  const { nodeId } = (await kernel.lookup(ROOT, 'd'))!;
+  let index = 7;
+  for (let round = 0; round < 1000; round++) {
+    index = (index * 3221 + 1237) % names.length;
+    t.ok(await kernel.lookup(nodeId, names[index]!));
+    clock.advance(100);
+    await settle(2);
+  }
+  const listed = pages(bench).length;
+  t.ok(listed < 100, `${listed} pages that answered nothing for 1000 lookups`);
+});
+
+void t.test('with an endless TTL the whole directory is listed, once, by tokens', async (t) => {
+  const bench = makeBench({ metadataTtlMs: null, negativeMetadataTtlMs: null, limits: { listKeysMax: 100 } });
+  const { store, kernel } = bench;
+  const names = many(bench, 1000);
+  const { nodeId } = (await kernel.lookup(ROOT, 'd'))!;
+  await kernel.lookup(nodeId, names[500]!);
+  await kernel.lookup(nodeId, names[900]!);
+  await settle(100);
+  t.equal(pages(bench).length, 10);
+  t.ok(pages(bench).every((page) => page.startAfter === undefined));
+  store.reset();
+  for (const name of names) await kernel.lookup(nodeId, name);
+  t.equal(store.reset(), 0);
+});
+
+void t.test('a cache that cannot hold the directory is not filled in vain', async (t) => {
+  const bench = makeBench({
+    metadataTtlMs: null,
+    negativeMetadataTtlMs: null,
+    limits: { listKeysMax: 100, listingCacheBytesMax: 50_000 },
+  });
+  const { kernel, fs } = bench;
+  const names = many(bench, 5000);
+  const { nodeId } = (await kernel.lookup(ROOT, 'd'))!;
+  await kernel.lookup(nodeId, names[4000]!);
+  await kernel.lookup(nodeId, names[4001]!);
+  await settle(200);
+  t.ok(pages(bench).length < 15, `${pages(bench).length} pages`);
+  t.ok(fs.stats().listingBytes <= 50_000);
+});
+
+void t.test('stores that cannot begin in the middle are listed from the beginning', async (t) => {
+  const bench = makeBench({ listsInOrder: false, limits: { listKeysMax: 50 } });
+  const { kernel, clock } = bench;
+  const names = many(bench, 300);
+  const { nodeId } = (await kernel.lookup(ROOT, 'd'))!;
+  for (const name of names) {
+    await kernel.lookup(nodeId, name);
+    clock.advance(50);
+    await settle(2);
+  }
+  t.ok(pages(bench).length > 0);
+  t.ok(pages(bench).every((page) => page.startAfter === undefined));
+});
+
+void t.test('no more directories at a time than the bound, and none after the end', async (t) => {
+  const bench = makeBench({ limits: { backgroundListingsMax: 2 } });
+  const { store, kernel, fs } = bench;
+  const parents: number[] = [];
+  for (let index = 0; index < 5; index++) store.put(`d${index}/x`, '');
+  for (let index = 0; index < 5; index++) {
+    parents.push((await kernel.lookup(ROOT, `d${index}`))!.nodeId);
+  }
+  await settle();
+  store.reset();
+  store.hold();
+  for (const parent of parents) for (const name of ['x', 'y']) void kernel.lookup(parent, name).catch(() => undefined);
+  await settle();
+  t.equal(pages(bench).length, 2);
+  fs.destroy();
+  await settle();
+  t.equal(pages(bench).length, 2);
+});
