@@ -52,11 +52,12 @@ export class AddressBook {
   /** The address to connect to next. Rejects with the resolver's error when none is known. */
   async next(): Promise<Address> {
     const nowMs = this.#deps.clock.nowMs();
-    if (nowMs - this.#lookedUpMs > ADDRESS_REFRESH_MS) {
-      const lookup = (this.#lookup ??= this.#refresh().finally(() => (this.#lookup = undefined)));
+    if (this.#known.length === 0) {
+      // Everybody who comes before the first answer waits for the one lookup.
+      await this.#refresh();
+    } else if (nowMs - this.#lookedUpMs > ADDRESS_REFRESH_MS) {
       // With addresses in hand nobody waits for the resolver, and its failure is no failure of ours.
-      if (this.#known.length === 0) await lookup;
-      else lookup.catch(() => undefined);
+      this.#refresh().catch(() => undefined);
     }
     return this.#pick(nowMs);
   }
@@ -82,17 +83,15 @@ export class AddressBook {
     throw Object.assign(new Error(`${this.#hostname} has no addresses`), { code: 'ENOTFOUND' });
   }
 
-  async #refresh(): Promise<void> {
-    const startedMs = this.#deps.clock.nowMs();
-    this.#lookedUpMs = startedMs;
-    let found: readonly Address[];
-    try {
-      found = await this.#deps.lookup(this.#hostname);
-    } catch (error) {
-      // The next connect asks again when there is nothing to go on with.
-      if (this.#known.length === 0) this.#lookedUpMs = -Infinity;
-      throw error;
-    }
+  /** One lookup at a time. */
+  #refresh(): Promise<void> {
+    this.#lookup ??= this.#lookUp().finally(() => (this.#lookup = undefined));
+    return this.#lookup;
+  }
+
+  async #lookUp(): Promise<void> {
+    this.#lookedUpMs = this.#deps.clock.nowMs();
+    const found = await this.#deps.lookup(this.#hostname);
     const nowMs = this.#deps.clock.nowMs();
     for (const { address, family } of found) {
       const old = this.#known.find((known) => known.address === address);

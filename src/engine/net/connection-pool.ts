@@ -192,21 +192,19 @@ export class ConnectionPool {
       },
       (error: unknown) => {
         const wasOurs = this.#connections.delete(connection);
+        // Before the place is free again, or another open would begin for the waiter that fails now.
+        if (wasOurs && !this.#isClosed) this.#failFirst(failureFromError(error));
         connection.destroy();
-        if (this.#isClosed || !wasOurs) return;
-        this.#openFailed(failureFromError(error));
       },
     );
   }
 
   /** Somebody has to hear of it, or a line behind a dead endpoint would try for ever. */
-  #openFailed(failure: Failure): void {
+  #failFirst(failure: Failure): void {
     const waiter = this.#first();
-    if (waiter !== undefined) {
-      this.withdraw(waiter);
-      waiter.failed(failure);
-    }
-    this.#pump();
+    if (waiter === undefined) return;
+    this.withdraw(waiter);
+    waiter.failed(failure);
   }
 
   #removed(connection: Connection): void {

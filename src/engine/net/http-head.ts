@@ -73,13 +73,7 @@ export class ResponseHead {
       const start = fields[at] ?? 0;
       if ((fields[at + 1] ?? 0) - start !== lowerName.length) continue;
       let same = 0;
-      // Names are checked to be tokens, in which `| 0x20` only ever folds letters and a few marks no S3 header has.
-      while (
-        same < lowerName.length &&
-        (text.charCodeAt(start + same) | 0x20) === (lowerName.charCodeAt(same) | 0x20)
-      ) {
-        same++;
-      }
+      while (same < lowerName.length && lower(text.charCodeAt(start + same)) === lowerName.charCodeAt(same)) same++;
       if (same === lowerName.length) return at;
     }
     return -1;
@@ -225,6 +219,10 @@ function findFields(text: string, from: number): number[] {
 
 function isBlank(char: number): boolean {
   return char === 32 || char === 9;
+}
+
+function lower(char: number): number {
+  return char >= 65 && char <= 90 ? char + 32 : char;
 }
 
 /** RFC 9110 `tchar`. */

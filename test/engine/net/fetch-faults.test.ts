@@ -337,19 +337,19 @@ t.test('final answers', async (t) => {
 });
 
 t.test('no answer, a late answer, and no server', async (t) => {
-  const silent: Answer = async () => undefined;
+  const silent: Answer = () => Promise.resolve();
   const once = await play(t, [silent], { timeouts: fast });
   t.equal(once.end.type, 'fetchDone', 'a silent server once');
   t.equal(once.server.connections, 2);
   const always = await play(t, [silent, silent, silent], { timeouts: fast });
   t.match(always.end, { type: 'fetchFailed', errno: EIO, code: 'FirstByteTimeout' });
-  const closing: Answer = async (_request, connection) => connection.end();
+  const closing: Answer = (_request, connection) => Promise.resolve(connection.end());
   const closed = await play(t, [closing, closing, closing]);
   t.match(closed.end, { type: 'fetchFailed', errno: EIO, code: 'EarlyClose' });
-  const resetting: Answer = async (_request, connection) => connection.reset();
+  const resetting: Answer = (_request, connection) => Promise.resolve(connection.reset());
   const reset = await play(t, [resetting, resetting, resetting]);
   t.match(reset.end, { type: 'fetchFailed', errno: EIO, code: 'ConnectionReset' });
-  const server = await RawServer.start({ script: async () => undefined });
+  const server = await RawServer.start({ script: () => Promise.resolve() });
   const { port } = server;
   await server.close();
   const harness = new Harness({ object, port });

@@ -280,7 +280,7 @@ t.test('a wrong clock is corrected from the answer, once', async (t) => {
 });
 
 t.test('no READ waits longer than the deadline', async (t) => {
-  const server = await RawServer.start({ script: async () => undefined });
+  const server = await RawServer.start({ script: () => Promise.resolve() });
   t.teardown(() => server.close());
   const harness = new Harness({ object, port: server.port, readDeadlineMs: 60, timeouts: { firstByteMs: 100 } });
   const command = harness.command(0, MIB, 0);

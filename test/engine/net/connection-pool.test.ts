@@ -1,0 +1,304 @@
+/**
+ * The connection pool with sockets that do nothing: who gets which connection, how many there are, what a failed open and
+ * a lower limit do. Random sequences of events against the rules that must always hold.
+ */
+import { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
+import fc from 'fast-check';
+import t from 'tap';
+import { ManualClock } from '../../../src/base/clock.js';
+import { ConnectionPool, type Waiter } from '../../../src/engine/net/connection-pool.js';
+import type { Connection, Exchange } from '../../../src/engine/net/connection.js';
+import { DEFAULT_TIMEOUTS } from '../../../src/engine/net/limits.js';
+import type { OnRead } from '../../../src/engine/net/socket-opener.js';
+
+class FakeSocket extends EventEmitter {
+  destroyed = false;
+  destroy(): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.emit('close');
+  }
+  write(): boolean {
+    return true;
+  }
+}
+
+interface Open {
+  readonly socket: FakeSocket;
+  readonly onread: OnRead;
+  resolve(): Promise<void>;
+  reject(): Promise<void>;
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+class Bench {
+  readonly clock = new ManualClock();
+  readonly opens: Open[] = [];
+  readonly log: string[] = [];
+  readonly got = new Map<string, Connection>();
+  readonly pool: ConnectionPool;
+
+  constructor(connectionsMax: number, waitersMax = 100) {
+    this.pool = new ConnectionPool(
+      { connectionsMax, waitersMax, timeouts: DEFAULT_TIMEOUTS },
+      {
+        clock: this.clock,
+        open: (onread) => {
+          const socket = new FakeSocket();
+          let settle: { ok: (socket: Socket) => void; no: (error: Error) => void } | undefined;
+          const promise = new Promise<Socket>((ok, no) => (settle = { ok, no }));
+          this.opens.push({
+            socket,
+            onread,
+            resolve: async () => {
+              settle?.ok(socket as unknown as Socket);
+              await turn();
+            },
+            reject: async () => {
+              settle?.no(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }));
+              await turn();
+            },
+          });
+          return { socket: promise, abort: () => settle?.no(new Error('aborted')) };
+        },
+      },
+    );
+  }
+
+  waiter(name: string, priority = 1, wantsFresh = false): Waiter {
+    return {
+      priority,
+      wantsFresh,
+      got: (connection) => {
+        this.log.push(`got ${name}`);
+        this.got.set(name, connection);
+      },
+      failed: (failure) => this.log.push(`failed ${name} ${failure.code}`),
+    };
+  }
+
+  acquire(name: string, priority = 1, wantsFresh = false): Waiter {
+    const waiter = this.waiter(name, priority, wantsFresh);
+    this.pool.acquire(waiter);
+    return waiter;
+  }
+
+  giveBack(name: string): void {
+    const connection = this.got.get(name);
+    this.got.delete(name);
+    if (connection) this.pool.giveBack(connection);
+  }
+}
+
+const answer = 'HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n';
+
+/** Lets a request be answered on the newest open socket, so that its connection counts as used. */
+function use(bench: Bench, name: string, open: Open | undefined): void {
+  const exchange: Exchange = {
+    head: () => 'text',
+    view: () => Buffer.alloc(0),
+    filled: () => undefined,
+    done: () => undefined,
+    text: () => undefined,
+    failed: () => undefined,
+  };
+  bench.got.get(name)?.start('GET', exchange);
+  const buffer = open?.onread.buffer();
+  if (buffer === undefined || open === undefined) throw new Error('no socket');
+  Buffer.from(answer).copy(buffer);
+  open.onread.callback(answer.length);
+}
+
+t.test('the line: by priority, then by age', async (t) => {
+  const bench = new Bench(1);
+  for (const [name, priority] of [
+    ['guess', 3],
+    ['window', 2],
+    ['stream1', 1],
+    ['stream2', 1],
+    ['reader', 0],
+  ] as const) {
+    bench.acquire(name, priority);
+  }
+  t.equal(bench.opens.length, 1);
+  await bench.opens[0]?.resolve();
+  for (const name of ['reader', 'stream1', 'stream2', 'window', 'guess']) {
+    t.equal(bench.log.at(-1), `got ${name}`);
+    bench.giveBack(name);
+  }
+  t.equal(bench.pool.idleCount, 1);
+});
+
+t.test('whoever is first in line takes whichever connection is free first', async (t) => {
+  const bench = new Bench(2);
+  bench.acquire('a');
+  await bench.opens[0]?.resolve();
+  bench.acquire('b');
+  t.equal(bench.opens.length, 2);
+  bench.giveBack('a');
+  t.same(bench.log, ['got a', 'got b'], 'b did not wait for its own open');
+  await bench.opens[1]?.resolve();
+  t.equal(bench.pool.idleCount, 1);
+});
+
+t.test('the most recently used connection first, the oldest idle one times out', async (t) => {
+  const bench = new Bench(2);
+  bench.acquire('a');
+  bench.acquire('b');
+  for (const open of bench.opens) await open.resolve();
+  const [a, b] = [bench.got.get('a'), bench.got.get('b')];
+  bench.giveBack('a');
+  bench.clock.advance(1000);
+  bench.giveBack('b');
+  bench.acquire('c');
+  t.equal(bench.got.get('c'), b);
+  bench.pool.sweep(DEFAULT_TIMEOUTS.idleMs);
+  t.ok(a?.isClosed);
+  t.notOk(b?.isClosed, 'one in use is not idle');
+});
+
+t.test('a failed open fails the first in line, only that one', async (t) => {
+  const bench = new Bench(1);
+  bench.acquire('a');
+  bench.acquire('b');
+  await bench.opens[0]?.reject();
+  t.same(bench.log, ['failed a ECONNREFUSED']);
+  t.equal(bench.opens.length, 2, 'the next one gets its own open');
+  await bench.opens[1]?.resolve();
+  t.same(bench.log.slice(1), ['got b']);
+});
+
+t.test('withdrawn waiters get nothing; a full line says no', async (t) => {
+  const bench = new Bench(1, 2);
+  const a = bench.acquire('a');
+  t.ok(bench.pool.acquire(bench.waiter('b')));
+  t.notOk(bench.pool.acquire(bench.waiter('c')));
+  bench.pool.withdraw(a);
+  bench.pool.withdraw(a);
+  await bench.opens[0]?.resolve();
+  t.same(bench.log, ['got b']);
+});
+
+t.test('a waiter that wants a fresh connection gets one, at the bound in place of a used one', async (t) => {
+  const bench = new Bench(1);
+  bench.acquire('a');
+  await bench.opens[0]?.resolve();
+  use(bench, 'a', bench.opens[0]);
+  bench.giveBack('a');
+  bench.acquire('b', 1, true);
+  t.same(bench.log, ['got a']);
+  t.equal(bench.opens.length, 2);
+  t.equal(bench.opens[0]?.socket.destroyed, true);
+  await bench.opens[1]?.resolve();
+  t.same(bench.log, ['got a', 'got b']);
+  t.equal(bench.pool.size, 1);
+});
+
+t.test('one that wants a fresh connection does not hold up the others', async (t) => {
+  const bench = new Bench(2);
+  bench.acquire('a');
+  await bench.opens[0]?.resolve();
+  use(bench, 'a', bench.opens[0]);
+  bench.acquire('fresh', 0, true);
+  bench.giveBack('a');
+  bench.acquire('b', 1);
+  t.same(bench.log, ['got a', 'got b']);
+  await bench.opens[1]?.resolve();
+  t.same(bench.log.slice(2), ['got fresh']);
+});
+
+t.test('a connection that ends while idle is gone; bytes on an idle one end it', async (t) => {
+  const bench = new Bench(2);
+  bench.acquire('a');
+  bench.acquire('b');
+  for (const open of bench.opens) await open.resolve();
+  bench.giveBack('a');
+  bench.giveBack('b');
+  bench.opens[0]?.socket.emit('end');
+  t.equal(bench.pool.size, 1);
+  bench.opens[1]?.onread.callback(5);
+  t.equal(bench.pool.size, 0);
+  t.ok(bench.opens.every((open) => open.socket.destroyed));
+});
+
+t.test('close', async (t) => {
+  const bench = new Bench(2);
+  bench.acquire('a');
+  await bench.opens[0]?.resolve();
+  bench.acquire('b');
+  bench.pool.close();
+  t.equal(bench.pool.size, 0);
+  t.equal(bench.opens[0]?.socket.destroyed, true);
+  await bench.opens[1]?.resolve();
+  t.equal(bench.opens[1]?.socket.destroyed || bench.pool.size === 0, true);
+  t.same(bench.log, ['got a']);
+});
+
+t.test('whatever happens: never above the bound, nobody forgotten, nobody served twice', async () => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant('acquire' as const), priority: fc.nat(3), fresh: fc.boolean() }),
+    fc.record({ do: fc.constant('resolve' as const), at: fc.nat(9) }),
+    fc.record({ do: fc.constant('reject' as const), at: fc.nat(9) }),
+    fc.record({ do: fc.constant('giveBack' as const), at: fc.nat(9) }),
+    fc.record({ do: fc.constant('lose' as const), at: fc.nat(9) }),
+    fc.record({ do: fc.constant('limit' as const), max: fc.integer({ min: 1, max: 5 }) }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      let max = 3;
+      let allowed = 3;
+      const bench = new Bench(max);
+      const settled = new Set<Open>();
+      let count = 0;
+      for (const s of steps) {
+        switch (s.do) {
+          case 'acquire':
+            bench.acquire(`w${count++}`, s.priority, s.fresh);
+            break;
+          case 'resolve':
+          case 'reject': {
+            const waiting = bench.opens.filter((open) => !settled.has(open));
+            const open = waiting[s.at % Math.max(1, waiting.length)];
+            if (!open) break;
+            settled.add(open);
+            await open[s.do]();
+            break;
+          }
+          case 'giveBack': {
+            const names = [...bench.got.keys()];
+            const name = names[s.at % Math.max(1, names.length)];
+            if (name !== undefined) bench.giveBack(name);
+            break;
+          }
+          case 'lose': {
+            const open = bench.opens.filter((one) => settled.has(one))[s.at];
+            open?.socket.emit('end');
+            break;
+          }
+          case 'limit':
+            max = s.max;
+            bench.pool.setLimit(max);
+            break;
+        }
+        // After the bound was lowered, those in use or opening may stay until they end.
+        allowed = Math.max(max, Math.min(allowed, bench.pool.size));
+        if (bench.pool.size > allowed) throw new Error(`${bench.pool.size} connections, ${allowed} allowed`);
+      }
+      // Now everything goes well: nobody may be left in line.
+      for (let round = 0; round < 200 && bench.pool.waiterCount > 0; round++) {
+        for (const open of bench.opens) {
+          if (settled.has(open)) continue;
+          settled.add(open);
+          await open.resolve();
+        }
+        for (const name of [...bench.got.keys()]) bench.giveBack(name);
+      }
+      if (bench.pool.waiterCount > 0) throw new Error(`${bench.pool.waiterCount} waiters are left in line`);
+      const names = bench.log.map((line) => line.split(' ')[1]);
+      if (new Set(names).size !== names.length || names.length !== count) throw new Error('served not exactly once');
+    }),
+    { numRuns: 200 },
+  );
+});

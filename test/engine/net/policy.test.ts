@@ -1,0 +1,62 @@
+/** The pure parts: when to ask again, and which log lines pass. */
+import fc from 'fast-check';
+import t from 'tap';
+import { ManualClock } from '../../../src/base/clock.js';
+import { transportFailure, type Remedy } from '../../../src/engine/net/failure.js';
+import { LOG_KINDS_MAX, LOG_LINES_PER_WINDOW, LOG_WINDOW_MS } from '../../../src/engine/net/limits.js';
+import { LogGate } from '../../../src/engine/net/log-gate.js';
+import { attemptsTotalMax, decideRetry } from '../../../src/engine/net/retry-policy.js';
+
+const bounds = { maxAttempts: 4, totalMax: attemptsTotalMax(4, 8), backoffBaseMs: 50, backoffCapMs: 150 };
+const fresh = { fruitless: 1, total: 1, credentialWaits: 0, clockCorrections: 0 };
+const failure = (remedy: Remedy) => transportFailure('X', 'x', remedy);
+
+t.test('back-off doubles with full jitter up to the cap, then gives up', (t) => {
+  const waits = [1, 2, 3].map((fruitless) =>
+    decideRetry({ ...fresh, fruitless }, failure('backoff'), bounds, 0.999999),
+  );
+  t.match(waits, [
+    { kind: 'again', waitMs: 49.99995 },
+    { kind: 'again', waitMs: 99.9999 },
+    { kind: 'again', waitMs: 149.99985 },
+  ]);
+  t.same(decideRetry({ ...fresh, fruitless: 4 }, failure('backoff'), bounds, 0.5), { kind: 'giveUp' });
+  t.same(decideRetry({ ...fresh, fruitless: 3 }, failure('backoff'), bounds, 0), { kind: 'again', waitMs: 0 });
+  t.same(decideRetry({ ...fresh, fruitless: 0, total: 9 }, failure('backoff'), bounds, 0.9), {
+    kind: 'again',
+    waitMs: 0,
+  });
+  t.same(decideRetry({ ...fresh, fruitless: 0, total: 40 }, failure('backoff'), bounds, 0.9), { kind: 'giveUp' });
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 3 }), fc.double({ min: 0, max: 0.99, noNaN: true }), (fruitless, random) => {
+      const decision = decideRetry({ ...fresh, fruitless }, failure('backoff'), bounds, random);
+      return decision.kind === 'again' && decision.waitMs >= 0 && decision.waitMs <= 150;
+    }),
+  );
+  t.end();
+});
+
+t.test('other remedies', (t) => {
+  t.same(decideRetry(fresh, failure('none'), bounds, 0), { kind: 'giveUp' });
+  t.same(decideRetry(fresh, failure('now'), bounds, 0.9), { kind: 'again', waitMs: 0 });
+  t.same(decideRetry(fresh, failure('credentials'), bounds, 0), { kind: 'credentials' });
+  t.same(decideRetry({ ...fresh, credentialWaits: 1 }, failure('credentials'), bounds, 0), { kind: 'giveUp' });
+  t.same(decideRetry(fresh, failure('clock'), bounds, 0), { kind: 'clock' });
+  t.same(decideRetry({ ...fresh, clockCorrections: 1 }, failure('clock'), bounds, 0), { kind: 'giveUp' });
+  t.end();
+});
+
+t.test('log lines of one kind: the first few, then a count', (t) => {
+  const clock = new ManualClock();
+  const lines: string[] = [];
+  const gate = new LogGate(clock, (level, _fields, message) => lines.push(`${level} ${message}`));
+  for (let i = 0; i < 20; i++) gate.log('a', 'warn', {}, `a${i}`);
+  gate.log('b', 'info', {}, 'b');
+  t.equal(lines.length, LOG_LINES_PER_WINDOW + 1);
+  clock.advance(LOG_WINDOW_MS);
+  gate.log('a', 'warn', {}, 'later');
+  t.same(lines.slice(-2), [`warn ${20 - LOG_LINES_PER_WINDOW} more lines like this one were left out`, 'warn later']);
+  for (let i = 0; i < LOG_KINDS_MAX * 3; i++) gate.log(`kind ${i}`, 'info', {}, 'x');
+  t.equal(lines.length, LOG_LINES_PER_WINDOW + 3 + LOG_KINDS_MAX * 3, 'kinds are bounded, lines still pass');
+  t.end();
+});
