@@ -3,13 +3,14 @@
  * misnamed certificate says, tunnels (CONNECT) and plain proxies, and AWS's own host names played by a server here, so
  * that region discovery runs over the very names that it would use.
  */
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request as httpRequest } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { createObjectStore } from '../../../src/engine/store/s3-store.js';
 import { resolveTarget } from '../../../src/engine/endpoint/resolve-target.js';
@@ -24,6 +25,7 @@ import {
   setKeys,
   startScripted,
   storeErrorOf,
+  storeOptions,
   type Script,
   type ScriptedServer,
 } from '../store/harness.js';
@@ -158,6 +160,25 @@ t.test('CA bundles', { skip }, async (t) => {
       message: /another host name/,
     },
   );
+});
+
+t.test('NODE_EXTRA_CA_CERTS, which Node itself reads at its start', { skip }, async (t) => {
+  const authority = createAuthority(t);
+  const server = await startTls(t, authority.issue('good', 'IP:127.0.0.1'), (request, response) => {
+    if (request.method === 'HEAD') response.writeHead(404).end();
+    else answerXml(response, 200, listXml());
+  });
+  const child = fileURLToPath(new URL('../store/probe-child.js', import.meta.url));
+  const options = JSON.stringify(storeOptions({ endpointUrl: server.url.replace('http:', 'https:') }));
+  const run = (extra: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const env = { ...process.env, NODE_EXTRA_CA_CERTS: extra };
+      execFile(process.execPath, [child, options], { env, timeout: 30_000 }, (error, stdout) =>
+        error === null ? resolve(stdout) : reject(error),
+      );
+    });
+  t.match(await run(authority.caFile), /"code":"ok"/);
+  t.match(await run(''), /CertificateNotTrusted/);
 });
 
 t.test('plain HTTP to a TLS port', { skip }, async (t) => {
