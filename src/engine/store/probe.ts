@@ -19,14 +19,16 @@ const PROBE_MS = 8_000;
 const PROBE_ATTEMPTS = 3;
 /** Regions tried after the first: the one that the store names, and one more for a store that changes its mind. */
 const REGION_MOVES_MAX = 2;
-/** SigV4 refuses at 15 minutes; the net threads sign with the machine's clock as it is. */
-const CLOCK_SKEW_MOST_MS = 10 * 60_000;
+/** SigV4 refuses at 15 minutes; the SDK corrects itself from 5 minutes on. */
+const CLOCK_SKEW_WARN_MS = 5 * 60_000;
 
 export interface ProbeResult {
   /** Where the bucket is; the connection has moved there. */
   readonly region: string;
   /** No key under the prefix: worth a warning, no error (a new bucket is empty). */
   readonly empty: boolean;
+  /** The store's time minus ours, when the store complained; else 0. */
+  readonly clockOffsetMs: number;
   readonly elapsedMs: number;
 }
 
@@ -54,8 +56,8 @@ export async function probeBucket(connection: S3Connection, signal?: AbortSignal
     for (let moves = 0; ; moves++) {
       try {
         const empty = await listOne(hasty, ending);
-        checkClock(hasty);
-        return { region: connection.region, empty, elapsedMs: connection.clock.nowMs() - startMs };
+        const clockOffsetMs = adoptClock(connection, hasty);
+        return { region: connection.region, empty, clockOffsetMs, elapsedMs: connection.clock.nowMs() - startMs };
       } catch (error) {
         if (error instanceof StoreError) throw error;
         if (signal?.aborted) throw probeError(connection, cancelledFacts, error);
@@ -85,13 +87,17 @@ async function listOne(connection: S3Connection, signal: AbortSignal): Promise<b
   return (answer.Contents?.length ?? 0) === 0;
 }
 
-/** The SDK corrects its own clock silently; the data plane's signatures would be refused later. */
-function checkClock(connection: S3Connection): void {
-  const offsetMs = connection.client.config.systemClockOffset;
-  if (Math.abs(offsetMs) < CLOCK_SKEW_MOST_MS) return;
-  const minutes = Math.round(Math.abs(offsetMs) / 60_000);
-  const message = `this machine's clock is ${minutes} minutes ${offsetMs > 0 ? 'behind' : 'ahead of'} the store's`;
-  throw probeError(connection, { ...notS3Facts, status: 403, code: 'RequestTimeTooSkewed', message }, undefined);
+/** Both planes sign with the store's time once it has complained; the user should know why the start was slow. */
+function adoptClock(connection: S3Connection, hasty: S3Connection): number {
+  const offsetMs = hasty.client.config.systemClockOffset;
+  if (Math.abs(offsetMs) >= CLOCK_SKEW_WARN_MS) {
+    connection.client.config.systemClockOffset = offsetMs;
+    connection.log.warn(
+      { offsetMs: Math.round(offsetMs) },
+      "this machine's clock differs from the store's, signing with the store's time; set the clock (timedatectl set-ntp true)",
+    );
+  }
+  return offsetMs;
 }
 
 /** Follows the region that the store named. False when there is nothing to follow. */

@@ -174,7 +174,7 @@ t.test('NODE_EXTRA_CA_CERTS, which Node itself reads at its start', { skip }, as
     new Promise((resolve, reject) => {
       const env = { ...process.env, NODE_EXTRA_CA_CERTS: extra };
       execFile(process.execPath, [child, options], { env, timeout: 30_000 }, (error, stdout) =>
-        error === null ? resolve(stdout) : reject(error),
+        error === null ? resolve(stdout) : reject(new Error('the child failed', { cause: error })),
       );
     });
   t.match(await run(authority.caFile), /"code":"ok"/);
