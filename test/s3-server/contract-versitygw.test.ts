@@ -8,4 +8,5 @@ import { startVersitygw } from '../support/servers/versitygw.js';
 import { CONTRACT_CASES } from './cases/index.js';
 import { runContract } from './run-contract.js';
 
+t.setTimeout(300_000);
 await runContract(t, CONTRACT_CASES, () => startVersitygw());

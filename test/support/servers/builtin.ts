@@ -1,12 +1,17 @@
 /**
- * The embedded server (dev/s3-server) for tests.
+ * The embedded server (dev/s3-server) for tests: in this process, or as a process of its own.
  *
- * `startBuiltinProcess` runs it as users do, as a process of its own: tests that mount need that, because a reader that waits in the kernel
- * would also stop a server that lives in the same process. This file adds nothing to the server: what it cannot do, tests do not get.
+ * In process it is quick to start and its counters and fault rules are at hand. Tests that mount need the process of its own: a reader that
+ * waits in the kernel would also stop a server that lives in the same process, for ever. This file adds nothing to the server: what it
+ * cannot do, tests do not get.
  */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { startS3Server, type FaultRule, type S3Server } from '../../../dev/s3-server/server.js';
 import { freePort, ServerStartError, startServerProcess } from './child.js';
 import { prepareDataDir } from './data-dir.js';
+import { projectRoot } from './project-root.js';
 import {
   TEST_ACCESS_KEY,
   TEST_REGION,
@@ -17,56 +22,154 @@ import {
   type TestServer,
 } from './server.js';
 import { makeTestCertificate } from './tls.js';
-import { projectRoot } from './versitygw.js';
 
 /** The embedded server is what the contract table describes. */
 const DEVIATIONS: ReadonlySet<Deviation> = new Set<Deviation>();
 /** Starts tried when another process takes the port between finding it free and binding it. */
 const START_TRIES_MAX = 3;
 
-/** Starts dist/dev/s3-server/main.js as a child process. */
-export async function startBuiltinProcess(options: CommonServerOptions = {}): Promise<TestServer> {
-  const data = await prepareDataDir(options);
-  const certificate = options.tls === true ? await makeTestCertificate() : undefined;
-  const release = async (): Promise<void> => {
-    await data.release();
-    await certificate?.remove();
-  };
-  const start = async (triesLeft: number): Promise<{ port: number; stop: () => Promise<void> }> => {
-    const port = await freePort();
-    const main = join(projectRoot(), 'dist', 'dev', 's3-server', 'main.js');
-    const args = [main, '--dir', data.path, '--port', String(port), '--host', '127.0.0.1'];
-    args.push('--access-key', TEST_ACCESS_KEY, '--secret-key', TEST_SECRET_KEY);
-    if (certificate !== undefined) args.push('--tls-cert', certificate.certFile, '--tls-key', certificate.keyFile);
-    try {
-      const child = await startServerProcess(process.execPath, args, port);
-      return { port, stop: () => child.stop() };
-    } catch (error) {
-      if (error instanceof ServerStartError && /EADDRINUSE|in use/.test(error.output) && triesLeft > 1) {
-        return start(triesLeft - 1);
-      }
-      throw error;
-    }
-  };
+/** What both ways of starting accept. */
+export interface BuiltinOptions extends CommonServerOptions {
+  readonly faults?: readonly FaultRule[];
+  /** Buckets that live in another region; asking here is redirected. */
+  readonly bucketRegions?: Readonly<Record<string, string>>;
+  /** Buckets that need no signature to be read. */
+  readonly publicBuckets?: readonly string[];
+  /** Smallest part but the last. Default 5 MiB. */
+  readonly minPartBytes?: number;
+  /** The key pair is temporary and needs this token. */
+  readonly sessionToken?: string;
+}
+
+/** A server in this process, with its own controls (counters, fault rules). */
+export interface BuiltinServer extends TestServer {
+  readonly controls: S3Server;
+  /** Internal errors that the server reported; a test that expects none compares with `[]`. */
+  readonly reports: readonly unknown[];
+}
+
+/** Starts the server in this process. Not for tests that read through a mount: see above. */
+export async function startBuiltin(options: BuiltinOptions = {}): Promise<BuiltinServer> {
+  const prepared = await prepare(options);
   try {
-    const { port, stop } = await start(START_TRIES_MAX);
-    return {
-      name: 'builtin',
-      endpoint: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    const tls = prepared.certificate;
+    const reports: unknown[] = [];
+    const controls = await startS3Server({
+      dir: prepared.dataDir,
+      credentials: [
+        {
+          accessKey: TEST_ACCESS_KEY,
+          secretKey: TEST_SECRET_KEY,
+          ...(options.sessionToken === undefined ? {} : { sessionToken: options.sessionToken }),
+        },
+      ],
       region: TEST_REGION,
-      accessKey: TEST_ACCESS_KEY,
-      secretKey: TEST_SECRET_KEY,
-      ...(certificate === undefined ? {} : { tlsCaFile: certificate.caFile }),
-      dataDir: data.path,
-      virtualHostDomain: TEST_VIRTUAL_HOST_DOMAIN,
-      deviations: DEVIATIONS,
-      stop: async () => {
-        await stop();
-        await release();
-      },
-    };
+      domains: [TEST_VIRTUAL_HOST_DOMAIN],
+      report: (error) => reports.push(error),
+      ...(tls === undefined ? {} : { tls: { cert: await readFile(tls.certFile), key: await readFile(tls.keyFile) } }),
+      ...(options.faults === undefined ? {} : { faults: options.faults }),
+      ...(options.bucketRegions === undefined ? {} : { bucketRegions: options.bucketRegions }),
+      ...(options.publicBuckets === undefined ? {} : { publicBuckets: options.publicBuckets }),
+      ...(options.minPartBytes === undefined ? {} : { minPartBytes: options.minPartBytes }),
+    });
+    return { ...describe(prepared, controls.port, () => controls.close()), controls, reports };
+  } catch (error) {
+    await prepared.release();
+    throw error;
+  }
+}
+
+/** Starts dist/dev/s3-server/main.js as a child process; its admin endpoint (`/-/stats`, `/-/faults`) is on. */
+export async function startBuiltinProcess(options: BuiltinOptions = {}): Promise<TestServer> {
+  const prepared = await prepare(options);
+  const files = await mkdtemp(join(tmpdir(), 's3x-server-'));
+  const release = async (): Promise<void> => {
+    await rm(files, { recursive: true, force: true });
+    await prepared.release();
+  };
+  const args = [join(projectRoot(), 'dist', 'dev', 's3-server', 'main.js')];
+  const flag = (name: string, value: string): void => void args.push(`--${name}`, value);
+  try {
+    flag('dir', prepared.dataDir);
+    flag('host', '127.0.0.1');
+    flag('access-key', TEST_ACCESS_KEY);
+    flag('secret-key', TEST_SECRET_KEY);
+    flag('region', TEST_REGION);
+    flag('domain', TEST_VIRTUAL_HOST_DOMAIN);
+    args.push('--admin');
+    if (prepared.certificate !== undefined) {
+      flag('tls-cert', prepared.certificate.certFile);
+      flag('tls-key', prepared.certificate.keyFile);
+    }
+    if (options.sessionToken !== undefined) flag('session-token', options.sessionToken);
+    if (options.minPartBytes !== undefined) flag('min-part-size', String(options.minPartBytes));
+    for (const bucket of options.publicBuckets ?? []) flag('public-bucket', bucket);
+    for (const [bucket, region] of Object.entries(options.bucketRegions ?? {})) {
+      flag('bucket-region', `${bucket}=${region}`);
+    }
+    if (options.faults !== undefined) {
+      await writeFile(join(files, 'faults.json'), JSON.stringify(options.faults));
+      flag('faults', join(files, 'faults.json'));
+    }
+    const { port, stop } = await startOnFreePort(args, START_TRIES_MAX);
+    return describe({ ...prepared, release }, port, stop);
   } catch (error) {
     await release();
+    throw error;
+  }
+}
+
+/** What must exist before the server starts and be removed after it ended. */
+interface Prepared {
+  readonly dataDir: string;
+  readonly certificate: { readonly caFile: string; readonly certFile: string; readonly keyFile: string } | undefined;
+  release(): Promise<void>;
+}
+
+async function prepare(options: BuiltinOptions): Promise<Prepared> {
+  const data = await prepareDataDir(options);
+  const certificate = options.tls === true ? await makeTestCertificate() : undefined;
+  return {
+    dataDir: data.path,
+    certificate,
+    release: async () => {
+      await data.release();
+      await certificate?.remove();
+    },
+  };
+}
+
+function describe(prepared: Prepared, port: number, stop: () => Promise<void>): TestServer {
+  const { certificate } = prepared;
+  return {
+    name: 'builtin',
+    endpoint: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    region: TEST_REGION,
+    accessKey: TEST_ACCESS_KEY,
+    secretKey: TEST_SECRET_KEY,
+    ...(certificate === undefined ? {} : { tlsCaFile: certificate.caFile }),
+    dataDir: prepared.dataDir,
+    virtualHostDomain: TEST_VIRTUAL_HOST_DOMAIN,
+    deviations: DEVIATIONS,
+    stop: async () => {
+      await stop();
+      await prepared.release();
+    },
+  };
+}
+
+async function startOnFreePort(
+  args: readonly string[],
+  triesLeft: number,
+): Promise<{ port: number; stop: () => Promise<void> }> {
+  const port = await freePort();
+  try {
+    const child = await startServerProcess(process.execPath, [...args, '--port', String(port)], port);
+    return { port, stop: () => child.stop() };
+  } catch (error) {
+    if (error instanceof ServerStartError && error.output.includes('EADDRINUSE') && triesLeft > 1) {
+      return startOnFreePort(args, triesLeft - 1);
+    }
     throw error;
   }
 }

@@ -7,11 +7,11 @@
  */
 import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
-import { delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePort, ServerStartError, startServerProcess } from './child.js';
 import { prepareDataDir } from './data-dir.js';
+import { projectRoot } from './project-root.js';
 import {
   TEST_ACCESS_KEY,
   TEST_REGION,
@@ -147,9 +147,4 @@ async function isExecutable(path: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** The project's root, from dist/test/support/servers. */
-export function projectRoot(): string {
-  return join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', '..');
 }
