@@ -135,6 +135,7 @@ async function verify(mountPoint: string, files: readonly DataFile[]): Promise<n
   return wrong;
 }
 
+/** A second signal does not wait for the end of whatever hangs. */
 function untilInterrupted(): Promise<void> {
   return new Promise((resolve) => {
     // A timer keeps the process alive; a signal ends the wait.
@@ -180,8 +181,12 @@ async function demo(): Promise<number> {
     mounted = true;
     say(`mounted in ${(performance.now() - startMs).toFixed(0)} ms`);
 
-    await showListing(mountPoint);
-    const wrong = await verify(mountPoint, files);
+    const shown = showListing(mountPoint).then(() => verify(mountPoint, files));
+    const wrong = await Promise.race([shown, interrupted.then(() => undefined)]);
+    if (wrong === undefined) {
+      say('\ninterrupted');
+      return 1;
+    }
     if (wrong > 0) return 1;
     if (!once) {
       say(`\nThe mount is at ${mountPoint} (S3 at ${url}, bucket ${BUCKET}). Look around in another terminal;`);

@@ -96,8 +96,10 @@ export class DataPlane {
    * Parks a READ with the fetches that bring its bytes. The caller has pinned each span's slot for it. With a ticket the
    * pins are gone when `over` is called; without one they are the caller's again, and errno 0 means all bytes are there.
    */
-  park(spans: readonly ReadSpan[], ticket: RequestTicketParts | undefined, over: (errno: number) => void): number {
+  park(spans: readonly ReadSpan[], request: RequestTicketParts | undefined, over: (errno: number) => void): number {
     const readId = this.#nextReadId++;
+    // The caller's object may hold more than the two numbers, and functions cannot be posted.
+    const ticket = request && { lo: request.lo, hi: request.hi };
     const read: Parked = { readId, ticket, spans, over, thread: this.#threadFor(spans), hops: 0 };
     this.#reads.set(readId, read);
     this.#post(read.thread, { type: 'park', read: { readId, ticket, spans } });
