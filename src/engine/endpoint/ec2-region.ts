@@ -11,9 +11,9 @@ import { readFile } from 'node:fs/promises';
 const WAIT_MS = 300;
 const ANSWER_BYTES_MAX = 4096;
 
-function ask(url: URL, method: 'GET' | 'PUT', headers: Record<string, string>): Promise<string> {
+function ask(url: URL, method: 'GET' | 'PUT', headers: Record<string, string>, waitMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(url, { method, headers, signal: AbortSignal.timeout(WAIT_MS) }, (response) => {
+    const outgoing = request(url, { method, headers, signal: AbortSignal.timeout(waitMs) }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
@@ -48,20 +48,18 @@ export function isMetadataDisabled(env: NodeJS.ProcessEnv): boolean {
   return value !== undefined && value !== '' && value.toLowerCase() !== 'false';
 }
 
-/** Never throws; undefined when there is no answer, no EC2, or the metadata service is disabled. */
-export async function ec2Region(env: NodeJS.ProcessEnv): Promise<string | undefined> {
+/** `waitMs` for each of two requests. Never throws; undefined when there is no answer, no EC2, or the metadata service is disabled. */
+export async function ec2Region(env: NodeJS.ProcessEnv, waitMs = WAIT_MS): Promise<string | undefined> {
   if (isMetadataDisabled(env)) return undefined;
   const configured = env['AWS_EC2_METADATA_SERVICE_ENDPOINT'];
   try {
     if (!configured && !(await looksLikeEc2())) return undefined;
     const ipv6 = (env['AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE'] ?? '').toLowerCase() === 'ipv6';
     const base = configured || (ipv6 ? 'http://[fd00:ec2::254]' : 'http://169.254.169.254');
-    const token = await ask(new URL('/latest/api/token', base), 'PUT', {
-      'x-aws-ec2-metadata-token-ttl-seconds': '60',
-    });
-    const region = await ask(new URL('/latest/meta-data/placement/region', base), 'GET', {
-      'x-aws-ec2-metadata-token': token,
-    });
+    const lifetime = { 'x-aws-ec2-metadata-token-ttl-seconds': '60' };
+    const token = await ask(new URL('/latest/api/token', base), 'PUT', lifetime, waitMs);
+    const proof = { 'x-aws-ec2-metadata-token': token };
+    const region = await ask(new URL('/latest/meta-data/placement/region', base), 'GET', proof, waitMs);
     return /^[a-z0-9-]{3,32}$/.test(region) ? region : undefined;
   } catch {
     return undefined;
