@@ -118,7 +118,13 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       ports: net.ports,
       pool,
       log,
-      credentialsRefused: (code) => void control.credentials.refresh(code),
+      // Answered in any case, so that a fetch which waits for new ones fails at once when there are none.
+      credentialsRefused: (code) =>
+        void control.credentials
+          .refresh(code)
+          .then(() => control.credentials.current())
+          .then((credentials) => plane.setCredentials(credentials))
+          .catch((error: unknown) => log.error({ err: error }, 'the credentials could not be renewed')),
       replyError: (ticket, errno) => replier.error(ticket, errno),
     });
     control.credentials.onChange((credentials) => plane.setCredentials(credentials));

@@ -18,6 +18,9 @@ const MIB = 1024 * 1024;
 const BUCKET = 'data';
 const TOOL_TIMEOUT_MS = 120_000;
 
+/** All servers, schemes and tools together; a hang shows at TOOL_TIMEOUT_MS already. */
+t.setTimeout(900_000);
+
 const noMount = whyNoMount();
 if (noMount) {
   t.pass('mounting', { skip: noMount });
@@ -49,7 +52,7 @@ const servers: [string, (dataDir: string, tls: boolean) => Promise<TestServer | 
 
 for (const [name, start] of servers) {
   for (const tls of [false, true]) {
-    t.test(`${name} over ${tls ? 'HTTPS' : 'HTTP'}`, async (t) => {
+    t.test(`${name} over ${tls ? 'HTTPS' : 'HTTP'}`, { timeout: 400_000 }, async (t) => {
       const work = mkdtempSync(join(tmpdir(), 'mount-s3x-e2e-'));
       const original = join(work, 'buckets', BUCKET);
       writeData(original);

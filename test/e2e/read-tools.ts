@@ -63,7 +63,7 @@ export const readTools: readonly ReadTool[] = [
   { name: 'grep -r', line: 'diff <(cd "$O" && grep -rlc IHDR . | sort) <(cd "$M" && grep -rlc IHDR . | sort)' },
   {
     name: 'tar',
-    line: 'tar -C "$M" -cf - . | tar -C "$O" -df - 2>&1 | grep -vE "(Mod time|Uid|Gid|Mode) differs" | { ! grep .; }',
+    line: 'out=$(tar -C "$M" -cf - . | tar -C "$O" -df - 2>&1 | { grep -vE "(Mod time|Uid|Gid|Mode) differs" || true; }); echo "$out"; [ -z "$out" ]',
   },
   { name: 'diff -r', line: 'diff -r "$O" "$M"' },
 ];
