@@ -9,7 +9,7 @@
  * Refuses to read the kernel's messages (reader-loop.ts), and to know opcodes one by one (operations.ts).
  */
 import { systemClock, type Clock } from '../base/clock.js';
-import { EINTR, EINVAL, EIO, ENAMETOOLONG, ENOSYS, ERANGE, ESTALE } from '../base/errno.js';
+import { EACCES, EINTR, EINVAL, EIO, ENAMETOOLONG, ENOSYS, ERANGE, ESTALE } from '../base/errno.js';
 import type { Log } from '../base/log.js';
 import { MIB } from '../base/units.js';
 import * as abi from './abi.js';
@@ -52,8 +52,13 @@ const BUFFERS_KEPT_BYTES_MAX = 16 * MIB;
 export interface DispatcherOptions {
   readonly inFlightMax?: number;
   readonly writeBytesInFlightMax?: number;
-  /** One debug line a request and a reply. */
+  /** One debug line a request. */
   readonly traceRequests?: boolean;
+  /**
+   * allow_root: only this user (the one who mounted) and root are served; the kernel knows only allow_other. Requests
+   * about what is open already are let through, for descriptors may be passed on.
+   */
+  readonly ownerUid?: number;
 }
 
 export interface DispatcherDeps {
@@ -84,6 +89,20 @@ export interface DispatcherStats {
   readonly earlyInterrupts: number;
 }
 
+/** Requests that `ownerUid` does not refuse: their file or directory was opened by somebody who was let in. */
+const OPEN_ALREADY: ReadonlySet<number> = new Set([
+  abi.FUSE_READ,
+  abi.FUSE_WRITE,
+  abi.FUSE_FLUSH,
+  abi.FUSE_FSYNC,
+  abi.FUSE_RELEASE,
+  abi.FUSE_READDIR,
+  abi.FUSE_READDIRPLUS,
+  abi.FUSE_FSYNCDIR,
+  abi.FUSE_RELEASEDIR,
+  abi.FUSE_DESTROY,
+]);
+
 export class FuseDispatcher implements Desk, ReadDesk {
   readonly handlers: FuseHandlers;
   readonly negotiated: Negotiated;
@@ -94,6 +113,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
   readonly #inFlightMax: number;
   readonly #writeBytesMax: number;
   readonly #trace: boolean;
+  readonly #ownerUid: number | undefined;
   readonly #interrupts = new InterruptTable();
   readonly #buffers = new BufferPool(BUFFERS_KEPT_BYTES_MAX);
   readonly #message = new Message();
@@ -116,6 +136,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
     this.#inFlightMax = options.inFlightMax ?? IN_FLIGHT_MAX;
     this.#writeBytesMax = options.writeBytesInFlightMax ?? WRITE_BYTES_IN_FLIGHT_MAX;
     this.#trace = options.traceRequests ?? false;
+    this.#ownerUid = options.ownerUid;
     this.replier = new Replier(deps.writer, (message) => deps.log.error({}, message));
   }
 
@@ -164,6 +185,11 @@ export class FuseDispatcher implements Desk, ReadDesk {
     if (answered) {
       if (header.nodeId === OUT_OF_RANGE) {
         this.answerError(request, ESTALE);
+        return;
+      }
+      const { uid } = header;
+      if (this.#ownerUid !== undefined && uid !== this.#ownerUid && uid !== 0 && !OPEN_ALREADY.has(row.opcode)) {
+        this.answerError(request, EACCES);
         return;
       }
       if (this.#interrupts.takeEarly(request.lo, request.hi)) {

@@ -6,7 +6,8 @@
  * Refuses to look into the mount point, which may hang.
  */
 import { writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { realpath } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { EBUSY, EINVAL, ENOENT, EPERM, errnoName } from '../base/errno.js';
 import { fusermountUnmount } from './fusermount.js';
 import { MNT_DETACH, UMOUNT_NOFOLLOW, umount2 } from './libc.js';
@@ -23,8 +24,7 @@ export interface UnmountOptions {
  * 'permission'.
  */
 export async function unmountFuse(mountPoint: string, options: UnmountOptions): Promise<void> {
-  const path = resolve(mountPoint);
-  const record = findMount(path);
+  const { path, record } = await locate(mountPoint);
   if (record === undefined || !isFuse(record)) {
     throw new MountError('not-mounted', `nothing of mount-s3x is mounted at ${path}`, 'See `mount -t fuse.mount-s3x`.');
   }
@@ -49,6 +49,22 @@ export async function unmountFuse(mountPoint: string, options: UnmountOptions): 
       throw new MountError('permission', `this process may not unmount ${path}`, 'Run it with CAP_SYS_ADMIN.');
     default:
       throw new MountError('other', `unmounting ${path} failed: ${errnoName(errno)}`, '');
+  }
+}
+
+/**
+ * The mount at a path as the user spelled it. Links are followed in the parents only: looking at the last component
+ * would ask the file system that is to go.
+ */
+async function locate(mountPoint: string): Promise<{ path: string; record: MountRecord | undefined }> {
+  const path = resolve(mountPoint);
+  const record = findMount(path);
+  if (record !== undefined) return { path, record };
+  try {
+    const real = join(await realpath(dirname(path)), basename(path));
+    return { path: real, record: findMount(real) };
+  } catch {
+    return { path, record: undefined };
   }
 }
 

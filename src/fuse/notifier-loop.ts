@@ -1,0 +1,175 @@
+/**
+ * The two ends of a notification thread. The thread's end runs one job at a time, synchronously, since each may wait in
+ * the kernel (kernel fact 8, docs/KERNEL.md). The main thread's end queues: it has at most JOBS_POSTED_MAX jobs with the
+ * thread, the rest waits in a bounded queue here, where a job that says the same as one that waits is dropped.
+ * The product runs two such threads, one for invalidations and one for stores: a store that waits for a READ must not
+ * hold up an invalidation. Refuses to grow: `push` says no when the queue is full, and the caller decides what that means
+ * (for names: one incrementEpoch instead of all of them; for stores: the reader will simply READ).
+ *
+ * Thread: NotifierThread in its worker, NotifierQueue on main. Owns: each its own side; of a store, the thread holds the
+ * slot's pin, given by main, until it has run. Blocks? NotifierThread.run in the kernel; the queue never.
+ */
+import { ENOENT } from '../base/errno.js';
+import type { PoolView } from '../base/pool/pool-view.js';
+import { runNotification, runStore, type Notification } from './notify.js';
+import type { ReplyWriter } from './transport.js';
+
+/** Bytes of a pool slot for the page cache. The slot is pinned by main, and unpinned by the thread. */
+export interface StoreJob {
+  readonly type: 'store';
+  readonly nodeId: number;
+  /** In the object. */
+  readonly offset: number;
+  readonly slot: number;
+  /** Within the slot. */
+  readonly from: number;
+  readonly to: number;
+}
+
+export type NotifierJob = Notification | StoreJob;
+
+/** Main to thread, and back: `errno` 0 when the kernel took it. */
+export interface NotifierRequest {
+  readonly jobId: number;
+  readonly job: NotifierJob;
+}
+export interface NotifierResult {
+  readonly jobId: number;
+  readonly errno: number;
+}
+
+/** Jobs that the thread has at a time: one that runs and one that waits behind it. */
+export const JOBS_POSTED_MAX = 2;
+
+/** Jobs that wait on main. Guessed: a directory's worth of changed names. */
+export const JOBS_QUEUED_MAX = 4096;
+
+export class NotifierThread {
+  readonly #writer: ReplyWriter;
+  readonly #pool: PoolView | undefined;
+
+  /** `pool` is needed for stores only. */
+  constructor(writer: ReplyWriter, pool?: PoolView) {
+    this.#writer = writer;
+    this.#pool = pool;
+  }
+
+  /** Runs one job; waits for the kernel. Post the result to main. */
+  run({ jobId, job }: NotifierRequest): NotifierResult {
+    if (job.type !== 'store') return { jobId, errno: runNotification(this.#writer, job) };
+    const pool = this.#pool;
+    if (pool === undefined) throw new Error('a notifier thread without a pool got a store');
+    try {
+      const bytes = pool.bytes(job.slot, job.from, job.to);
+      return { jobId, errno: runStore(this.#writer, job.nodeId, job.offset, [bytes]) };
+    } finally {
+      pool.unpin(job.slot);
+    }
+  }
+}
+
+export interface NotifierStats {
+  readonly queued: number;
+  readonly posted: number;
+  readonly done: number;
+  /** Jobs that the kernel refused, ENOENT (it does not know the node or name) left out. */
+  readonly failed: number;
+  /** Jobs that repeated one that waited. */
+  readonly merged: number;
+  /** Jobs that found the queue full. */
+  readonly refused: number;
+}
+
+interface Waiting {
+  readonly request: NotifierRequest;
+  readonly key: string | undefined;
+  readonly onDone: ((errno: number) => void) | undefined;
+}
+
+export class NotifierQueue {
+  readonly #post: (request: NotifierRequest) => void;
+  readonly #queuedMax: number;
+  readonly #queue: Waiting[] = [];
+  readonly #keys = new Set<string>();
+  readonly #posted = new Map<number, Waiting>();
+  #nextJobId = 1;
+  #done = 0;
+  #failed = 0;
+  #merged = 0;
+  #refused = 0;
+
+  /** `post` sends a request to the thread (postMessage); give its results to `finished`. */
+  constructor(post: (request: NotifierRequest) => void, queuedMax = JOBS_QUEUED_MAX) {
+    this.#post = post;
+    this.#queuedMax = queuedMax;
+  }
+
+  /**
+   * Queues a job. False when the queue is full: nothing was queued, and a store's pin stays the caller's. `onDone` hears
+   * the kernel's errno; for a job that was merged, of the one that stands for it nothing.
+   */
+  push(job: NotifierJob, onDone?: (errno: number) => void): boolean {
+    const key = keyOf(job);
+    if (key !== undefined && this.#keys.has(key)) {
+      this.#merged++;
+      return true;
+    }
+    if (this.#queue.length >= this.#queuedMax) {
+      this.#refused++;
+      return false;
+    }
+    if (key !== undefined) this.#keys.add(key);
+    this.#queue.push({ request: { jobId: this.#nextJobId++, job }, key, onDone });
+    this.#pump();
+    return true;
+  }
+
+  /** The thread has run a job. */
+  finished({ jobId, errno }: NotifierResult): void {
+    const waiting = this.#posted.get(jobId);
+    if (waiting === undefined) return;
+    this.#posted.delete(jobId);
+    this.#done++;
+    if (errno !== 0 && errno !== ENOENT) this.#failed++;
+    waiting.onDone?.(errno);
+    this.#pump();
+  }
+
+  stats(): NotifierStats {
+    return {
+      queued: this.#queue.length,
+      posted: this.#posted.size,
+      done: this.#done,
+      failed: this.#failed,
+      merged: this.#merged,
+      refused: this.#refused,
+    };
+  }
+
+  #pump(): void {
+    while (this.#posted.size < JOBS_POSTED_MAX) {
+      const next = this.#queue.shift();
+      if (next === undefined) return;
+      // From here on the kernel may already have looked: the same job again would not be a repetition.
+      if (next.key !== undefined) this.#keys.delete(next.key);
+      this.#posted.set(next.request.jobId, next);
+      this.#post(next.request);
+    }
+  }
+}
+
+/** What makes two waiting jobs one; undefined for jobs that are never merged. */
+function keyOf(job: NotifierJob): string | undefined {
+  switch (job.type) {
+    case 'invalidateInode':
+      return `i${job.nodeId}:${job.offset}:${job.lengthBytes}`;
+    case 'invalidateEntry':
+      return `e${job.parent}:${job.expireOnly ? 1 : 0}:${job.name}`;
+    case 'incrementEpoch':
+      return 'epoch';
+    case 'delete':
+    case 'resend':
+    case 'store':
+      return undefined;
+  }
+}
