@@ -4,7 +4,7 @@
  * Buckets are folders and are looked at on every request, so one made or removed by hand is seen at once. A directory
  * that cannot be written to is served read-only as far as the file system enforces that.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Bucket } from './bucket.js';
 import { HIDDEN_DIR, Layout } from './layout.js';
@@ -105,7 +105,7 @@ export class Store {
     for (const bucket of this.#buckets.values()) bucket.close();
     this.#buckets.clear();
     this.files.close();
-    if (this.#hasLock) unlinkSync(this.#lockFile);
+    if (this.#hasLock) rmSync(this.#lockFile, { force: true }); // The whole directory may be gone by now.
     this.#hasLock = false;
   }
 
