@@ -33,7 +33,8 @@ Serves every folder of DIR as an S3 bucket; see dev/s3-server/README.md.
   --admin                  serve /-/stats, /-/faults, ... unauthenticated
   --help
 
-Example: s3-server --dir /tmp/s3 --port 9000 --access-key TEST --secret-key SECRET
+Example:
+  s3-server --dir /tmp/s3 --port 9000 --access-key TEST --secret-key SECRET
 `;
 
 class UsageError extends Error {}

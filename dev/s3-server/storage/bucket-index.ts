@@ -26,6 +26,8 @@ const WALK_EVERY_DURATIONS = 50;
 const RACY_MS = 50;
 
 interface SeenFolder {
+  /** Device and inode, to notice symbolic links that lead back up. */
+  readonly identity: string;
   readonly mtimeMs: number;
   /** Read so soon after its last change that an equal time proves nothing. */
   readonly isRacy: boolean;
@@ -115,7 +117,7 @@ export class BucketIndex {
     const identity = `${stats.dev}:${stats.ino}`;
     if (ancestors.has(identity)) return;
     const names = readFolder(dir);
-    this.#folders.set(prefix, { mtimeMs: stats.mtimeMs, isRacy: Date.now() - stats.mtimeMs < RACY_MS });
+    this.#folders.set(prefix, { identity, mtimeMs: stats.mtimeMs, isRacy: isRacy(stats.mtimeMs) });
     const below = new Set(ancestors).add(identity);
     for (const item of names) {
       const key = prefix + item.name;
@@ -148,26 +150,27 @@ export class BucketIndex {
       const dir = `${this.#layout.bucketDir(this.#bucket)}/${prefix}`;
       const stats = statSync(dir, { throwIfNoEntry: false });
       if (stats?.isDirectory() !== true) this.#dropFolder(prefix);
-      else if (seen.isRacy || stats.mtimeMs !== seen.mtimeMs) this.#rereadFolder(prefix, stats.mtimeMs);
+      else if (seen.isRacy || stats.mtimeMs !== seen.mtimeMs) {
+        this.#rereadFolder(prefix, `${stats.dev}:${stats.ino}`, stats.mtimeMs);
+      }
     }
   }
 
   /** Compares one folder's names with the index; folders below are read only when they are new. */
-  #rereadFolder(prefix: string, mtimeMs: number): void {
+  #rereadFolder(prefix: string, identity: string, mtimeMs: number): void {
     const dir = `${this.#layout.bucketDir(this.#bucket)}/${prefix}`;
     const names = readFolder(dir);
-    this.#folders.set(prefix, { mtimeMs, isRacy: Date.now() - mtimeMs < RACY_MS });
+    this.#folders.set(prefix, { identity, mtimeMs, isRacy: isRacy(mtimeMs) });
     const present = new Set<string>();
     for (const item of names) {
       present.add(item.name);
       const key = prefix + item.name;
       if (item.isDirectory()) {
-        if (!this.#folders.has(`${key}/`)) this.#scanFolder(`${key}/`, (entry) => this.#adopt(entry), new Set());
+        this.#scanIfNew(`${key}/`);
       } else if (this.#keys.get(key) === undefined && isPlainKey(item.name)) {
         const entry = this.#look(key);
-        if (entry === 'folder') {
-          if (!this.#folders.has(`${key}/`)) this.#scanFolder(`${key}/`, (found) => this.#adopt(found), new Set());
-        } else if (entry !== undefined) this.#adopt(entry);
+        if (entry === 'folder') this.#scanIfNew(`${key}/`);
+        else if (entry !== undefined) this.#adopt(entry);
       }
     }
     const gone: string[] = [];
@@ -182,6 +185,17 @@ export class BucketIndex {
       cursor.next();
     }
     for (const key of gone) this.#keys.delete(key);
+  }
+
+  #scanIfNew(prefix: string): void {
+    if (this.#folders.has(prefix)) return;
+    const ancestors = new Set<string>();
+    for (let above = prefix; above !== '';) {
+      above = above.slice(0, above.lastIndexOf('/', above.length - 2) + 1);
+      const seen = this.#folders.get(above);
+      if (seen !== undefined) ancestors.add(seen.identity);
+    }
+    this.#scanFolder(prefix, (entry) => this.#adopt(entry), ancestors);
   }
 
   #adopt(entry: ObjectEntry): void {
@@ -244,6 +258,10 @@ export function entryOfStats(log: ObjectLog, key: string, bytes: number, mtimeMs
   const record = log.get(key);
   const isCurrent = record?.place === null && record.bytes === bytes && record.mtimeMs === mtimeMs;
   return record !== undefined && isCurrent ? entryOfRecord(record) : entryOfFile(key, bytes, mtimeMs);
+}
+
+function isRacy(mtimeMs: number): boolean {
+  return Date.now() - mtimeMs < RACY_MS;
 }
 
 function readFolder(dir: string): Dirent[] {
