@@ -133,10 +133,7 @@ t.test('proxy URLs', (t) => {
   t.match(parseProxyUrl('https://[::1]'), { tls: true, hostname: '::1', port: 443 });
   t.match(parseProxyUrl('http://u:%zz@h'), { authorization: `Basic ${Buffer.from('u:%zz').toString('base64')}` });
   t.throws(() => parseProxyUrl('socks5://h'), /socks5.*not supported/);
-  t.throws(
-    () => parseProxyUrl('http://user:secret@:bad'),
-    (error: Error) => !error.message.includes('secret'),
-  );
+  t.throws(() => parseProxyUrl('http://user:secret@:bad'), { message: /^(?!.*secret).*not a URL/ });
   t.equal(authority('::1', 443), '[::1]:443');
   t.equal(authority('[::1]', 443), '[::1]:443');
   t.end();
