@@ -9,7 +9,7 @@ import type { Clock } from '../../base/clock.js';
 import { invariant } from '../../base/invariant.js';
 import { PRIORITY_SPECULATIVE } from '../api.js';
 import { Connection } from './connection.js';
-import { failureFromError, type Failure } from './failure.js';
+import { failureFromError, transportFailure, type Failure } from './failure.js';
 import type { NetTimeouts } from './limits.js';
 import type { OnRead, Opening } from './socket-opener.js';
 
@@ -186,9 +186,17 @@ export class ConnectionPool {
     this.#connections.set(connection, opening);
     opening.socket.then(
       (socket) => {
-        if (this.#connections.has(connection)) this.#connections.set(connection, undefined);
-        connection.attach(socket);
-        if (!connection.isClosed) this.giveBack(connection);
+        if (!this.#connections.has(connection)) {
+          socket.destroy();
+          return;
+        }
+        this.#connections.set(connection, undefined);
+        if (connection.attach(socket)) {
+          this.giveBack(connection);
+        } else {
+          this.#failFirst(transportFailure('EarlyClose', 'the server closed or spoke before it was asked'));
+          connection.destroy();
+        }
       },
       (error: unknown) => {
         const wasOurs = this.#connections.delete(connection);

@@ -61,6 +61,8 @@ export class Connection {
   /** Body bytes still to come, in state 'slots'. */
   #remaining = 0;
   #keepAlive = false;
+  /** Bytes came before it was open. */
+  #isSpoiled = false;
   /** Requests answered before this one. */
   #answered = 0;
   /** When the state last moved or a byte came. */
@@ -96,13 +98,12 @@ export class Connection {
     return this.#activeMs;
   }
 
-  /** The socket that was opened with `onread` is ready. */
-  attach(socket: Socket): void {
-    invariant(this.#state === 'opening' || this.#state === 'closed', 'a connection has one socket');
-    if (this.#state === 'closed' || socket.destroyed) {
+  /** The socket that was opened with `onread` is ready. False when it is of no use: closed again, or the server spoke first. */
+  attach(socket: Socket): boolean {
+    invariant(this.#state === 'opening', 'a connection has one socket');
+    if (this.#isSpoiled || socket.destroyed) {
       socket.destroy();
-      this.destroy();
-      return;
+      return false;
     }
     this.#socket = socket;
     this.#state = 'idle';
@@ -110,6 +111,7 @@ export class Connection {
     socket.on('error', (error: Error & { code?: string }) => this.#lost(error));
     socket.on('end', () => this.#lost(undefined));
     socket.on('close', () => this.#lost(undefined));
+    return true;
   }
 
   /** Sends `request` and reads its answer. Only when idle. */
@@ -167,6 +169,9 @@ export class Connection {
         this.#readText(this.#scratch.subarray(0, bytesRead));
         break;
       case 'opening':
+        // The pool hears of it when the open is over.
+        this.#isSpoiled = true;
+        break;
       case 'idle':
         // Bytes that nobody asked for: whatever comes next could not be told from an answer.
         this.destroy();

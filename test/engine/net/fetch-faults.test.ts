@@ -5,12 +5,14 @@
 import t, { type Test } from 'tap';
 import { EACCES, EIO, ESTALE } from '../../../src/base/errno.js';
 import { MIB } from '../../../src/base/units.js';
+import { TEST_CA_PEM } from '../../support/raw-server-certs.js';
 import {
   RawServer,
   errorAnswer,
   objectScript,
   rightHead,
   type Answer,
+  type RawConnection,
   type RawRequest,
 } from '../../support/raw-server.js';
 import { ETAG, Harness, pattern, type FetchEnd, type HarnessOptions } from './harness.js';
@@ -387,6 +389,47 @@ t.test('an idle connection that the server closed costs no attempt', async (t) =
     harness.expect(i * 10, i * 10 + 10);
     harness.assertPool(t);
   }
+});
+
+t.test('a server that speaks first, or closes at once, uses up the attempts', async (t) => {
+  const rude: [string, (connection: RawConnection) => Promise<void>][] = [
+    ['a greeting', (connection) => connection.send('220 ready\r\n')],
+    ['FIN', (connection) => Promise.resolve(connection.end())],
+    ['RST', (connection) => Promise.resolve(connection.reset())],
+  ];
+  for (const [what, script] of rude) {
+    for (const isTls of [false, true]) {
+      const server = await RawServer.start({ tls: isTls, script });
+      t.teardown(() => server.close());
+      const target = isTls ? { tls: true, hostname: 'localhost', caPem: TEST_CA_PEM } : {};
+      const harness = new Harness({ object, port: server.port, target, timeouts: fast });
+      t.teardown(() => harness.close());
+      t.match(await harness.fetch(0, 10), { type: 'fetchFailed', errno: EIO }, `${what} ${isTls ? 'TLS' : ''}`);
+      t.equal(server.connections, 3, `${what}: three attempts`);
+      harness.assertPool(t);
+    }
+  }
+});
+
+t.test('after one stale connection the next try is on a new one, not on another stale one', async (t) => {
+  const server = await RawServer.start({
+    script: async (connection) => {
+      const request = await connection.request();
+      if (!request) return;
+      // All three are open before any is answered.
+      while (server.requests.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+      await connection.send(Buffer.concat([Buffer.from(rightHead(request, object, ETAG)), body(request)]));
+      await connection.request();
+      connection.reset();
+    },
+  });
+  t.teardown(() => server.close());
+  const harness = new Harness({ object, port: server.port, target: { maxAttempts: 1 } });
+  t.teardown(() => harness.close());
+  await Promise.all([0, 1, 2].map((i) => harness.fetch(i * 10, i * 10 + 10, i)));
+  t.equal(harness.thread.counts.idle, 3);
+  t.match(await harness.fetch(40, 50, 3), { type: 'fetchDone' });
+  t.equal(server.requests.length, 3 + 1 + 1, 'one in vain, one served');
 });
 
 t.test('idle connections are closed after their time', async (t) => {

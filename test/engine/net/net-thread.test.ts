@@ -170,6 +170,42 @@ t.test('a cancel that comes when little is missing lets the rest come', async (t
   harness.close();
 });
 
+t.test('a cancel while the request is being signed sends nothing and spoils nothing', async (t) => {
+  const server = await RawServer.start({ script: objectScript(object, ETAG) });
+  t.teardown(() => server.close());
+  const harness = new Harness({ object, port: server.port });
+  t.match(await harness.fetch(0, 10), { type: 'fetchDone' });
+  const doomed = harness.command(20, 30, 1);
+  const ended = harness.run(doomed);
+  harness.thread.handle({ type: 'cancelFetch', fetchId: doomed.fetchId });
+  t.match(await ended, { type: 'fetchFailed', errno: ECANCELED });
+  t.match(await harness.fetch(40, 50, 2), { type: 'fetchDone' });
+  t.equal(server.requests.length, 2);
+  t.equal(server.connections, 1);
+  harness.expect(0, 10);
+  harness.expect(40, 50, 2);
+  harness.assertPool(t);
+  harness.close();
+});
+
+t.test('what has arrived stays arrived, also when a range is fetched again', async (t) => {
+  const { server, started } = await held();
+  t.teardown(() => server.close());
+  const harness = new Harness({ object, port: server.port });
+  const command = harness.command(100, 5000, 0);
+  harness.pool.publishArrived(0, 4000);
+  const ended = harness.run(command);
+  const connection = await started;
+  await connection.send(object.subarray(100, 1000));
+  await harness.until(() => harness.pool.bytes(0, 999, 1000)[0] === object[999]);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  t.equal(harness.pool.arrivedEnd(0), 4000);
+  await connection.send(object.subarray(1000, 5000));
+  t.match(await ended, { type: 'fetchDone' });
+  t.equal(harness.pool.arrivedEnd(0), 5000);
+  harness.close();
+});
+
 t.test('fetches in line can be cancelled, and wanted ones go first', async (t) => {
   const { server, started } = await held();
   t.teardown(() => server.close());
@@ -249,6 +285,29 @@ t.test('new credentials that are refused too, or never come, end in EACCES', asy
   harness.close();
 });
 
+t.test('a refusal of credentials that were replaced meanwhile is no news', async (t) => {
+  const held: { harness?: Harness } = {};
+  const server = await RawServer.start({
+    script: objectScript(object, ETAG, (request) =>
+      request.index > 0
+        ? undefined
+        : async (_, connection) => {
+            held.harness?.thread.handle({ type: 'credentials', credentials });
+            await connection.send(errorAnswer(403, 'ExpiredToken'));
+            return true;
+          },
+    ),
+  });
+  t.teardown(() => server.close());
+  const harness = new Harness({ object, port: server.port, anonymous: false });
+  held.harness = harness;
+  harness.thread.handle({ type: 'credentials', credentials });
+  t.match(await harness.fetch(0, 10), { type: 'fetchDone' });
+  t.equal(harness.of('credentialsRefused').length, 0);
+  t.equal(server.requests.length, 2);
+  harness.close();
+});
+
 t.test('a wrong clock is corrected from the answer, once', async (t) => {
   let isHopeless = false;
   const server = await RawServer.start({
@@ -290,6 +349,7 @@ t.test('no READ waits longer than the deadline', async (t) => {
   t.equal(harness.answers.get(1)?.errno, EIO);
   t.equal(harness.pins(0), 0);
   t.match(await ended, { type: 'fetchFailed', errno: EIO, code: 'FirstByteTimeout' }, 'and neither does the fetch');
+  t.equal(server.connections, 1, 'which does not use up its attempts first');
   harness.close();
 });
 
