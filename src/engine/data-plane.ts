@@ -6,7 +6,7 @@
  * Bounds: fetches under way are bounded by the pool's slots (each fetch owns at least one), parked reads by the kernel's
  * request limit, hops of a read between threads by HOPS_MAX. Refuses to retry: net threads do, with their deadline.
  */
-import { EIO } from '../base/errno.js';
+import { EINTR, EIO } from '../base/errno.js';
 import { invariant } from '../base/invariant.js';
 import type { Log } from '../base/log.js';
 import type { PoolView } from '../base/pool/pool-view.js';
@@ -26,6 +26,14 @@ export interface FetchObserver {
   failed(errno: number, code: string, message: string): void;
 }
 
+/** What became of a parked READ. One of the two is called, once. */
+export interface ReadObserver {
+  /** Answered (errno 0: with its bytes). With a ticket the pins are gone, without one they are the caller's again. */
+  over(errno: number): void;
+  /** The fetch it waited for ended before it got there. Nothing is answered and all pins are the caller's: place it again. */
+  lost(): void;
+}
+
 interface Fetch {
   readonly fetchId: number;
   readonly thread: number;
@@ -37,9 +45,10 @@ interface Parked {
   readonly readId: number;
   readonly ticket: RequestTicketParts | undefined;
   readonly spans: readonly ReadSpan[];
-  readonly over: (errno: number) => void;
+  readonly observer: ReadObserver;
   thread: number;
   hops: number;
+  interrupted: boolean;
 }
 
 export interface DataPlaneDeps {
@@ -92,24 +101,28 @@ export class DataPlane {
     if (fetch) this.#post(fetch.thread, { type: 'cancelFetch', fetchId });
   }
 
-  /**
-   * Parks a READ with the fetches that bring its bytes. The caller has pinned each span's slot for it. With a ticket the
-   * pins are gone when `over` is called; without one they are the caller's again, and errno 0 means all bytes are there.
-   */
-  park(spans: readonly ReadSpan[], request: RequestTicketParts | undefined, over: (errno: number) => void): number {
+  /** Parks a READ with the fetches that bring its bytes. The caller has pinned each span's slot for it (@gives). */
+  park(spans: readonly ReadSpan[], request: RequestTicketParts | undefined, observer: ReadObserver): number {
     const readId = this.#nextReadId++;
     // The caller's object may hold more than the two numbers, and functions cannot be posted.
     const ticket = request && { lo: request.lo, hi: request.hi };
-    const read: Parked = { readId, ticket, spans, over, thread: this.#threadFor(spans), hops: 0 };
-    this.#reads.set(readId, read);
-    this.#post(read.thread, { type: 'park', read: { readId, ticket, spans } });
+    const thread = this.#threadFor(spans);
+    this.#reads.set(readId, { readId, ticket, spans, observer, thread, hops: 0, interrupted: false });
+    this.#post(thread, { type: 'park', read: { readId, ticket, spans } });
     return readId;
   }
 
   /** The kernel interrupted a parked READ. */
   interrupt(readId: number): void {
     const read = this.#reads.get(readId);
-    if (read) this.#post(read.thread, { type: 'interruptRead', readId });
+    if (!read) return;
+    read.interrupted = true;
+    this.#post(read.thread, { type: 'interruptRead', readId });
+  }
+
+  /** Answers a READ that no thread holds with an errno. */
+  refuse(ticket: RequestTicketParts, errno: number): void {
+    this.#deps.replyError(ticket, errno);
   }
 
   setCredentials(credentials: DataCredentials | undefined): void {
@@ -138,7 +151,7 @@ export class DataPlane {
           const read = this.#reads.get(readId);
           if (!read) continue;
           this.#reads.delete(readId);
-          read.over(errno);
+          read.observer.over(errno);
         }
         return;
       case 'readElsewhere':
@@ -185,22 +198,35 @@ export class DataPlane {
 
   #move(readId: number, from: number): void {
     const read = this.#reads.get(readId);
-    if (!read) return;
-    const missing = read.spans.filter((span) => !this.#arrived(span));
-    const next = this.#threadFor(read.spans);
-    const placeable = missing.every((span) => this.#fetches.has(span.fetchId));
-    if (placeable && ++read.hops <= HOPS_MAX) {
-      read.thread = next;
-      this.#post(next, { type: 'park', read: { readId, ticket: read.ticket, spans: read.spans } });
+    // A thread that does not hold the read any more has nothing to say about it.
+    if (!read || read.thread !== from) return;
+    // Our interrupt and the thread's "not here" may have crossed; the thread held nothing any more then.
+    if (read.interrupted) {
+      this.#fail(read, EINTR);
       return;
     }
-    // The fetch it waited for has ended without its bytes: that failure is this read's answer.
-    this.#deps.log.debug({ readId, from, hops: read.hops }, 'a read lost the fetch that it waited for');
-    this.#reads.delete(readId);
+    const missing = read.spans.filter((span) => !this.#arrived(span));
+    if (!missing.every((span) => this.#fetches.has(span.fetchId))) {
+      this.#reads.delete(readId);
+      read.observer.lost();
+      return;
+    }
+    if (++read.hops > HOPS_MAX) {
+      this.#deps.log.error({ readId, from, hops: read.hops }, 'a read was passed on between net threads too often');
+      this.#fail(read, EIO);
+      return;
+    }
+    read.thread = this.#threadFor(read.spans);
+    this.#post(read.thread, { type: 'park', read: { readId, ticket: read.ticket, spans: read.spans } });
+  }
+
+  /** Ends a read that no thread holds. */
+  #fail(read: Parked, errno: number): void {
+    this.#reads.delete(read.readId);
     if (read.ticket) {
-      this.#deps.replyError(read.ticket, EIO);
+      this.refuse(read.ticket, errno);
       for (const span of read.spans) this.#deps.pool.unpin(span.slot);
     }
-    read.over(EIO);
+    read.observer.over(errno);
   }
 }

@@ -6,9 +6,10 @@
  * requests of one stream arrive out of order, kernel fact 15); any other read is random and only leaves a candidate
  * behind, which becomes a stream when the next read continues it. A first read at the start of the object counts as a
  * stream at once, because that is what almost all of them are and a small window costs little.
+ * What counts as near grows with the read's own size: small random reads must not look like a stream by accident.
  */
 import { BLOCK_BYTES } from '../base/pool/layout.js';
-import { MIB } from '../base/units.js';
+import { KIB, MIB } from '../base/units.js';
 
 /** Interleaved streams followed on one handle: mmap readers, safetensors and threads sharing a handle need a few. */
 export const CURSORS_MAX = 4;
@@ -19,11 +20,18 @@ export const WINDOW_FIRST_BYTES = 2 * MIB;
 /** The window is multiplied by this each time its reader has consumed half of it: 2, 8, 32, 128 MiB. */
 export const WINDOW_GROWTH = 4;
 
-/** How far behind its cursor a read of the same stream may come: 16 parallel O_DIRECT requests of 1 MiB (measured: 8-16). */
-const BEHIND_BYTES = 16 * MIB;
+/** Parallel O_DIRECT requests of one call (measured: 8-16): a read of the same stream may come this many reads late. */
+const READS_IN_FLIGHT = 16;
 
-/** How far before or behind a candidate the next read may be to make it a stream. */
-const CANDIDATE_SLACK_BYTES = MIB;
+/** How far behind its cursor a read of the same stream may come, at least and at most. */
+const BEHIND_BYTES_MIN = MIB;
+const BEHIND_BYTES_MAX = READS_IN_FLIGHT * MIB;
+
+/** A read this close to a candidate makes it a stream, whatever its size: strides over small gaps, the kernel's default read-ahead. */
+const CANDIDATE_SLACK_BYTES = 128 * KIB;
+
+/** A stream that none of the handle's last reads continued is over, and gives way as a candidate does. */
+const STREAM_KEEP_READS = 64;
 
 interface Cursor {
   /** End of the furthest byte read on this stream. */
@@ -33,6 +41,8 @@ interface Cursor {
   growOffset: number;
   /** False until a second read continued the first. */
   stream: boolean;
+  /** Its reader has come far enough for the first growth, whether its share allowed one or not. */
+  established: boolean;
   lastUse: number;
 }
 
@@ -45,7 +55,10 @@ export type Access =
       readonly wantEndOffset: number;
       /** Where the stream's reader is. */
       readonly nextOffset: number;
+      /** 0 when the share leaves no room to read ahead. */
       readonly windowBytes: number;
+      /** This stream takes part in the division of the pool. */
+      readonly established: boolean;
     };
 
 const RANDOM: Access = { kind: 'random' };
@@ -54,19 +67,14 @@ export class AccessPattern {
   readonly #cursors: Cursor[] = [];
   #uses = 0;
 
-  /** True once any stream's window has grown past the first: such a reader counts as one that needs a share. */
-  get streaming(): boolean {
-    return this.#cursors.some((cursor) => cursor.stream && cursor.windowBytes > WINDOW_FIRST_BYTES);
-  }
-
-  /** Records one read and says what to have ready; `windowBytesMax` is the reader's present share. */
+  /** Records one read and says what to have ready; `windowBytesMax` is the reader's present share, 0 for none. */
   note(offset: number, sizeBytes: number, windowBytesMax: number): Access {
     const endOffset = offset + sizeBytes;
-    const cursor = this.#match(offset);
     this.#uses++;
+    const cursor = this.#match(offset, sizeBytes);
     if (!cursor) {
-      this.#remember(endOffset, offset === 0);
-      return offset === 0 ? this.#stream(0, windowBytesMax) : RANDOM;
+      const added = this.#remember(endOffset, offset === 0);
+      return added.stream ? this.#access(added, windowBytesMax) : RANDOM;
     }
     cursor.lastUse = this.#uses;
     if (!cursor.stream) {
@@ -74,34 +82,40 @@ export class AccessPattern {
       cursor.growOffset = Math.max(cursor.nextOffset, endOffset) + WINDOW_FIRST_BYTES / 2;
     }
     if (endOffset > cursor.nextOffset) cursor.nextOffset = endOffset;
-    if (cursor.nextOffset >= cursor.growOffset && cursor.windowBytes < windowBytesMax) {
-      cursor.windowBytes = Math.min(cursor.windowBytes * WINDOW_GROWTH, windowBytesMax);
-      cursor.growOffset = cursor.nextOffset + cursor.windowBytes / 2;
+    if (cursor.nextOffset >= cursor.growOffset) {
+      cursor.established = true;
+      if (cursor.windowBytes < windowBytesMax) {
+        cursor.windowBytes = Math.min(cursor.windowBytes * WINDOW_GROWTH, windowBytesMax);
+        cursor.growOffset = cursor.nextOffset + cursor.windowBytes / 2;
+      }
     }
+    // A smaller share counts at once; when it grows again, so does the window, step by step.
     if (cursor.windowBytes > windowBytesMax) cursor.windowBytes = Math.max(windowBytesMax, BLOCK_BYTES);
-    return this.#stream(this.#cursors.indexOf(cursor), windowBytesMax);
+    return this.#access(cursor, windowBytesMax);
   }
 
-  #stream(at: number, windowBytesMax: number): Access {
-    const cursor = this.#cursors[at];
-    if (!cursor) return RANDOM;
-    const windowBytes = Math.min(cursor.windowBytes, Math.max(windowBytesMax, BLOCK_BYTES));
+  #access(cursor: Cursor, windowBytesMax: number): Access {
+    const windowBytes = Math.min(cursor.windowBytes, windowBytesMax);
     return {
       kind: 'stream',
       wantEndOffset: cursor.nextOffset + windowBytes,
       nextOffset: cursor.nextOffset,
       windowBytes,
+      established: cursor.established,
     };
   }
 
-  /** The cursor that a read at `offset` continues: the closest one within reach. */
-  #match(offset: number): Cursor | undefined {
+  /** The cursor that a read continues: the closest one within reach. */
+  #match(offset: number, sizeBytes: number): Cursor | undefined {
+    const slack = Math.max(sizeBytes, CANDIDATE_SLACK_BYTES);
+    const late = Math.min(Math.max(READS_IN_FLIGHT * sizeBytes, BEHIND_BYTES_MIN), BEHIND_BYTES_MAX);
     let best: Cursor | undefined;
     let bestDistance = Infinity;
     for (const cursor of this.#cursors) {
       const ahead = offset - cursor.nextOffset;
-      const reachAhead = cursor.stream ? Math.max(cursor.windowBytes, WINDOW_FIRST_BYTES) : CANDIDATE_SLACK_BYTES;
-      const reachBehind = cursor.stream ? BEHIND_BYTES : CANDIDATE_SLACK_BYTES;
+      const reachAhead = cursor.stream ? Math.max(cursor.windowBytes, WINDOW_FIRST_BYTES) : slack;
+      // Behind is measured from the read's start to the end of an earlier one, so a neighbour is two reads away.
+      const reachBehind = cursor.stream ? late : 2 * slack;
       if (ahead > reachAhead || -ahead > reachBehind) continue;
       if (Math.abs(ahead) < bestDistance) {
         best = cursor;
@@ -111,30 +125,31 @@ export class AccessPattern {
     return best;
   }
 
-  #remember(nextOffset: number, stream: boolean): void {
+  #remember(nextOffset: number, stream: boolean): Cursor {
     const cursor: Cursor = {
       nextOffset,
       windowBytes: WINDOW_FIRST_BYTES,
       growOffset: nextOffset + WINDOW_FIRST_BYTES / 2,
       stream,
+      established: false,
       lastUse: this.#uses,
     };
-    this.#cursors.unshift(cursor);
-    if (this.#cursors.length <= CURSORS_MAX) return;
-    // The oldest candidate goes first: a burst of random reads must not push out a stream that is in use.
-    let victim = -1;
+    if (this.#cursors.length === CURSORS_MAX) this.#cursors.splice(this.#leastUseful(), 1);
+    this.#cursors.push(cursor);
+    return cursor;
+  }
+
+  /** The oldest candidate goes first: a burst of random reads must not push out a stream that is in use. */
+  #leastUseful(): number {
+    const inUse = (cursor: Cursor): boolean => cursor.stream && this.#uses - cursor.lastUse <= STREAM_KEEP_READS;
+    let victim = 0;
     for (let at = 1; at < this.#cursors.length; at++) {
-      const other = this.#cursors[at];
       const worst = this.#cursors[victim];
-      if (!other) continue;
-      if (
-        !worst ||
-        (worst.stream && !other.stream) ||
-        (worst.stream === other.stream && other.lastUse < worst.lastUse)
-      ) {
-        victim = at;
-      }
+      const other = this.#cursors[at];
+      if (!worst || !other) continue;
+      const worse = inUse(worst) === inUse(other) ? other.lastUse < worst.lastUse : inUse(worst);
+      if (worse) victim = at;
     }
-    this.#cursors.splice(victim, 1);
+    return victim;
   }
 }

@@ -3,7 +3,8 @@
  * what is there or on its way is shared. The one place that starts data fetches.
  *
  * Thread: main. Owns: the relation between fetches and blocks. Bounds: blocks under way by the pool's slots, a run by
- * partBytes. Refuses to retry: a failed fetch leaves what arrived, and the next READ of the rest asks again.
+ * partBytes. Refuses to retry: a failed fetch leaves what arrived, and the next READ of the rest asks again; reading
+ * ahead of a version pauses after a failure, so that a store in trouble hears from waiting readers only.
  */
 import { ESTALE } from '../base/errno.js';
 import { invariant } from '../base/invariant.js';
@@ -13,11 +14,16 @@ import type { PoolView } from '../base/pool/pool-view.js';
 import { PRIORITY_STREAM, PRIORITY_WAITING } from '../engine/api.js';
 import type { DataPlane } from '../engine/data-plane.js';
 import type { ObjectVersion } from './api.js';
-import type { Block, BlockIndex } from './block-index.js';
+import type { Block, BlockIndex, Room } from './block-index.js';
+
+/** No reading ahead of a version for this long after one of its fetches failed (guessed: the net threads have retried already). */
+const HOLD_OFF_MS = 1000;
 
 /** Part of one block that a GET shall bring: bytes [from, to) within it. */
-interface Segment {
-  readonly block: Block;
+interface Piece {
+  readonly blockIndex: number;
+  /** The resident block that these bytes complete: from is its goalEnd. Undefined for a new block. */
+  readonly extends: Block | undefined;
   readonly from: number;
   readonly to: number;
 }
@@ -25,6 +31,8 @@ interface Segment {
 interface ActiveFetch {
   readonly nodeId: number;
   readonly blocks: readonly Block[];
+  /** Nobody waits for it, so its failure says nothing about the store. */
+  cancelled: boolean;
 }
 
 export interface BlockFetcherDeps {
@@ -32,6 +40,7 @@ export interface BlockFetcherDeps {
   readonly view: PoolView;
   readonly plane: DataPlane;
   readonly log: Log;
+  readonly nowMs: () => number;
   /** The store no longer has this version (412 or 404). */
   readonly versionLost: (nodeId: number) => void;
   /** A fetch or a pin ended: those who found the pool full may try again. */
@@ -50,6 +59,8 @@ export class BlockFetcher {
   readonly #deps: BlockFetcherDeps;
   readonly #partBytes: number;
   readonly #active = new Map<number, ActiveFetch>();
+  /** Versions that are not read ahead until then. */
+  readonly #holdOffUntilMs = new Map<number, number>();
 
   constructor(options: BlockFetcherOptions, deps: BlockFetcherDeps) {
     invariant(options.partBytes >= BLOCK_BYTES && options.partBytes % BLOCK_BYTES === 0, 'parts are whole blocks');
@@ -65,155 +76,154 @@ export class BlockFetcher {
   }
 
   /**
-   * The blocks that hold or will hold [offset, endOffset), fetched as whole blocks where missing; undefined when there
-   * is no room for one of them now. At most two blocks.
+   * The blocks that hold or will hold [offset, endOffset) of the object, each pinned for the caller (@gives), in order.
+   * What is missing is fetched with `exact` only bytes [exact.from, exact.to) of the object, else as whole blocks.
+   * Undefined, and nothing pinned, when that takes a new slot and there is none now, or `room` is 'none'.
    */
-  needStream(version: ObjectVersion, offset: number, endOffset: number): readonly Block[] | undefined {
-    return this.#need(version, offset, endOffset, (base, blockBytes) => [0, blockBytes, base]);
-  }
-
-  /** As needStream, but what is missing is fetched exactly: bytes [fetchFrom, fetchEnd) of the object and no others. */
-  needExact(
+  need(
     version: ObjectVersion,
     offset: number,
     endOffset: number,
-    fetchFrom: number,
-    fetchEnd: number,
+    exact: { readonly from: number; readonly to: number } | undefined,
+    room: 'any' | 'none',
   ): readonly Block[] | undefined {
-    return this.#need(version, offset, endOffset, (base, blockBytes) => [
-      Math.max(fetchFrom - base, 0),
-      Math.min(fetchEnd - base, blockBytes),
-      base,
-    ]);
+    const pinned: Block[] = [];
+    const missing: Piece[] = [];
+    const fetched: Block[] = [];
+    const lastBlock = Math.floor((endOffset - 1) / BLOCK_BYTES);
+    for (let blockIndex = Math.floor(offset / BLOCK_BYTES); blockIndex <= lastBlock; blockIndex++) {
+      const base = blockIndex * BLOCK_BYTES;
+      const blockBytes = blockBytesOf(version, blockIndex);
+      const needFrom = Math.max(offset - base, 0);
+      const needTo = Math.min(endOffset - base, blockBytes);
+      let block = this.index.get(version.nodeId, blockIndex);
+      if (!block || block.from > needFrom || block.goalEnd < needTo) {
+        const piece = exact
+          ? exactPiece(block, blockIndex, Math.max(exact.from - base, 0), Math.min(exact.to - base, blockBytes))
+          : wholePiece(block, blockIndex, needFrom, blockBytes);
+        block = room === 'none' && !piece.extends ? undefined : this.#prepare(version, piece, 'any');
+        if (block) {
+          missing.push(piece);
+          fetched.push(block);
+        }
+      }
+      if (!block) {
+        for (const held of pinned) this.view.unpin(held.slot);
+        for (const prepared of fetched) this.index.settled(prepared);
+        return undefined;
+      }
+      // Pinned at once: preparing the next block may throw out any that is not.
+      this.view.pin(block.slot);
+      pinned.push(block);
+    }
+    const [first, second] = missing;
+    if (first && second && first.to === BLOCK_BYTES && second.from === 0) {
+      this.#start(version, missing, fetched, PRIORITY_WAITING);
+    } else {
+      missing.forEach((piece, at) => this.#start(version, [piece], fetched.slice(at, at + 1), PRIORITY_WAITING));
+    }
+    return pinned;
   }
 
   /**
-   * Fetches what is missing of the stream's window [fromOffset, wantEndOffset). Runs shorter than a quarter of the
-   * window wait until more is missing, so that a steady stream asks for whole parts instead of single blocks.
+   * Fetches what is missing of the stream's window [fromOffset, wantEndOffset), as far as there is spare room. Runs
+   * shorter than a quarter of the window wait until more is missing, so that a steady stream asks for whole parts
+   * instead of single blocks.
    */
   readAhead(version: ObjectVersion, fromOffset: number, wantEndOffset: number, windowBytes: number): void {
+    if (this.#holdsOff(version.nodeId)) return;
+    const held = this.index.blocksOf(version.nodeId);
     const chunkBytes = Math.min(
       this.#partBytes,
       Math.max(BLOCK_BYTES, Math.floor(windowBytes / 4 / BLOCK_BYTES) * BLOCK_BYTES),
     );
-    const endBlock = Math.ceil(wantEndOffset / BLOCK_BYTES);
-    let run: Segment[] = [];
+    const runs: Piece[][] = [];
+    let run: Piece[] = [];
     let runBytes = 0;
-    const send = (): void => {
-      if (run.length > 0) this.#start(version, run, PRIORITY_STREAM);
+    const endRun = (): void => {
+      if (run.length > 0) runs.push(run);
       run = [];
       runBytes = 0;
     };
+    const endBlock = Math.ceil(wantEndOffset / BLOCK_BYTES);
     for (let blockIndex = Math.floor(fromOffset / BLOCK_BYTES); blockIndex < endBlock; blockIndex++) {
-      const blockBytes = this.#blockBytes(version, blockIndex);
-      const held = this.index.peek(version.nodeId, blockIndex);
-      if (held && (held.goalEnd >= blockBytes || held.fetchId !== 0)) {
-        send();
-        continue;
-      }
-      const segment = held ? this.#extension(held, blockBytes) : this.#fresh(version, blockIndex, 0, blockBytes);
-      if (!segment) {
-        send();
-        return;
-      }
-      if (segment.from > 0) send();
-      run.push(segment);
-      runBytes += segment.to - segment.from;
-      if (runBytes >= chunkBytes || segment.to === version.sizeBytes - blockIndex * BLOCK_BYTES) send();
+      const needFrom = Math.max(fromOffset - blockIndex * BLOCK_BYTES, 0);
+      const piece = aheadPiece(version, held?.get(blockIndex), blockIndex, needFrom);
+      // What is held ends a run, so it will not get longer; a piece from within a block cannot continue one.
+      if (!piece || piece.from > 0) endRun();
+      if (!piece) continue;
+      run.push(piece);
+      runBytes += piece.to - piece.from;
+      if (runBytes >= chunkBytes || blockIndex * BLOCK_BYTES + piece.to === version.sizeBytes) endRun();
     }
     // What is left is shorter than a part: urgent when the reader is near, otherwise it waits to become a whole one.
     const first = run[0];
-    if (!first) return;
-    const runStart = first.block.blockIndex * BLOCK_BYTES;
-    if (runStart - fromOffset <= windowBytes / 2) send();
-    else for (const segment of run) this.#abandon(segment);
+    if (first && first.blockIndex * BLOCK_BYTES - fromOffset <= windowBytes / 2) endRun();
+    for (const pieces of runs) if (!this.#sendAhead(version, pieces)) return;
   }
 
-  /** Ends all fetches of a version that no handle reads any more. */
-  cancelVersion(nodeId: number): void {
-    for (const [fetchId, fetch] of this.#active) if (fetch.nodeId === nodeId) this.plane.cancel(fetchId);
+  /** No handle reads this version any more, and no READ of it waits: ends its fetches. */
+  release(nodeId: number): void {
+    this.#holdOffUntilMs.delete(nodeId);
+    for (const [fetchId, fetch] of this.#active) {
+      if (fetch.nodeId !== nodeId || fetch.cancelled) continue;
+      fetch.cancelled = true;
+      this.plane.cancel(fetchId);
+      // A handle that opens the version again must not wait for bytes that no longer come.
+      for (const block of fetch.blocks) {
+        if (this.view.arrivedEnd(block.slot) < block.goalEnd) this.index.drop(block);
+      }
+    }
+    this.index.retire(nodeId);
   }
 
-  #blockBytes(version: ObjectVersion, blockIndex: number): number {
-    return Math.min(BLOCK_BYTES, version.sizeBytes - blockIndex * BLOCK_BYTES);
+  #holdsOff(nodeId: number): boolean {
+    const untilMs = this.#holdOffUntilMs.get(nodeId);
+    if (untilMs === undefined) return false;
+    if (this.#deps.nowMs() < untilMs) return true;
+    this.#holdOffUntilMs.delete(nodeId);
+    return false;
   }
 
-  #need(
-    version: ObjectVersion,
-    offset: number,
-    endOffset: number,
-    missing: (base: number, blockBytes: number) => [from: number, to: number, base: number],
-  ): readonly Block[] | undefined {
+  /** Starts as much of a run as finds room; false when not all of it did. */
+  #sendAhead(version: ObjectVersion, pieces: readonly Piece[]): boolean {
     const blocks: Block[] = [];
-    const segments: Segment[] = [];
-    const lastBlock = Math.floor((endOffset - 1) / BLOCK_BYTES);
-    for (let blockIndex = Math.floor(offset / BLOCK_BYTES); blockIndex <= lastBlock; blockIndex++) {
-      const base = blockIndex * BLOCK_BYTES;
-      const blockBytes = this.#blockBytes(version, blockIndex);
-      const needFrom = Math.max(offset - base, 0);
-      const needTo = Math.min(endOffset - base, blockBytes);
-      const held = this.index.get(version.nodeId, blockIndex);
-      if (held && held.from <= needFrom && held.goalEnd >= needTo) {
-        blocks.push(held);
-        continue;
-      }
-      const [from, to] = missing(base, blockBytes);
-      // A block that ends just where we go on is completed; any other holding of different bytes is replaced.
-      const continues =
-        held && held.fetchId === 0 && held.from <= needFrom && held.goalEnd >= Math.min(from || needFrom, needFrom);
-      const segment = continues ? this.#extension(held, to) : this.#fresh(version, blockIndex, from, to);
-      if (!segment) {
-        for (const taken of segments) this.#abandon(taken);
-        return undefined;
-      }
-      segments.push(segment);
-      blocks.push(segment.block);
+    for (const piece of pieces) {
+      const block = this.#prepare(version, piece, 'spare');
+      if (!block) break;
+      blocks.push(block);
     }
-    const [first, second] = segments;
-    if (
-      first &&
-      second &&
-      second.from === 0 &&
-      first.to === BLOCK_BYTES &&
-      second.block.blockIndex === first.block.blockIndex + 1
-    ) {
-      this.#start(version, [first, second], PRIORITY_WAITING);
-    } else {
-      for (const segment of segments) this.#start(version, [segment], PRIORITY_WAITING);
+    if (blocks.length > 0) this.#start(version, pieces.slice(0, blocks.length), blocks, PRIORITY_STREAM);
+    return blocks.length === pieces.length;
+  }
+
+  /** The block that the piece's bytes will land in, filling; undefined when there is no room. */
+  #prepare(version: ObjectVersion, piece: Piece, room: Room): Block | undefined {
+    if (piece.extends) {
+      // Making room for an earlier piece may have thrown this block out.
+      if (piece.extends.dropped) return undefined;
+      this.index.extend(piece.extends, piece.to);
+      return piece.extends;
     }
-    return blocks;
+    const { blockIndex, from, to } = piece;
+    const blockBytes = blockBytesOf(version, blockIndex);
+    return this.index.allocate({ nodeId: version.nodeId, blockIndex, blockBytes, from, goalEnd: to }, room);
   }
 
-  #fresh(version: ObjectVersion, blockIndex: number, from: number, to: number): Segment | undefined {
-    const block = this.index.allocate(version.nodeId, blockIndex, this.#blockBytes(version, blockIndex), from, to);
-    return block && { block, from, to };
-  }
-
-  #extension(held: Block, to: number): Segment {
-    const from = held.goalEnd;
-    this.index.extend(held, to);
-    return { block: held, from, to };
-  }
-
-  /** Gives back a block that was prepared but is not fetched after all. */
-  #abandon(segment: Segment): void {
-    this.index.settled(segment.block);
-  }
-
-  /** One GET for neighbouring segments; all but the first start at their block's first byte. */
-  #start(version: ObjectVersion, segments: readonly Segment[], priority: number): void {
-    const first = segments[0];
-    const last = segments[segments.length - 1];
-    invariant(first !== undefined && last !== undefined, 'a run has segments');
-    const blocks = segments.map((segment) => segment.block);
+  /** One GET for neighbouring pieces; all but the first start at their block's first byte. */
+  #start(version: ObjectVersion, pieces: readonly Piece[], blocks: readonly Block[], priority: number): void {
+    const first = pieces[0];
+    const last = pieces[pieces.length - 1];
+    invariant(first !== undefined && last !== undefined && pieces.length === blocks.length, 'a run has pieces');
+    const fetch: ActiveFetch = { nodeId: version.nodeId, blocks, cancelled: false };
     const fetchId: number = this.plane.fetch(
       {
         key: version.key,
         etag: version.etag,
         objectBytes: version.sizeBytes,
-        startOffset: first.block.blockIndex * BLOCK_BYTES + first.from,
-        endOffset: last.block.blockIndex * BLOCK_BYTES + last.to,
-        firstBlock: first.block.blockIndex,
+        startOffset: first.blockIndex * BLOCK_BYTES + first.from,
+        endOffset: last.blockIndex * BLOCK_BYTES + last.to,
+        firstBlock: first.blockIndex,
         slots: blocks.map((block) => block.slot),
         priority,
       },
@@ -221,12 +231,13 @@ export class BlockFetcher {
         done: () => this.#settle(fetchId),
         failed: (errno, code, message) => {
           this.#deps.log.debug({ key: version.key, errno, code }, message);
+          if (!fetch.cancelled) this.#holdOffUntilMs.set(version.nodeId, this.#deps.nowMs() + HOLD_OFF_MS);
           this.#settle(fetchId);
           if (errno === ESTALE) this.#deps.versionLost(version.nodeId);
         },
       },
     );
-    this.#active.set(fetchId, { nodeId: version.nodeId, blocks });
+    this.#active.set(fetchId, fetch);
     for (const block of blocks) this.index.setFetch(block, fetchId);
   }
 
@@ -237,4 +248,39 @@ export class BlockFetcher {
     for (const block of fetch.blocks) this.index.settled(block);
     this.#deps.roomMayBe();
   }
+}
+
+function blockBytesOf(version: ObjectVersion, blockIndex: number): number {
+  return Math.min(BLOCK_BYTES, version.sizeBytes - blockIndex * BLOCK_BYTES);
+}
+
+/**
+ * How exactly bytes [from, to) come to a block that lacks some of them. A block holds one range: a resident one that
+ * starts at or before `from` and reaches it is completed; any other, and one that another fetch fills with other bytes,
+ * is replaced.
+ */
+function exactPiece(held: Block | undefined, blockIndex: number, from: number, to: number): Piece {
+  const completes = held && held.fetchId === 0 && held.from <= from && from <= held.goalEnd && held.goalEnd < to;
+  if (completes) return { blockIndex, extends: held, from: held.goalEnd, to };
+  return { blockIndex, extends: undefined, from, to };
+}
+
+/** As exactPiece for a stream that wants the block from `needFrom` to its end: a gap is worth filling, a replacement is whole. */
+function wholePiece(held: Block | undefined, blockIndex: number, needFrom: number, blockBytes: number): Piece {
+  const completes = held && held.fetchId === 0 && held.from <= needFrom && held.goalEnd < blockBytes;
+  if (completes) return { blockIndex, extends: held, from: held.goalEnd, to: blockBytes };
+  return { blockIndex, extends: undefined, from: 0, to: blockBytes };
+}
+
+/** What to fetch of a block ahead of a stream that wants it from `needFrom`; undefined when it is there or under way. */
+function aheadPiece(
+  version: ObjectVersion,
+  held: Block | undefined,
+  blockIndex: number,
+  needFrom: number,
+): Piece | undefined {
+  const blockBytes = blockBytesOf(version, blockIndex);
+  // If another range of it is under way, the reader itself will say what it still needs.
+  if (held && (held.fetchId !== 0 || (held.from <= needFrom && held.goalEnd >= blockBytes))) return undefined;
+  return wholePiece(held, blockIndex, needFrom, blockBytes);
 }

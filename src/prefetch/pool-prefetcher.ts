@@ -4,8 +4,9 @@
  *
  * Thread: main. Owns: the open readers and the queue. Why a full pool is no deadlock: a slot is filling (its fetch ends
  * within the read deadline), pinned (by a READ that is answered when its fetch ends, or for the length of one writev),
- * or evictable; so some slot becomes evictable, and the queue's head gets it. Bound: the queue holds at most as many
- * READs as the kernel has under way. Refuses to read ahead for a closed handle.
+ * or evictable; a queued READ holds nothing; so some slots become evictable, and as nobody overtakes the queue's head
+ * for a slot, it gets the two it may need. Bound: the queue holds at most as many READs as the kernel has under way.
+ * Refuses to read ahead for a closed handle, and for anybody while the queue is not empty.
  */
 import type { Clock, Timer } from '../base/clock.js';
 import type { Log } from '../base/log.js';
@@ -18,12 +19,19 @@ import type { ObjectReader, ObjectVersion, Prefetcher } from './api.js';
 import { BlockFetcher } from './block-fetcher.js';
 import { BlockIndex } from './block-index.js';
 import { PooledReader, type ReaderHost } from './object-reader.js';
+import type { PendingRead } from './pending-read.js';
 
 /** One stream reads at most this far ahead: 64 MiB keep 8 parts of 8 MiB under way (measured need at 20 ms: 6). */
 const WINDOW_BYTES_MAX = 64 * MIB;
 
 /** A reader thread's pin ends without a message, so the queue is looked at again after this long. */
 const STARVED_RETRY_MS = 2;
+
+/** A stream that nobody read for this long gives its share back until it is read again (guessed: a slow training step). */
+const IDLE_STREAM_MS = 2000;
+
+/** Slots that each stream keeps for what it is reading now: a READ touches two blocks. */
+const SLOTS_IN_USE = 2;
 
 export interface PoolPrefetcherOptions {
   readonly partBytes: number;
@@ -46,12 +54,18 @@ export class PoolPrefetcher implements Prefetcher, ReaderHost {
   readonly #deps: PoolPrefetcherDeps;
   readonly #readers = new Set<PooledReader>();
   readonly #readersByNode = new Map<number, number>();
-  #starved: (() => void)[] = [];
+  /** Versions that the kernel forgot while READs of them were still on their way. */
+  readonly #forgotten = new Set<number>();
+  /** Streams in the order of their last read, with its time. */
+  readonly #streams = new Map<PooledReader, number>();
+  readonly #queue: PendingRead[] = [];
+  #waking = false;
   #retry: Timer | undefined;
 
   constructor(options: PoolPrefetcherOptions, deps: PoolPrefetcherDeps) {
     this.#deps = deps;
-    this.index = new BlockIndex(new BlockTable(deps.view, { checked: options.checked ?? false }));
+    const nowMs = (): number => deps.clock.nowMs();
+    this.index = new BlockIndex(new BlockTable(deps.view, { checked: options.checked ?? false }), nowMs);
     this.fetcher = new BlockFetcher(
       { partBytes: options.partBytes },
       {
@@ -59,14 +73,19 @@ export class PoolPrefetcher implements Prefetcher, ReaderHost {
         view: deps.view,
         plane: deps.plane,
         log: deps.log,
+        nowMs,
         versionLost: deps.versionLost,
-        roomMayBe: () => this.#wakeStarved(),
+        roomMayBe: () => this.#wake(),
       },
     );
   }
 
-  get counts(): { readers: number; starved: number } {
-    return { readers: this.#readers.size, starved: this.#starved.length };
+  get counts(): { readers: number; streams: number; starved: number } {
+    return { readers: this.#readers.size, streams: this.#streams.size, starved: this.#queue.length };
+  }
+
+  get crowded(): boolean {
+    return this.#queue.length > 0;
   }
 
   open(version: ObjectVersion): ObjectReader {
@@ -77,27 +96,46 @@ export class PoolPrefetcher implements Prefetcher, ReaderHost {
   }
 
   forgetVersion(nodeId: number): void {
-    if (this.#readersByNode.has(nodeId)) return;
-    this.fetcher.cancelVersion(nodeId);
+    if (this.#readersByNode.has(nodeId)) {
+      this.#forgotten.add(nodeId);
+      return;
+    }
+    this.fetcher.release(nodeId);
     this.index.dropVersion(nodeId);
   }
 
-  /** Half of the pool is divided between the streams; the rest absorbs random reads and blocks not yet consumed. */
-  windowBytesMax(reader: PooledReader): number {
-    let streams = reader.streaming ? 0 : 1;
-    for (const other of this.#readers) if (other.streaming) streams++;
-    const poolBytes = this.#deps.view.memory.slotCount * BLOCK_BYTES;
-    const share = poolBytes / 2 / Math.max(1, streams);
-    return Math.max(BLOCK_BYTES, Math.floor(Math.min(WINDOW_BYTES_MAX, share) / BLOCK_BYTES) * BLOCK_BYTES);
+  /**
+   * Half of the pool is divided between the streams, less when many streams need slots for what they are reading; the
+   * rest absorbs random reads and consumed blocks that others may want.
+   */
+  shareBytes(reader: PooledReader): number {
+    const idleMs = this.#deps.clock.nowMs() - IDLE_STREAM_MS;
+    for (const [stream, usedMs] of this.#streams) {
+      if (usedMs > idleMs) break;
+      this.#streams.delete(stream);
+    }
+    const streams = this.#streams.size + (this.#streams.has(reader) ? 0 : 1);
+    const { slotCount } = this.#deps.view.memory;
+    const slots = Math.max(0, Math.min(slotCount / 2, slotCount - SLOTS_IN_USE * streams));
+    return Math.min(WINDOW_BYTES_MAX, Math.floor(slots / streams) * BLOCK_BYTES);
   }
 
-  starved(again: () => void): void {
-    this.#starved.push(again);
+  streams(reader: PooledReader): void {
+    this.#streams.delete(reader);
+    this.#streams.set(reader, this.#deps.clock.nowMs());
+  }
+
+  place(read: PendingRead): void {
+    // Who needs no new slot may pass those that wait for one.
+    if (read.tryPlace(this.#queue.length === 0 ? 'any' : 'none')) return;
+    this.#queue.push(read);
+    read.queued();
     this.#scheduleRetry();
   }
 
-  closed(reader: PooledReader): void {
+  gone(reader: PooledReader): void {
     this.#readers.delete(reader);
+    this.#streams.delete(reader);
     const { nodeId } = reader.version;
     const left = (this.#readersByNode.get(nodeId) ?? 1) - 1;
     if (left > 0) {
@@ -105,29 +143,28 @@ export class PoolPrefetcher implements Prefetcher, ReaderHost {
       return;
     }
     this.#readersByNode.delete(nodeId);
-    this.fetcher.cancelVersion(nodeId);
+    this.fetcher.release(nodeId);
+    if (this.#forgotten.delete(nodeId)) this.index.dropVersion(nodeId);
   }
 
   #scheduleRetry(): void {
     if (this.#retry) return;
     this.#retry = this.#deps.clock.after(STARVED_RETRY_MS, () => {
       this.#retry = undefined;
-      this.#wakeStarved();
-      if (this.#starved.length > 0) this.#scheduleRetry();
+      this.#wake();
+      if (this.#queue.length > 0) this.#scheduleRetry();
     });
   }
 
-  /** Every queued READ tries once, in order; who still finds no room queues again, behind nobody that waits longer. */
-  #wakeStarved(): void {
-    if (this.#starved.length === 0) return;
-    const waiting = this.#starved;
-    this.#starved = [];
-    for (const [at, again] of waiting.entries()) {
-      again();
-      if (this.#starved.length > 0) {
-        this.#starved.push(...waiting.slice(at + 1));
-        return;
-      }
+  /** Places queued READs in order, until one finds no room. */
+  #wake(): void {
+    // Placing may end other READs, which calls this again: the loop that runs sees to them.
+    if (this.#waking) return;
+    this.#waking = true;
+    try {
+      for (let head = this.#queue[0]; head?.tryPlace('any'); head = this.#queue[0]) this.#queue.shift();
+    } finally {
+      this.#waking = false;
     }
   }
 }

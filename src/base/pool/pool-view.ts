@@ -67,6 +67,15 @@ export class PoolView {
     return false;
   }
 
+  /**
+   * Pins a slot that the caller knows to be live because only its own thread evicts (the main thread). Cannot lose a
+   * race, however many readers pin and unpin the same slot.
+   */
+  pin(slot: number): void {
+    const before = Atomics.add(this.words, slot * SLOT_WORDS + GATE, 1);
+    invariant((before & GATE_LIVE) !== 0, `slot ${slot} of an indexed block is live`);
+  }
+
   /** Step 7. */
   unpin(slot: number): void {
     const before = Atomics.sub(this.words, slot * SLOT_WORDS + GATE, 1);
@@ -75,10 +84,13 @@ export class PoolView {
 
   /**
    * Steps 1 to 5: the slot, pinned, that holds bytes [from, to) of a block, or -1. `to` past the object's last byte
-   * is satisfied when everything up to the end is there and the block is the last (see blockBytes).
+   * is satisfied when everything up to the end is there and the block is the last (see blockBytes). The two halves of
+   * the node id may be signed or not: the words hold them as int32, and so they are compared.
    */
-  pinResident(nodeLo: number, nodeHi: number, blockIndex: number, from: number, to: number): number {
+  pinResident(nodeLoAny: number, nodeHiAny: number, blockIndex: number, from: number, to: number): number {
     const { hints, words } = this;
+    const nodeLo = nodeLoAny | 0;
+    const nodeHi = nodeHiAny | 0;
     const mask = hints.length - 1;
     const start = hintStart(nodeLo, nodeHi, blockIndex, hints.length);
     for (let probe = 0; probe < HINT_PROBES; probe++) {

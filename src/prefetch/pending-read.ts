@@ -1,0 +1,155 @@
+/**
+ * One READ from its arrival to its answer: placed at once, or queued until there is room and then placed, or interrupted.
+ * Answered by this thread when its bytes are resident, otherwise by the net thread that brings them.
+ *
+ * Thread: main. Owns: the pins of its blocks until they are given to the net thread with the READ.
+ * A READ waits for nothing but its own bytes, and never holds a pin while it is queued: otherwise READs that wait for
+ * room could hold all of it. Bound: PLACINGS_MAX. Refuses to answer short: only the object's end shortens a reply
+ * (kernel fact 5).
+ */
+import { EINTR, EIO } from '../base/errno.js';
+import { BLOCK_BYTES } from '../base/pool/layout.js';
+import type { ReadSpan } from '../engine/api.js';
+import type { ObjectVersion, ReadSink } from './api.js';
+import type { BlockFetcher } from './block-fetcher.js';
+
+/** A READ whose fetch ended under it is placed again this often (a fetch that fails at once could do so for ever). */
+const PLACINGS_MAX = 4;
+
+/** A random read is fetched exactly, rounded to this: the kernel's page. */
+const PAGE_BYTES = 4096;
+
+export interface ReadRange {
+  readonly version: ObjectVersion;
+  readonly offset: number;
+  /** Not past the object's end, and at most BLOCK_BYTES after `offset`. */
+  readonly endOffset: number;
+  /** Fetch whole blocks (a stream), not only these bytes. */
+  readonly whole: boolean;
+}
+
+export interface PendingReadDeps {
+  readonly fetcher: BlockFetcher;
+  /** Places it again, or queues it: nobody holds it. */
+  readonly place: (read: PendingRead) => void;
+  /** Answered. */
+  readonly over: () => void;
+}
+
+export class PendingRead {
+  readonly #range: ReadRange;
+  readonly #sink: ReadSink;
+  readonly #deps: PendingReadDeps;
+  #placings = 0;
+  #handover: { finished(): void } | undefined;
+  /** The plane's number while a net thread has it. */
+  #readId: number | undefined;
+  #interrupted = false;
+  #over = false;
+
+  constructor(range: ReadRange, sink: ReadSink, deps: PendingReadDeps) {
+    this.#range = range;
+    this.#sink = sink;
+    this.#deps = deps;
+  }
+
+  /**
+   * Answers or parks the READ. False when that takes room that there is not, or `room` is 'none' and it would take any:
+   * the caller queues it and tries again. True also when it was interrupted meanwhile.
+   */
+  tryPlace(room: 'any' | 'none'): boolean {
+    if (this.#over) return true;
+    const { version, offset, endOffset, whole } = this.#range;
+    const { fetcher } = this.#deps;
+    const exact = whole
+      ? undefined
+      : {
+          from: Math.floor(offset / PAGE_BYTES) * PAGE_BYTES,
+          to: Math.min(Math.ceil(endOffset / PAGE_BYTES) * PAGE_BYTES, version.sizeBytes),
+        };
+    const blocks = fetcher.need(version, offset, endOffset, exact, room);
+    if (!blocks) return false;
+    const spans: ReadSpan[] = [];
+    let resident = true;
+    for (const block of blocks) {
+      const base = block.blockIndex * BLOCK_BYTES;
+      const from = Math.max(offset - base, 0);
+      const to = Math.min(endOffset - base, block.blockBytes);
+      if (fetcher.view.arrivedEnd(block.slot) < to) resident = false;
+      spans.push({ slot: block.slot, from, to, fetchId: block.fetchId });
+      fetcher.index.consumed(block, from, to);
+    }
+    // Once the dispatcher was told that another thread answers, one does, bytes resident or not.
+    if (resident && (!this.#handover || !this.#sink.ticket)) this.#answer(spans);
+    else this.#park(spans);
+    return true;
+  }
+
+  /** The READ has to wait for room: from now on the kernel may interrupt it. */
+  queued(): void {
+    this.#handOver();
+  }
+
+  #answer(spans: readonly ReadSpan[]): void {
+    const { view } = this.#deps.fetcher;
+    try {
+      this.#sink.data(spans.map((span) => view.bytes(span.slot, span.from, span.to)));
+    } finally {
+      for (const span of spans) view.unpin(span.slot);
+      this.#end();
+    }
+  }
+
+  #park(spans: readonly ReadSpan[]): void {
+    const { fetcher } = this.#deps;
+    this.#handOver();
+    this.#placings++;
+    this.#readId = fetcher.plane.park(spans, this.#sink.ticket, {
+      over: (errno) => this.#parkedOver(spans, errno),
+      lost: () => this.#lost(spans),
+    });
+  }
+
+  #parkedOver(spans: readonly ReadSpan[], errno: number): void {
+    this.#readId = undefined;
+    if (this.#sink.ticket) this.#end();
+    else if (errno === 0) this.#answer(spans);
+    else {
+      for (const span of spans) this.#deps.fetcher.view.unpin(span.slot);
+      this.#refuse(errno);
+    }
+    this.#deps.fetcher.roomMayBe();
+  }
+
+  /** The fetch ended with a failure that this READ came too late for: it is asked again. */
+  #lost(spans: readonly ReadSpan[]): void {
+    this.#readId = undefined;
+    for (const span of spans) this.#deps.fetcher.view.unpin(span.slot);
+    if (this.#interrupted) this.#refuse(EINTR);
+    else if (this.#placings >= PLACINGS_MAX) this.#refuse(EIO);
+    else this.#deps.place(this);
+  }
+
+  #handOver(): void {
+    this.#handover ??= this.#sink.handedOver(() => this.#interrupt());
+  }
+
+  #interrupt(): void {
+    if (this.#over) return;
+    this.#interrupted = true;
+    if (this.#readId !== undefined) this.#deps.fetcher.plane.interrupt(this.#readId);
+    else this.#refuse(EINTR);
+  }
+
+  #refuse(errno: number): void {
+    if (this.#sink.ticket && this.#handover) this.#deps.fetcher.plane.refuse(this.#sink.ticket, errno);
+    else this.#sink.error(errno);
+    this.#end();
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#handover?.finished();
+    this.#deps.over();
+  }
+}
