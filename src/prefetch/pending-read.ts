@@ -44,7 +44,6 @@ export class PendingRead {
   #handover: { finished(): void } | undefined;
   /** The plane's number while a net thread has it. */
   #readId: number | undefined;
-  #interrupted = false;
   #over = false;
 
   constructor(range: ReadRange, sink: ReadSink, deps: PendingReadDeps) {
@@ -125,8 +124,7 @@ export class PendingRead {
   #lost(spans: readonly ReadSpan[]): void {
     this.#readId = undefined;
     for (const span of spans) this.#deps.fetcher.view.unpin(span.slot);
-    if (this.#interrupted) this.#refuse(EINTR);
-    else if (this.#placings >= PLACINGS_MAX) this.#refuse(EIO);
+    if (this.#placings >= PLACINGS_MAX) this.#refuse(EIO);
     else this.#deps.place(this);
   }
 
@@ -136,7 +134,6 @@ export class PendingRead {
 
   #interrupt(): void {
     if (this.#over) return;
-    this.#interrupted = true;
     if (this.#readId !== undefined) this.#deps.fetcher.plane.interrupt(this.#readId);
     else this.#refuse(EINTR);
   }
