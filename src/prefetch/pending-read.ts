@@ -44,6 +44,8 @@ export class PendingRead {
   #handover: { finished(): void } | undefined;
   /** The plane's number while a net thread has it. */
   #readId: number | undefined;
+  /** The kernel had interrupted it before it was handed over. */
+  #interruptedEarly = false;
   #over = false;
 
   constructor(range: ReadRange, sink: ReadSink, deps: PendingReadDeps) {
@@ -86,7 +88,7 @@ export class PendingRead {
 
   /** The READ has to wait for room: from now on the kernel may interrupt it. */
   queued(): void {
-    this.#handOver();
+    if (!this.#handOver()) this.#refuse(EINTR);
   }
 
   #answer(spans: readonly ReadSpan[]): void {
@@ -101,7 +103,11 @@ export class PendingRead {
 
   #park(spans: readonly ReadSpan[]): void {
     const { fetcher } = this.#deps;
-    this.#handOver();
+    if (!this.#handOver()) {
+      for (const span of spans) fetcher.view.unpin(span.slot);
+      this.#refuse(EINTR);
+      return;
+    }
     this.#placings++;
     this.#readId = fetcher.plane.park(spans, this.#sink.ticket, {
       over: (errno) => this.#parkedOver(spans, errno),
@@ -128,13 +134,16 @@ export class PendingRead {
     else this.#deps.place(this);
   }
 
-  #handOver(): void {
+  /** False when the kernel interrupted it before: handing over says so at once. */
+  #handOver(): boolean {
     this.#handover ??= this.#sink.handedOver(() => this.#interrupt());
+    return !this.#interruptedEarly;
   }
 
   #interrupt(): void {
     if (this.#over) return;
-    if (this.#readId !== undefined) this.#deps.fetcher.plane.interrupt(this.#readId);
+    if (!this.#handover) this.#interruptedEarly = true;
+    else if (this.#readId !== undefined) this.#deps.fetcher.plane.interrupt(this.#readId);
     else this.#refuse(EINTR);
   }
 

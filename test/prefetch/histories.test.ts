@@ -57,7 +57,7 @@ function history(seed: number): string[] {
     const offset = sequential ? handle.position : random.below(version.sizeBytes + 1);
     handle.position = offset + sizeBytes > version.sizeBytes ? 0 : offset + sizeBytes;
     if (random.chance(0.3) && mount.readResident(handle.reader, version, offset, sizeBytes)) return;
-    reads.push(mount.read(handle.reader, version, offset, sizeBytes, random.chance(0.8)));
+    reads.push(mount.read(handle.reader, version, offset, sizeBytes, random.chance(0.8), random.chance(0.02)));
     if (mount.prefetcher.counts.starved > 0) seen.starved++;
   };
   const acts: (readonly [weight: number, act: () => void])[] = [

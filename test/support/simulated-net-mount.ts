@@ -115,7 +115,14 @@ export class SimulatedMount {
     return [...this.#reads.values()];
   }
 
-  read(reader: ObjectReader, version: ObjectVersion, offset: number, sizeBytes: number, withTicket = true): KernelRead {
+  read(
+    reader: ObjectReader,
+    version: ObjectVersion,
+    offset: number,
+    sizeBytes: number,
+    withTicket = true,
+    interrupted = false,
+  ): KernelRead {
     const id = this.#nextId++;
     const read: KernelRead = {
       id,
@@ -124,7 +131,7 @@ export class SimulatedMount {
       sizeBytes,
       errno: undefined,
       interruptible: undefined,
-      interrupted: false,
+      interrupted,
     };
     this.#reads.set(id, read);
     let handed = false;
@@ -145,6 +152,8 @@ export class SimulatedMount {
         if (handed) this.problems.push(`READ ${id} was handed over twice`);
         handed = true;
         read.interruptible = onInterrupt;
+        // The kernel's INTERRUPT may be there before anybody can be told.
+        if (read.interrupted) onInterrupt();
         return {
           finished: () => {
             if (this.#reads.has(id)) this.problems.push(`READ ${id} finished without an answer`);

@@ -188,7 +188,10 @@ export class SimulatedNet {
 
   #fail(thread: NetThread, { fetch }: Transfer, errno: number): void {
     for (const read of [...thread.parked.values()]) {
-      if (this.#missing(read).some((span) => span.fetchId === fetch.fetchId)) this.#end(thread, read, errno);
+      if (!this.#missing(read).some((span) => span.fetchId === fetch.fetchId)) continue;
+      // A fetch that was cancelled is no reason to fail a READ: main decides again.
+      if (errno === ECANCELED) this.#sendElsewhere(thread, read);
+      else this.#end(thread, read, errno);
     }
     this.#release(thread, fetch);
     const { fetchId } = fetch;
@@ -208,11 +211,13 @@ export class SimulatedNet {
   #look(thread: NetThread, read: ParkedRead): void {
     const missing = this.#missing(read);
     if (missing.length === 0) this.#end(thread, read, 0);
-    else if (!missing.some((span) => thread.transfers.has(span.fetchId))) {
-      thread.parked.delete(read.readId);
-      this.sentElsewhere++;
-      thread.outbox.push({ type: 'readElsewhere', readId: read.readId });
-    }
+    else if (!missing.some((span) => thread.transfers.has(span.fetchId))) this.#sendElsewhere(thread, read);
+  }
+
+  #sendElsewhere(thread: NetThread, read: ParkedRead): void {
+    thread.parked.delete(read.readId);
+    this.sentElsewhere++;
+    thread.outbox.push({ type: 'readElsewhere', readId: read.readId });
   }
 
   #end(thread: NetThread, read: ParkedRead, errno: number): void {
