@@ -35,4 +35,5 @@ export type FromReaderWorker = 'ready' | 'wake';
 
 export interface NotifierWorkerData {
   readonly fd: number;
+  readonly pool: PoolMemory;
 }
