@@ -143,7 +143,11 @@ export function describeObject(entry: ObjectEntry, query: ReadonlyMap<string, st
   if (query.size > 0) {
     for (const [parameter, name] of OVERRIDES) {
       const value = query.get(parameter);
-      if (value !== undefined) headers[name] = value.replace(/[\r\n]/g, ' ');
+      // Header text goes out as latin1: beyond that, UTF-8 bytes. Otherwise U+010A would become a newline.
+      if (value !== undefined)
+        headers[name] = Buffer.from(value)
+          .toString('latin1')
+          .replace(/[\r\n\0]/g, ' ');
     }
   }
   return headers;

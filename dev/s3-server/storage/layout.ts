@@ -3,9 +3,9 @@
  *
  *   D/BUCKET/a/b.txt              the object a/b.txt, a plain file, whenever its key can be a file name
  *   D/.s3-server/tmp/             uploads in progress; renamed into place when complete
- *   D/.s3-server/BUCKET/objects.log    what the API stored about objects (ETag, metadata, ...), one line each
- *   D/.s3-server/BUCKET/odd/HASH       bytes of objects whose key cannot be a file name, or not beside others
- *   D/.s3-server/BUCKET/uploads/ID/    multipart uploads in progress
+ *   D/.s3-server/buckets/BUCKET/objects.log    what the API stored about objects (ETag, metadata, ...), one line each
+ *   D/.s3-server/buckets/BUCKET/odd/HASH       bytes of objects whose key cannot be a file name, or not beside others
+ *   D/.s3-server/buckets/BUCKET/uploads/ID/    multipart uploads in progress
  *
  * An odd key is one with an empty, `.` or `..` segment (so also every key that ends in a slash), a segment over 255
  * bytes, a NUL; or one whose place is taken: `a/b` while `a` is a file, `a` while `a/` is a folder.
@@ -37,7 +37,7 @@ export class Layout {
   }
 
   hiddenBucketDir(bucket: string): string {
-    return join(this.rootDir, HIDDEN_DIR, bucket);
+    return join(this.rootDir, HIDDEN_DIR, 'buckets', bucket);
   }
 
   logFile(bucket: string): string {

@@ -294,6 +294,19 @@ t.test('pipelined requests are answered in order; HEAD has no body; a broken hea
   t.equal(ended, 'end');
 });
 
+t.test('a response override cannot smuggle a header', async (t) => {
+  const { server, dir } = await startServer(t);
+  mkdirSync(join(dir, 'b'));
+  writeFileSync(join(dir, 'b', 'k'), 'body');
+  for (const value of ['a\r\nx-smuggled: 1', 'a\u010d\u010ax-smuggled: 1']) {
+    const path = `/b/k?response-content-type=${encodeURIComponent(value)}`;
+    const answer = await rawExchange(server, rawGet(path));
+    t.equal(answer.status, 200);
+    t.notOk(answer.headers.has('x-smuggled'));
+    t.equal(answer.body.toString(), 'body');
+  }
+});
+
 t.test('a refused upload: the answer comes without the body being asked for', async (t) => {
   const { server } = await startServer(t);
   const head = 'PUT /nobucket/k HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n';

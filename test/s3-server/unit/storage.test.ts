@@ -114,7 +114,7 @@ t.test('odd keys live beside plain ones, are listed in order, survive a restart,
     t.equal((await keys(again)).length, odd.length - at - 1);
   }
   t.same(readdirSync(join(dir, Bucket)), [], 'folders that became empty are gone');
-  t.same(readdirSync(join(dir, '.s3-server', Bucket, 'odd')), []);
+  t.same(readdirSync(join(dir, '.s3-server', 'buckets', Bucket, 'odd')), []);
 });
 
 t.test('overwriting: the odd place and the plain place never hold two objects of one key', async (t) => {
@@ -127,7 +127,7 @@ t.test('overwriting: the odd place and the plain place never hold two objects of
   await put(s3, 'a', 'plain, because nothing is in the way');
   t.equal(await get(s3, 'a'), 'plain, because nothing is in the way');
   t.same(await keys(s3), ['a']);
-  t.same(readdirSync(join(dir, '.s3-server', Bucket, 'odd')), []);
+  t.same(readdirSync(join(dir, '.s3-server', 'buckets', Bucket, 'odd')), []);
   await s3.send(new DeleteObjectCommand({ Bucket, Key: 'a' }));
   t.same(await keys(s3), []);
 });
@@ -242,7 +242,7 @@ t.test('uploads survive a restart', async (t) => {
   ];
   await again.send(new CompleteMultipartUploadCommand({ Bucket, Key: 'mp', UploadId, MultipartUpload: { Parts } }));
   t.equal(await get(again, 'mp'), 'one two');
-  t.same(readdirSync(join(dir, '.s3-server', Bucket, 'uploads')), []);
+  t.same(readdirSync(join(dir, '.s3-server', 'buckets', Bucket, 'uploads')), []);
   t.same(readdirSync(join(dir, '.s3-server', 'tmp')), [], 'no temporary file is left');
 });
 
@@ -252,7 +252,7 @@ t.test('a torn line at the end of the log loses that line only', async (t) => {
   const first = await startS3Server({ dir });
   await put(clientOf(t, first), 'kept');
   await first.close();
-  const log = join(dir, '.s3-server', Bucket, 'objects.log');
+  const log = join(dir, '.s3-server', 'buckets', Bucket, 'objects.log');
   appendFileSync(log, '{"key":"torn","by');
   const second = await startS3Server({ dir });
   const s3 = clientOf(t, second);
@@ -277,6 +277,19 @@ t.test('the log is rewritten when it is mostly history', (t) => {
   t.equal(again.get('k1')?.bytes, 4999);
   t.equal(again.get('k2')?.bytes, 4997);
   t.end();
+});
+
+t.test('buckets whose names are those of the hidden folders', async (t) => {
+  const dir = tempDir(t);
+  for (const name of ['tmp', 'lock', 'buckets']) mkdirSync(join(dir, name));
+  for (const at of [1, 2]) {
+    const server = await startS3Server({ dir });
+    for (const name of ['tmp', 'lock', 'buckets']) {
+      if (at === 1) await fetch(`${server.url}/${name}/a//b`, { method: 'PUT', body: name });
+      t.equal(await (await fetch(`${server.url}/${name}/a//b`)).text(), name, `start ${at}`);
+    }
+    await server.close();
+  }
 });
 
 t.test('one server for one directory', async (t) => {
