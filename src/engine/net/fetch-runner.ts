@@ -56,8 +56,10 @@ interface Job {
   readonly fetch: Fetch;
   priority: number;
   phase: Phase;
-  /** When it was accepted or last brought a byte. */
+  /** When it first had a connection or last brought a byte; before that, when it was accepted. */
   progressMs: number;
+  /** It has had a connection: time in line does not count against it. */
+  hasBegun: boolean;
 }
 
 export class FetchRunner {
@@ -87,7 +89,7 @@ export class FetchRunner {
     invariant(!this.#jobs.has(command.fetchId), `fetch ${command.fetchId} was started twice`);
     const fetch = new Fetch(command, this.#deps.pool);
     const progressMs = this.#deps.clock.nowMs();
-    const job: Job = { fetch, priority: command.priority, phase: { kind: 'new' }, progressMs };
+    const job: Job = { fetch, priority: command.priority, phase: { kind: 'new' }, progressMs, hasBegun: false };
     this.#jobs.set(command.fetchId, job);
     if (command.etag === '') {
       // Without a version to pin, bytes of two versions could be mixed in one file.
@@ -154,6 +156,10 @@ export class FetchRunner {
   #transfer(job: Job, connection: Connection): void {
     const { signer, clock, connections } = this.#deps;
     job.fetch.wantsFresh = false;
+    if (!job.hasBegun) {
+      job.hasBegun = true;
+      job.progressMs = clock.nowMs();
+    }
     const transfer = new Transfer(job.fetch, connection, {
       signer,
       nowMs: () => clock.nowMs(),

@@ -4,6 +4,7 @@
  */
 import t from 'tap';
 import { MIB } from '../../../src/base/units.js';
+import { systemNetwork } from '../../../src/engine/net/network.js';
 import { OTHER_CA_PEM, TEST_CA_PEM } from '../../support/raw-server-certs.js';
 import { RawServer, objectScript } from '../../support/raw-server.js';
 import { ETAG, Harness, pattern } from './harness.js';
@@ -65,6 +66,50 @@ t.test('connections are reused, and never more than allowed', async (t) => {
   t.match(harness.events.at(-1), { type: 'closed' });
 });
 
+t.test('local addresses are bound to in turn; one of another family cannot serve', async (t) => {
+  const seen: (string | undefined)[] = [];
+  const right = objectScript(object, ETAG);
+  const server = await RawServer.start({
+    script: (connection) => {
+      seen.push(connection.socket.remoteAddress);
+      return right(connection);
+    },
+  });
+  t.teardown(() => server.close());
+  const localAddresses = ['127.0.0.2', '::1', '127.0.0.3'];
+  const harness = new Harness({ object, port: server.port, target: { localAddresses } });
+  await Promise.all([0, 1, 2, 3].map((i) => harness.fetch(i * 10, i * 10 + 10, i)));
+  t.same(seen.sort(), ['127.0.0.2', '127.0.0.2', '127.0.0.3', '127.0.0.3']);
+  harness.close();
+  const wrong = new Harness({ object, port: server.port, target: { localAddresses: ['::1'], maxAttempts: 1 } });
+  t.match(await wrong.fetch(0, 10), { type: 'fetchFailed', code: 'NoLocalAddress', message: /--bind/ });
+  wrong.close();
+});
+
+t.test('an address that refuses costs nothing when another one serves', async (t) => {
+  const server = await RawServer.start({ script: objectScript(object, ETAG) });
+  t.teardown(() => server.close());
+  let lookups = 0;
+  const network = {
+    ...systemNetwork,
+    lookup: () => {
+      lookups++;
+      // Nobody listens on this port at the first two.
+      return Promise.resolve(
+        (['127.0.0.77', '127.0.0.78', '127.0.0.1'] as const).map((address) => ({ address, family: 4 as const })),
+      );
+    },
+  };
+  const target = { hostname: 'bucket.s3.test', maxAttempts: 1 };
+  const harness = new Harness({ object, port: server.port, target, network });
+  const ends = await Promise.all([0, 1, 2, 3].map((i) => harness.fetch(i * 10, i * 10 + 10, i)));
+  t.ok(ends.every((end) => end.type === 'fetchDone'));
+  t.equal(lookups, 1);
+  for (let i = 0; i < 4; i++) harness.expect(i * 10, i * 10 + 10, i);
+  harness.assertPool(t);
+  harness.close();
+});
+
 t.test('a TLS session is resumed on the next connection', async (t) => {
   const server = await RawServer.start({
     tls: true,
@@ -89,8 +134,7 @@ t.test('a TLS session is resumed on the next connection', async (t) => {
 t.test('a certificate that is not trusted, or for another name, is refused', async (t) => {
   const server = await RawServer.start({ tls: true, script: objectScript(object, ETAG) });
   t.teardown(() => server.close());
-  const network = (await import('../../../src/engine/net/network.js')).systemNetwork;
-  const elsewhere = { ...network, lookup: () => Promise.resolve([{ address: '127.0.0.1', family: 4 as const }]) };
+  const elsewhere = { ...systemNetwork, lookup: () => Promise.resolve([{ address: '127.0.0.1', family: 4 as const }]) };
   const cases: [string, object, string][] = [
     ['another authority', { hostname: 'localhost', caPem: OTHER_CA_PEM }, 'CertificateRefused'],
     ['the system authorities', { hostname: 'localhost' }, 'CertificateRefused'],

@@ -353,6 +353,35 @@ t.test('no READ waits longer than the deadline', async (t) => {
   harness.close();
 });
 
+t.test('time in line does not count against a fetch', async (t) => {
+  const { server, started } = await held();
+  t.teardown(() => server.close());
+  const right = server.script;
+  let refused = 0;
+  server.script = objectScript(object, ETAG, (request) => {
+    if (request.start !== 2 * MIB || refused++ > 0) return undefined;
+    return async (_, connection) => {
+      await connection.send(errorAnswer(503, 'SlowDown'));
+      return true;
+    };
+  });
+  const slow = server.script;
+  server.script = (connection) => (connection.index === 0 ? right(connection) : slow(connection));
+  const harness = new Harness({ object, port: server.port, connectionsMax: 1, readDeadlineMs: 60 });
+  const first = harness.fetch(0, MIB, 0);
+  const second = harness.fetch(2 * MIB, 2 * MIB + 10, 1);
+  const connection = await started;
+  for (let at = 0; at < MIB; at += MIB / 8) {
+    await connection.send(object.subarray(at, at + MIB / 8));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  connection.end();
+  t.match(await first, { type: 'fetchDone' });
+  t.match(await second, { type: 'fetchDone' });
+  t.equal(refused, 2, 'refused once, then served');
+  harness.close();
+});
+
 t.test('close answers everything and ends everything', async (t) => {
   const { server, started } = await held();
   t.teardown(() => server.close());
