@@ -138,7 +138,7 @@ export class SocketOpener {
       const host = authority(target.hostname, target.port);
       await openTunnel(first, host, proxy, target.userAgent);
       const tunnel = use(network.connectTls(this.#tlsOptions(target.hostname, { socket: first })));
-      // Node ignores `onread` for TLS over a given socket (seen in 20), so bytes through a tunnel are copied once more.
+      // Node ignores `onread` for TLS over a given socket (seen in 20 and 24), so bytes through a tunnel are copied once more.
       tunnel.on('data', (chunk: Buffer) => pour(chunk, onread));
       return await this.#secured(tunnel, target.hostname);
     } catch (error) {
