@@ -40,8 +40,6 @@ export class DirectoryStream {
   #undecided: CarriedFile[] = [];
   /** Directories seen so far, kept only where the order of the listing tells nothing. */
   #directories = new Set<string>();
-  /** Grows when the stream starts again, so that a page that was on its way for the old one is not taken in. */
-  #epoch = 0;
 
   constructor(directoryKey: string, deps: { readonly lister: Lister; readonly freshness: Freshness }) {
     this.#directoryKey = directoryKey;
@@ -100,10 +98,9 @@ export class DirectoryStream {
   async more(signal?: AbortSignal): Promise<void> {
     const last = this.#segments.at(-1);
     if (last?.page.isLast) return;
-    const epoch = this.#epoch;
     const page = await this.#lister.page(this.#directoryKey, positionAfter(last?.page), signal ?? this.#abort.signal);
-    // Another READDIR, or the look-ahead, may have brought the same page.
-    if (epoch === this.#epoch && this.#segments.at(-1) === last) this.#append(page);
+    // Meanwhile the look-ahead may have brought the same page, or the stream may have begun again.
+    if (this.#segments.at(-1) === last) this.#append(page);
   }
 
   /** Starts to fetch the page after the last one, if there is one; errors show when a reader asks for it. */
@@ -119,7 +116,6 @@ export class DirectoryStream {
   }
 
   #restart(): void {
-    this.#epoch++;
     this.#segments = [];
     this.#undecided = [];
     this.#directories = new Set();

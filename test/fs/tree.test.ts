@@ -2,6 +2,7 @@
  * Random buckets, walked whole through readdir, readdirplus and lookups, at random page and reply sizes, and compared
  * with a model that knows nothing of pages. Afterwards the kernel forgets all and the table must be empty.
  */
+import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import type { Attributes, Entry } from '../../src/fuse/handlers.js';
@@ -36,17 +37,17 @@ async function compare(bench: Bench, tree: Map<string, ModelDirectory>, how: Wal
     const listed = await kernel.readdir(next.nodeId, how.plus, how.room);
     const shown = new Map<string, Shown>();
     for (const { item, entry } of listed) {
-      t.notOk(shown.has(item.name), `${item.name} is listed once`);
+      assert.ok(!shown.has(item.name), `${item.name} is listed once`);
       const found: Entry | undefined = entry ?? (await kernel.lookup(next.nodeId, item.name));
       if (!found) throw new Error(`${next.key}${item.name} is listed but not found`);
       const attributes: Attributes = found.attributes;
-      t.equal(attributes.ino, item.ino, 'd_ino is st_ino');
+      assert.equal(attributes.ino, item.ino, 'd_ino is st_ino');
       const kind = (attributes.mode & 0o170000) === 0o040000 ? 'directory' : 'file';
-      t.equal(item.type, kind === 'directory' ? 4 : 8, 'd_type is the type of stat');
+      assert.equal(item.type, kind === 'directory' ? 4 : 8, 'd_type is the type of stat');
       shown.set(item.name, { kind, sizeBytes: attributes.sizeBytes });
       if (kind === 'directory') queue.push({ nodeId: found.nodeId, key: `${next.key}${item.name}/` });
     }
-    t.same(sorted(shown), sorted(expected(model, store)), `directory '${next.key}'`);
+    assert.deepEqual(sorted(shown), sorted(expected(model, store)), `directory '${next.key}'`);
   }
 }
 
@@ -62,18 +63,19 @@ const walk = fc.record({
   room: fc.constantFrom(1, 2, 5, Infinity),
 });
 
-void t.test('a whole tree by readdir and lookups', async () => {
+void t.test('a whole tree by readdir and lookups', async (t) => {
   await fc.assert(
     fc.asyncProperty(bucketKeys, walk, fc.integer({ min: 1, max: 5 }), async (keys, how, listKeysMax) => {
       const bench = makeBench({ prefix: how.prefix, limits: { listKeysMax } });
       for (const key of keys) bench.store.put(key, key);
       await compare(bench, modelTree(keys, how.prefix), how);
       bench.kernel.forgetAll();
-      t.equal(bench.fs.stats().nodes, 0);
-      t.equal(bench.fs.stats().openDirectories, 0);
+      assert.equal(bench.fs.stats().nodes, 0);
+      assert.equal(bench.fs.stats().openDirectories, 0);
     }),
     { numRuns: 250 },
   );
+  t.pass('250 random cases agree');
 });
 
 /** Every name that a model directory knows, and some that it does not. */
@@ -94,7 +96,7 @@ const probes = [
   'x'.repeat(256),
 ];
 
-void t.test('lookups alone, on fresh and on listed directories', async () => {
+void t.test('lookups alone, on fresh and on listed directories', async (t) => {
   await fc.assert(
     fc.asyncProperty(bucketKeys, fc.boolean(), fc.integer({ min: 1, max: 4 }), async (keys, listFirst, listKeysMax) => {
       const bench = makeBench({ limits: { listKeysMax } });
@@ -105,19 +107,20 @@ void t.test('lookups alone, on fresh and on listed directories', async () => {
       for (const name of [...model.keys(), ...probes]) {
         const entry = await kernel.lookup(ROOT, name);
         const what = model.get(name);
-        t.equal(entry !== undefined, what !== undefined, `'${name}' exists`);
+        assert.equal(entry !== undefined, what !== undefined, `'${name}' exists`);
         if (!entry || !what) continue;
-        t.equal((entry.attributes.mode & 0o170000) === 0o040000, what.kind === 'directory', `kind of '${name}'`);
-        if (what.kind === 'file') t.equal(entry.attributes.sizeBytes, Buffer.byteLength(what.key));
+        assert.equal((entry.attributes.mode & 0o170000) === 0o040000, what.kind === 'directory', `kind of '${name}'`);
+        if (what.kind === 'file') assert.equal(entry.attributes.sizeBytes, Buffer.byteLength(what.key));
       }
       kernel.forgetAll();
-      t.equal(bench.fs.stats().nodes, 0);
+      assert.equal(bench.fs.stats().nodes, 0);
     }),
     { numRuns: 250 },
   );
+  t.pass('250 random cases agree');
 });
 
-void t.test('lookups in a tree that changes see each change after the TTL', async () => {
+void t.test('lookups in a tree that changes see each change after the TTL', async (t) => {
   const change = fc.record({ key: fc.constantFrom('a', 'a/x', 'a-b', 'b', 'b/', 'c/d/e'), put: fc.boolean() });
   await fc.assert(
     fc.asyncProperty(
@@ -135,18 +138,19 @@ void t.test('lookups in a tree that changes see each change after the TTL', asyn
           for (const name of ['a', 'a-b', 'b', 'c']) {
             const entry = await kernel.lookup(ROOT, name);
             const what = model.get(name);
-            t.equal(entry !== undefined, what !== undefined, `'${name}' at step ${step}`);
+            assert.equal(entry !== undefined, what !== undefined, `'${name}' at step ${step}`);
             if (!entry || what?.kind !== 'file') continue;
-            t.equal(entry.attributes.sizeBytes, store.objects.get(what.key)?.body.length, `size of '${name}'`);
+            assert.equal(entry.attributes.sizeBytes, store.objects.get(what.key)?.body.length, `size of '${name}'`);
             const { handle } = await bench.fs.open(context(), entry.nodeId, 0);
-            t.equal(kernel.read(entry.nodeId, handle, 0, 100), store.objects.get(what.key)?.body);
+            assert.equal(kernel.read(entry.nodeId, handle, 0, 100), store.objects.get(what.key)?.body);
             bench.fs.release(context(), entry.nodeId, handle);
           }
         }
         kernel.forgetAll();
-        t.equal(bench.fs.stats().nodes, 0);
+        assert.equal(bench.fs.stats().nodes, 0);
       },
     ),
     { numRuns: 100 },
   );
+  t.pass('100 random cases agree');
 });

@@ -165,7 +165,9 @@ export function makeBench(options: Partial<FileSystemOptions> = {}, store = new 
   const prefetcher = new MemoryPrefetcher(store);
   const clock = new ManualClock();
   const log = new LineLog();
-  const fs = new S3FileSystem({ ...defaultOptions, ...options }, { store, prefetcher, clock, log });
+  // lru-cache allocates its tables at once: small ones, for tests that make hundreds of file systems.
+  const limits = { nameFactsMax: 256, watchedDirectoriesMax: 64, ...options.limits };
+  const fs = new S3FileSystem({ ...defaultOptions, ...options, limits }, { store, prefetcher, clock, log });
   return { store, prefetcher, clock, log, fs, kernel: new MiniKernel(fs) };
 }
 
