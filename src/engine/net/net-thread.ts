@@ -187,12 +187,10 @@ export class NetThread {
     this.#over.push({ readId, errno });
     if (this.#isFlushDue) return;
     this.#isFlushDue = true;
-    const flush = (): void => {
+    this.#defer(() => {
       this.#isFlushDue = false;
       this.#flush();
-    };
-    if (this.#deps.defer) this.#deps.defer(flush);
-    else setImmediate(flush);
+    });
   }
 
   #flush(): void {
@@ -213,13 +211,25 @@ export class NetThread {
     if (this.#sweepTimer !== undefined || this.#isClosed) return;
     if (this.#connections.size === 0 && this.#runner.size === 0 && this.#parked.size === 0) return;
     this.#sweepTimer = this.#deps.clock.after(this.#timeouts.sweepMs, () => {
-      this.#sweepTimer = undefined;
-      const nowMs = this.#deps.clock.nowMs();
-      this.#connections.sweep(nowMs);
-      this.#runner.sweep(nowMs);
-      this.#parked.sweep(nowMs);
-      this.#armSweep();
+      // After this turn's reads: a process that was stopped or starved for a while finds its bytes in the sockets, and
+      // must not call their senders dead first.
+      this.#defer(() => this.#sweep());
     });
+  }
+
+  #sweep(): void {
+    this.#sweepTimer = undefined;
+    if (this.#isClosed) return;
+    const nowMs = this.#deps.clock.nowMs();
+    this.#connections.sweep(nowMs);
+    this.#runner.sweep(nowMs);
+    this.#parked.sweep(nowMs);
+    this.#armSweep();
+  }
+
+  #defer(run: () => void): void {
+    if (this.#deps.defer) this.#deps.defer(run);
+    else setImmediate(run);
   }
 }
 
