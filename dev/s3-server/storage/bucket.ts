@@ -36,6 +36,10 @@ export class Bucket {
     this.#layout = layout;
     this.#files = files;
     this.#log = new ObjectLog(layout.logFile(name));
+    this.#log.dropUnfinished((record) => {
+      const stats = statOrNone(layout.fileOf(name, record.key, record.place));
+      return stats?.size === record.bytes && stats.mtimeMs === record.mtimeMs;
+    });
     this.index = new BucketIndex(layout, name, this.#log);
   }
 
@@ -61,37 +65,57 @@ export class Bucket {
   /**
    * Makes the file at `tempPath` the object of `key`, replacing what was there. The file is moved, never copied, unless
    * the bucket's folder is on another file system.
+   *
+   * The record goes first: killed before the move, the log takes its last line back; killed after it, nothing is missing.
    */
   commit(key: string, tempPath: string, meta: ObjectMeta): ObjectEntry {
     const before = this.#log.get(key);
+    const stats = statSync(tempPath);
     const plainPath = this.#layout.plainFile(this.name, key);
-    let place: string | null = null;
-    let path = plainPath;
-    if (path === null || !tryMove(tempPath, path)) {
-      place = oddPlace(key);
-      path = this.#layout.fileOf(this.name, key, place);
-      mkdirSync(dirname(path), { recursive: true });
+    const place = plainPath !== null && canHoldFile(plainPath) ? null : oddPlace(key);
+    const path = this.#layout.fileOf(this.name, key, place);
+    if (place !== null) mkdirSync(dirname(path), { recursive: true });
+    this.#put(key, stats, place, meta);
+    try {
       move(tempPath, path);
-    } else if (before !== undefined && before.place !== null) {
+    } catch (error) {
+      if (before === undefined) this.#log.delete(key);
+      else this.#log.put(before);
+      throw error;
+    }
+    if (place === null && before !== undefined && before.place !== null) {
       rmSync(this.#layout.fileOf(this.name, key, before.place), { force: true });
     }
-    return this.#record(key, path, place, meta);
+    // A copy to another file system may have rounded the time, by which the record knows its file.
+    const placed = statSync(path);
+    if (placed.mtimeMs !== stats.mtimeMs) this.#put(key, placed, place, meta);
+    return this.#indexed(key);
   }
 
   /** Gives an object other metadata; its bytes stay as they are. */
   changeMeta(entry: ObjectEntry, meta: ObjectMeta): ObjectEntry {
-    return this.#record(entry.key, this.#layout.fileOf(this.name, entry.key, entry.place), entry.place, meta);
+    const stats = statSync(this.#layout.fileOf(this.name, entry.key, entry.place));
+    this.#put(entry.key, stats, entry.place, meta);
+    return this.#indexed(entry.key);
   }
 
   /** Gives an object another key, within the bucket, without copying. */
   rename(entry: ObjectEntry, toKey: string): ObjectEntry {
     const from = this.#layout.fileOf(this.name, entry.key, entry.place);
+    const meta: ObjectMeta = entry.meta ?? { etag: entry.etag, headers: {}, user: {} };
+    if (!toKey.startsWith(`${entry.key}/`) && !entry.key.startsWith(`${toKey}/`)) {
+      const renamed = this.commit(toKey, from, meta);
+      this.#files.forget(from);
+      this.remove(entry.key);
+      if (entry.place === null) this.#pruneAbove(from);
+      return renamed;
+    }
     const aside = join(this.#layout.tempDir, `rename-${process.pid}`);
     mkdirSync(this.#layout.tempDir, { recursive: true });
-    // The old name must be free first: renaming `a` to `a/b` needs `a` to become a folder.
+    // The old name must be free first: renaming `a` to `a/b` needs `a` to become a folder. (Killed within these three lines, the server
+    // loses the object; only here.)
     move(from, aside);
     this.remove(entry.key);
-    const meta: ObjectMeta = entry.meta ?? { etag: entry.etag, headers: {}, user: {} };
     return this.commit(toKey, aside, meta);
   }
 
@@ -130,10 +154,14 @@ export class Bucket {
     return { entry: entryOfStats(this.#log, key, stats.size, stats.mtimeMs), path, stats };
   }
 
-  #record(key: string, path: string, place: string | null, meta: ObjectMeta): ObjectEntry {
-    const stats = statSync(path);
-    const record = { key, bytes: stats.size, mtimeMs: stats.mtimeMs, place, meta };
-    this.#log.put(record);
+  #put(key: string, stats: Stats, place: string | null, meta: ObjectMeta): void {
+    this.#log.put({ key, bytes: stats.size, mtimeMs: stats.mtimeMs, place, meta });
+  }
+
+  /** The entry of a key that has just been recorded, now in the index too. */
+  #indexed(key: string): ObjectEntry {
+    const record = this.#log.get(key);
+    if (record === undefined) throw new Error(`no record of ${key}`);
     const entry = entryOfRecord(record);
     this.index.replace(entry);
     return entry;
@@ -159,12 +187,11 @@ function statOrNone(path: string): Stats | undefined {
   }
 }
 
-/** Moves a file to its plain place; false when a file stands where a folder is needed or the other way round. */
-function tryMove(from: string, to: string): boolean {
+/** Makes the folders above a plain place; false when a file stands where a folder is needed or the other way round. */
+function canHoldFile(path: string): boolean {
   try {
-    mkdirSync(dirname(to), { recursive: true });
-    move(from, to);
-    return true;
+    mkdirSync(dirname(path), { recursive: true });
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
     if (['EEXIST', 'ENOTDIR', 'EISDIR', 'ENOTEMPTY', 'ENAMETOOLONG', 'ELOOP', 'EINVAL'].includes(code)) return false;

@@ -18,6 +18,8 @@ export class ObjectLog {
   readonly #records = new Map<string, ObjectRecord>();
   #fd: number | null = null;
   #lines = 0;
+  /** The last line that was loaded: its key, and the record that it replaced. */
+  #lastLoaded: { readonly key: string; readonly before: ObjectRecord | undefined } | null = null;
 
   constructor(file: string) {
     this.#file = file;
@@ -40,6 +42,18 @@ export class ObjectLog {
   delete(key: string): void {
     if (!this.#records.delete(key)) return;
     this.#append(JSON.stringify({ key, deleted: true }));
+  }
+
+  /**
+   * Takes back the last loaded line when `isThere` denies its file: a record is written before its file is moved into place, so a process
+   * killed in between leaves one line, and only the last, that describes what never happened.
+   */
+  dropUnfinished(isThere: (record: ObjectRecord) => boolean): void {
+    const last = this.#lastLoaded;
+    const record = last === null ? undefined : this.#records.get(last.key);
+    if (last === null || record === undefined || isThere(record)) return;
+    if (last.before === undefined) this.delete(last.key);
+    else this.put(last.before);
   }
 
   close(): void {
@@ -93,6 +107,7 @@ export class ObjectLog {
       this.#lines++;
       try {
         const row = JSON.parse(line) as ObjectRecord & { deleted?: boolean };
+        this.#lastLoaded = { key: row.key, before: this.#records.get(row.key) };
         if (row.deleted === true) this.#records.delete(row.key);
         else this.#records.set(row.key, row);
       } catch {
