@@ -111,8 +111,8 @@ export async function startBuiltinProcess(options: BuiltinOptions = {}): Promise
       await writeFile(join(files, 'faults.json'), JSON.stringify(options.faults));
       flag('faults', join(files, 'faults.json'));
     }
-    const { port, stop } = await startOnFreePort(args, START_TRIES_MAX);
-    return describe({ ...prepared, release }, port, stop);
+    const { port, pid, stop } = await startOnFreePort(args, START_TRIES_MAX);
+    return { ...describe({ ...prepared, release }, port, stop), pid };
   } catch (error) {
     await release();
     throw error;
@@ -161,11 +161,11 @@ function describe(prepared: Prepared, port: number, stop: () => Promise<void>): 
 async function startOnFreePort(
   args: readonly string[],
   triesLeft: number,
-): Promise<{ port: number; stop: () => Promise<void> }> {
+): Promise<{ port: number; pid: number; stop: () => Promise<void> }> {
   const port = await freePort();
   try {
     const child = await startServerProcess(process.execPath, [...args, '--port', String(port)], port);
-    return { port, stop: () => child.stop() };
+    return { port, pid: child.pid, stop: () => child.stop() };
   } catch (error) {
     if (error instanceof ServerStartError && error.output.includes('EADDRINUSE') && triesLeft > 1) {
       return startOnFreePort(args, triesLeft - 1);

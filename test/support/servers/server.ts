@@ -46,6 +46,8 @@ export interface TestServer {
   /** Domain of virtual-host addressing: `BUCKET.DOMAIN` in the Host header names the bucket. */
   readonly virtualHostDomain: string;
   readonly deviations: ReadonlySet<Deviation>;
+  /** Process id of a server that runs as a process of its own, for tests that kill it. */
+  readonly pid?: number;
   /** Ends the server and removes what starting it created (a data folder given by the caller stays). */
   stop(): Promise<void>;
 }

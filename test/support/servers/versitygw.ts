@@ -58,7 +58,7 @@ export async function startVersitygw(options: CommonServerOptions = {}): Promise
   }
   const data = await prepareDataDir(options);
   const certificate = options.tls === true ? await makeTestCertificate() : undefined;
-  const start = async (triesLeft: number): Promise<{ port: number; stop: () => Promise<void> }> => {
+  const start = async (triesLeft: number): Promise<{ port: number; pid: number; stop: () => Promise<void> }> => {
     const port = await freePort();
     const tlsArgs = certificate === undefined ? [] : ['--cert', certificate.certFile, '--key', certificate.keyFile];
     const listenArgs = [
@@ -77,7 +77,7 @@ export async function startVersitygw(options: CommonServerOptions = {}): Promise
         port,
         { ROOT_ACCESS_KEY: TEST_ACCESS_KEY, ROOT_SECRET_KEY: TEST_SECRET_KEY },
       );
-      return { port, stop: () => child.stop() };
+      return { port, pid: child.pid, stop: () => child.stop() };
     } catch (error) {
       if (error instanceof ServerStartError && /address already in use/.test(error.output) && triesLeft > 1) {
         return start(triesLeft - 1);
@@ -90,7 +90,7 @@ export async function startVersitygw(options: CommonServerOptions = {}): Promise
     await certificate?.remove();
   };
   try {
-    const { port, stop } = await start(START_TRIES_MAX);
+    const { port, pid, stop } = await start(START_TRIES_MAX);
     return {
       name: 'versitygw',
       endpoint: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
@@ -101,6 +101,7 @@ export async function startVersitygw(options: CommonServerOptions = {}): Promise
       dataDir: data.path,
       virtualHostDomain: TEST_VIRTUAL_HOST_DOMAIN,
       deviations: DEVIATIONS,
+      pid,
       stop: async () => {
         await stop();
         await release();
