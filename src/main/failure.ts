@@ -8,13 +8,16 @@ import { StoreError } from '../engine/store-error.js';
 import { CommandError } from './command-error.js';
 import {
   EXIT_ACCESS_DENIED,
+  EXIT_BUSY,
   EXIT_CREDENTIALS,
   EXIT_ENDPOINT,
   EXIT_FAILURE,
   EXIT_FUSE,
   EXIT_MOUNT_POINT,
   EXIT_NO_BUCKET,
+  EXIT_NOT_MOUNTED,
   EXIT_REGION,
+  EXIT_USAGE,
 } from './exit-codes.js';
 import { scrubText } from './redact.js';
 
@@ -42,7 +45,13 @@ const credentialCodes = new Set([
   'CredentialsExpired',
   'TokenProviderError',
   'NoCredentials',
+  'CredentialsFailed',
+  'CredentialsTimeout',
+  'NoSuchProfile',
   'NotSignedUp',
+  'RequestExpired',
+  // versitygw's word
+  'XAdminUserNotFound',
 ]);
 
 const accessCodes = new Set(['AccessDenied', 'AllAccessDisabled', 'AccountProblem', 'Forbidden', 'InvalidPayer']);
@@ -57,6 +66,16 @@ const regionCodes = new Set([
   'WrongRegion',
 ]);
 
+/** Settings that cannot work, found by the engine before or without asking the store. */
+const settingCodes = new Set([
+  'InvalidEndpoint',
+  'InvalidProxy',
+  'InvalidCaBundle',
+  'InvalidMaxAttempts',
+  'InvalidRetryMode',
+  'NotSupported',
+]);
+
 const bucketCodes = new Set(['NoSuchBucket', 'NotFound', 'InvalidBucketName', 'NoSuchAccessPoint']);
 
 /** Exit code of an answer (or missing answer) of the store. `status` is 0 when there was none. */
@@ -65,7 +84,8 @@ export function exitCodeOfStore(code: string, status: number): number {
   if (bucketCodes.has(code)) return EXIT_NO_BUCKET;
   if (regionCodes.has(code)) return EXIT_REGION;
   if (accessCodes.has(code)) return EXIT_ACCESS_DENIED;
-  if (status === 0) return EXIT_ENDPOINT;
+  if (status === 0 && settingCodes.has(code)) return EXIT_USAGE;
+  if (status === 0 || code === 'NotAnS3Server') return EXIT_ENDPOINT;
   if (status === 301 || status === 307) return EXIT_REGION;
   if (status === 401) return EXIT_CREDENTIALS;
   if (status === 403) return EXIT_ACCESS_DENIED;
@@ -80,8 +100,15 @@ function stringField(error: Error, name: string): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** MountError kinds that blame the directory; every other kind blames FUSE itself. */
-const mountPointKinds = new Set(['busy', 'mount-point', 'mountPoint', 'not-a-directory', 'no-directory', 'exists']);
+/** Exit code by MountError's kind; a kind that is not here blames FUSE itself. */
+const mountErrorCodes: ReadonlyMap<string, number> = new Map([
+  ['mount-point', EXIT_MOUNT_POINT],
+  ['already-mounted', EXIT_MOUNT_POINT],
+  ['stale-mount', EXIT_MOUNT_POINT],
+  ['not-mounted', EXIT_NOT_MOUNTED],
+  ['busy', EXIT_BUSY],
+  ['option', EXIT_USAGE],
+]);
 
 /** Says what `error` means to the person at the terminal. Never throws; secrets are scrubbed. */
 export function describeFailure(error: unknown): Failure {
@@ -98,7 +125,7 @@ export function describeFailure(error: unknown): Failure {
   }
   if (error instanceof Error) {
     if (error.name === 'MountError') {
-      const exitCode = mountPointKinds.has(stringField(error, 'kind') ?? '') ? EXIT_MOUNT_POINT : EXIT_FUSE;
+      const exitCode = mountErrorCodes.get(stringField(error, 'kind') ?? '') ?? EXIT_FUSE;
       return { message: error.message, remedy: stringField(error, 'remedy'), exitCode };
     }
     if (credentialCodes.has(error.name)) {
@@ -126,5 +153,5 @@ export function failureLine(failure: Failure): string {
 const unprintable = /[\p{Cc}\p{Zl}\p{Zp}]+/gu;
 
 function oneLine(text: string): string {
-  return scrubText(text).replace(unprintable, ' ').trim();
+  return scrubText(text).replace(unprintable, ' ').replace(/\s+/g, ' ').trim();
 }

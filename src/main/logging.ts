@@ -56,6 +56,8 @@ export function createLog(sink: LineSink, level: MountConfig['log']['level']): L
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }), log: (fields) => redactFields(fields) },
+      // redactFields has made plain data of errors; pino's own serializer would drop their causes.
+      serializers: { err: (value: unknown) => value },
       hooks: { streamWrite: scrubText },
     },
     destination,

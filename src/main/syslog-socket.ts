@@ -31,7 +31,7 @@ function loadCalls(): Calls {
   calls = {
     socket: libc.func('int socket(int domain, int type, int protocol)') as unknown as Calls['socket'],
     connect: libc.func('int connect(int fd, const void *address, unsigned int bytes)') as unknown as Calls['connect'],
-    send: libc.func('ssize_t send(int fd, const void *data, size_t bytes, int flags)') as unknown as Calls['send'],
+    send: libc.func('long send(int fd, const void *data, size_t bytes, int flags)') as unknown as Calls['send'],
     close: libc.func('int close(int fd)') as unknown as Calls['close'],
   };
   return calls;

@@ -1,0 +1,144 @@
+/** Log files stay within their bound; syslog messages have glibc's form and arrive at a real socket; sinks never throw. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { fileSink, syslogMessage, syslogSink } from '../../src/main/log-sinks.js';
+import { openLogging } from '../../src/main/logging.js';
+import { sampleConfig } from './sample-config.js';
+
+function directory(t: Test): string {
+  const path = mkdtempSync(join(tmpdir(), 'mount-s3x-log-'));
+  t.teardown(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+t.test('file: appends, rotates, and all files together stay within the bound', (t) => {
+  const path = join(directory(t), 'x.log');
+  writeFileSync(path, 'from an earlier run\n');
+  const sink = fileSink({ path, bytesMax: 1000, filesOld: 2 });
+  const line = (number: number): string => `${String(number).padStart(3, '0')}${'x'.repeat(96)}\n`;
+  for (let number = 0; number < 100; number++) sink.write(line(number));
+  sink.close();
+  sink.write('after the end\n');
+  for (const file of [path, `${path}.1`, `${path}.2`]) t.ok(statSync(file).size <= 1000, file);
+  t.notOk(existsSync(`${path}.3`));
+  const kept = [`${path}.2`, `${path}.1`, path].map((file) => readFileSync(file, 'utf8')).join('');
+  t.equal(
+    kept,
+    Array.from({ length: 21 }, (_, at) => line(79 + at)).join(''),
+    'the newest lines, in order, none lost between',
+  );
+  t.equal(statSync(path).mode & 0o777, 0o600);
+  t.end();
+});
+
+t.test('file: a line larger than the bound is written once, not rotated for ever', (t) => {
+  const path = join(directory(t), 'x.log');
+  const sink = fileSink({ path, bytesMax: 10, filesOld: 1 });
+  sink.write('a line that is longer\n');
+  sink.write('b line that is longer\n');
+  sink.close();
+  t.equal(readFileSync(path, 'utf8'), 'b line that is longer\n');
+  t.equal(readFileSync(`${path}.1`, 'utf8'), 'a line that is longer\n');
+  t.end();
+});
+
+t.test('syslog: the message', (t) => {
+  const now = new Date(2026, 0, 5, 7, 8, 9);
+  t.equal(syslogMessage(50, 'text\n', now, 42).toString(), '<27>Jan  5 07:08:09 mount-s3x[42]: text');
+  t.equal(syslogMessage(30, 'text', now, 42).toString().slice(0, 4), '<30>');
+  t.equal(syslogMessage(20, 'x'.repeat(100_000), now, 42).length, 8192);
+  t.end();
+});
+
+t.test('syslog: nobody listens', (t) => {
+  const path = join(directory(t), 'log');
+  t.equal(syslogSink(path), undefined);
+  writeFileSync(path, 'no socket');
+  t.equal(syslogSink(path), undefined);
+  t.end();
+});
+
+/** A log daemon: binds a datagram socket and appends what arrives to a file. Node has no such sockets, python has. */
+const receiver = `
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+print('bound', flush=True)
+while True:
+    d = s.recv(65536)
+    with open(sys.argv[2], 'ab') as f: f.write(d + b'\\n')
+`;
+
+t.test('syslog: lines arrive, and again after the log daemon was restarted', async (t) => {
+  const root = directory(t);
+  const [path, out] = [join(root, 'log'), join(root, 'out')];
+  const listen = async () => {
+    const child = spawn('python3', ['-c', receiver, path, out], { stdio: ['ignore', 'pipe', 'inherit'] });
+    t.teardown(() => child.kill('SIGKILL'));
+    const bound = await new Promise((resolve) => {
+      child.stdout.once('data', () => resolve(true));
+      child.once('error', () => resolve(false));
+    });
+    return bound === true ? child : undefined;
+  };
+  const received = async (text: string): Promise<boolean> => {
+    for (let attempt = 0; attempt < 400; attempt++) {
+      if (existsSync(out) && readFileSync(out, 'utf8').includes(text)) return true;
+      await sleep(10);
+    }
+    return false;
+  };
+  const first = await listen();
+  if (first === undefined) {
+    t.comment('skipped: no python3 to play the log daemon');
+    return;
+  }
+  const config = sampleConfig();
+  const logging = openLogging(config, {
+    owner: { env: {}, uid: process.getuid?.() ?? 0 },
+    isTerminal: false,
+    syslogPath: path,
+  });
+  t.equal(logging.description, 'syslog');
+  logging.log.warn({ bucket: 'b' }, 'first line');
+  t.ok(await received('mount-s3x'));
+  t.match(
+    readFileSync(out, 'utf8'),
+    /^<28>\w{3} [ \d]\d \d\d:\d\d:\d\d mount-s3x\[\d+\]: \{.*"bucket":"b","msg":"first line"\}\n$/,
+  );
+  first.kill('SIGKILL');
+  await new Promise((resolve) => first.once('exit', resolve));
+  rmSync(path);
+  logging.log.info({}, 'lost line');
+  await listen();
+  // The sink asks for a new socket once a second at most.
+  await sleep(1100);
+  logging.log.info({}, 'second line');
+  t.ok(await received('second line'));
+  logging.log.info({}, 'third line');
+  t.ok(await received('1 log lines were lost'));
+  logging.close();
+});
+
+t.test('where the log goes', (t) => {
+  const root = directory(t);
+  const owner = { env: { XDG_STATE_HOME: join(root, 'state') }, uid: process.getuid?.() ?? 0 };
+  const deps = { owner, isTerminal: false, syslogPath: join(root, 'none') };
+  const background = openLogging(sampleConfig({ mountPoint: '/mnt/my data' }), deps);
+  t.match(background.description, /state\/mount-s3x\/mount-s3x-mnt-my_data-[0-9a-f]{10}\.log$/);
+  background.close();
+  t.equal(openLogging(sampleConfig({ foreground: true }), deps).description, 'standard error');
+  const log = { metrics: false, level: 'info', engineDebug: false } as const;
+  const named = openLogging(sampleConfig({ foreground: true, log: { ...log, directory: join(root, 'a/b') } }), deps);
+  t.equal(readdirSync(join(root, 'a/b')).length, 1);
+  named.close();
+  t.equal(openLogging(sampleConfig({ log: { ...log, level: 'silent' } }), deps).description, 'none');
+  writeFileSync(join(root, 'file'), '');
+  const wrong = sampleConfig({ log: { ...log, directory: join(root, 'file') } });
+  t.throws(() => openLogging(wrong, deps), /--log-directory .* \(EEXIST\)/);
+  t.end();
+});
