@@ -10,7 +10,6 @@
  * so that nothing but our lines reaches a terminal. Refuses to fail a mount for want of a log, except for a directory
  * that the user named.
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { format } from 'node:util';
 import pino from 'pino';
@@ -21,7 +20,7 @@ import type { MountConfig } from './config.js';
 import { EXIT_USAGE } from './exit-codes.js';
 import { fileSink, LEVEL_WANTED, nullSink, syslogSink, terminalSink, type LineSink } from './log-sinks.js';
 import { redactFields, scrubText } from './redact.js';
-import { makePrivateDirectory, mountId, stateCandidates, type Owner } from './state-directory.js';
+import { makeDirectories, makePrivateDirectory, mountId, stateCandidates, type Owner } from './state-directory.js';
 
 export interface Logging {
   readonly log: Log;
@@ -70,7 +69,7 @@ function openSink(config: Pick<MountConfig, 'log' | 'foreground' | 'mountPoint'>
   const { directory } = config.log;
   if (directory !== undefined) {
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o750 });
+      makeDirectories(directory, 0o750);
       return fileSink({ path: join(directory, name) });
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? String(error);

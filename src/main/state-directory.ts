@@ -8,8 +8,8 @@
  * Refuses a directory that somebody else owns or may write to: its files name processes and hold log lines.
  */
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync, readdirSync } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { dirname, isAbsolute, join } from 'node:path';
 
 /** Who asks: taken from the process once, given by tests. */
 export interface Owner {
@@ -47,6 +47,20 @@ export function stateCandidates(owner: Owner): string[] {
   return candidates;
 }
 
+/** mkdir -p. Node's own never returns where a directory cannot have children (/proc): it tries for ever. Throws as mkdir does. */
+export function makeDirectories(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const parent = dirname(path);
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return;
+    if (code !== 'ENOENT' || parent === path || existsSync(parent)) throw error;
+    makeDirectories(parent, mode);
+    mkdirSync(path, { mode });
+  }
+}
+
 /**
  * Creates the first candidate that can be had (0700), undefined when none can. A candidate that exists must be a
  * directory of ours that nobody else may write to.
@@ -54,7 +68,7 @@ export function stateCandidates(owner: Owner): string[] {
 export function makePrivateDirectory(candidates: readonly string[], uid: number): string | undefined {
   for (const candidate of candidates) {
     try {
-      mkdirSync(candidate, { recursive: true, mode: 0o700 });
+      makeDirectories(candidate, 0o700);
       if (isPrivate(candidate, uid)) return candidate;
     } catch {
       // read-only, missing parent, or no permission: the next one
