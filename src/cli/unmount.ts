@@ -8,11 +8,12 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Argv } from 'yargs';
+import { MountError } from '../fuse/mount-error.js';
+import { findMount, FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
+import { abortConnection, unmountFuse } from '../fuse/unmount.js';
 import { describeHolders, findHolders } from '../main/busy.js';
 import { CommandError } from '../main/command-error.js';
-import { detach, type DetachMode } from '../main/detach.js';
 import { EXIT_BUSY, EXIT_FAILURE, EXIT_NOT_MOUNTED, EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
-import { findMountAt, OUR_FS_TYPE, readMounts, type MountEntry } from '../main/mountinfo.js';
 import { findRunFile, isAlive, type RunFile } from '../main/run-file.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
@@ -21,6 +22,18 @@ import { positional, refuseUnknown, type ParsedArguments } from './parse.js';
 /** Longest wait for the daemon's end after the mount is gone: it may still have uploads to finish. */
 const DAEMON_END_WAIT_MS = 60_000;
 const DAEMON_POLL_MS = 25;
+/** The same after a lazy unmount: its daemon ends with the last process that uses it, which may be never. */
+const LAZY_END_WAIT_MS = 2000;
+/** Longest wait for the kernel: with the daemon dead and its descriptor held, an ordinary unmount never returns (KERNEL fact 4). */
+const KERNEL_WAIT_MS = 15_000;
+
+type Mode =
+  /** Fails while the mount is in use. */
+  | 'plain'
+  /** The name goes at once, the rest when the last user is gone. */
+  | 'lazy'
+  /** Requests of its users fail from now on; then as lazy. */
+  | 'force';
 
 export const unmountCommand: Command = {
   pattern: ['unmount [directory]', 'umount [directory]'],
@@ -28,32 +41,29 @@ export const unmountCommand: Command = {
   declare: (parser: Argv) =>
     parser
       .positional('directory', { type: 'string', describe: 'Directory that mount-s3x is mounted at' })
-      .option('lazy', {
-        boolean: true,
-        describe: 'Detach now, end when the last process has closed its files',
-      })
-      .option('force', {
-        boolean: true,
-        describe: 'Let pending requests fail and detach; for mounts that hang',
-      })
-      .example('$0 unmount /mnt/data', 'unmount'),
+      .option('lazy', { boolean: true, describe: 'Detach now, end when the last process has closed its files' })
+      .option('force', { boolean: true, describe: 'Let pending requests fail and detach; for mounts that hang' }),
   run: unmount,
 };
 
-/** The directory's name in the mount table. Only its parent is resolved: the directory itself may be a dead mount. */
-function locate(directory: string, mounts: readonly MountEntry[]): { path: string; entry: MountEntry | undefined } {
-  const candidates = [directory];
-  try {
-    candidates.push(join(realpathSync(dirname(directory)), basename(directory)));
-    candidates.push(realpathSync(directory));
-  } catch {
-    // no such parent, or a dead mount: what was found so far has to do
+/** The mount at `directory`. Only its parent is resolved first: the directory itself may be a dead mount. */
+function locate(directory: string): { readonly path: string; readonly record: MountRecord | undefined } {
+  const mounts = readMounts();
+  const candidates = [
+    () => directory,
+    () => join(realpathSync(dirname(directory)), basename(directory)),
+    () => realpathSync(directory),
+  ];
+  for (const candidate of candidates) {
+    try {
+      const path = candidate();
+      const record = findMount(path, mounts);
+      if (record !== undefined) return { path, record };
+    } catch {
+      // no such path, or a dead mount: the others may know
+    }
   }
-  for (const path of candidates) {
-    const entry = findMountAt(mounts, path);
-    if (entry !== undefined) return { path, entry };
-  }
-  return { path: directory, entry: undefined };
+  return { path: directory, record: undefined };
 }
 
 async function unmount(parsed: ParsedArguments, io: CliIo): Promise<number> {
@@ -62,38 +72,50 @@ async function unmount(parsed: ParsedArguments, io: CliIo): Promise<number> {
   if (given === undefined || given === '') {
     throw new CommandError(EXIT_USAGE, 'the directory to unmount is missing', 'e.g. `mount-s3x unmount /mnt/data`');
   }
-  const mode: DetachMode = parsed['force'] === true ? 'force' : parsed['lazy'] === true ? 'lazy' : 'plain';
-  const { path, entry } = locate(resolve(io.cwd, given), readMounts());
-  if (entry === undefined) {
-    throw new CommandError(EXIT_NOT_MOUNTED, `${path} is not a mount point`, otherMounts());
-  }
-  if (entry.fsType !== OUR_FS_TYPE) {
+  const mode: Mode = parsed['force'] === true ? 'force' : parsed['lazy'] === true ? 'lazy' : 'plain';
+  const { path, record } = locate(resolve(io.cwd, given));
+  if (record === undefined) throw new CommandError(EXIT_NOT_MOUNTED, `${path} is not a mount point`, otherMounts());
+  if (record.type !== FUSE_TYPE) {
     throw new CommandError(
       EXIT_NOT_MOUNTED,
-      `${path} is a mount of ${entry.fsType} (${entry.source}), not of mount-s3x`,
+      `${path} is a mount of ${record.type} (${record.source}), not of mount-s3x`,
       `use \`umount ${path}\``,
     );
   }
   const run = findRunFile(path, io.owner);
-  const result = await detach(path, mode, io.owner.uid);
-  if (!result.ok) {
-    if (result.busy) throw await busyError(path);
-    throw new CommandError(
-      EXIT_FAILURE,
-      `${path} could not be unmounted: ${result.detail === '' ? 'no reason given' : result.detail}`,
-      mode === 'plain' ? 'try it with --lazy' : 'try it as root',
-    );
-  }
-  if (run !== undefined) await waitForEnd(run, path, mode);
-  io.print(`${entry.source} is unmounted from ${path}`);
+  await takeAway(path, record, mode);
+  const stays = run !== undefined && !(await hasEnded(run, path, mode));
+  const daemon = stays ? `; its daemon (pid ${run.pid}) ends with the last process that uses it` : '';
+  io.print(`${record.source} is unmounted from ${path}${daemon}`);
   return EXIT_OK;
 }
 
 function otherMounts(): string {
-  const ours = readMounts().filter((mount) => mount.fsType === OUR_FS_TYPE);
+  const ours = readMounts().filter((mount) => mount.type === FUSE_TYPE);
   return ours.length === 0
     ? 'nothing is mounted by mount-s3x'
     : `mounted by mount-s3x: ${ours.map((mount) => mount.mountPoint).join(', ')}`;
+}
+
+async function takeAway(path: string, record: MountRecord, mode: Mode): Promise<void> {
+  if (mode === 'force') abortConnection(record);
+  const ender = new AbortController();
+  const late = sleep(KERNEL_WAIT_MS, 'late' as const, { signal: ender.signal }).catch(() => 'late' as const);
+  try {
+    const done = await Promise.race([unmountFuse(path, { lazy: mode !== 'plain' }), late]);
+    if (done === 'late') {
+      throw new CommandError(
+        EXIT_FAILURE,
+        `${path} could not be unmounted: the kernel did not answer within ${KERNEL_WAIT_MS / 1000} seconds`,
+        'try it with --force',
+      );
+    }
+  } catch (error) {
+    if (error instanceof MountError && error.kind === 'busy') throw await busyError(path);
+    throw error;
+  } finally {
+    ender.abort();
+  }
 }
 
 async function busyError(path: string): Promise<CommandError> {
@@ -106,18 +128,21 @@ async function busyError(path: string): Promise<CommandError> {
   return new CommandError(EXIT_BUSY, `${path} is busy: ${names}`, 'end or leave these, or unmount with --lazy');
 }
 
-async function waitForEnd(run: RunFile, path: string, mode: DetachMode): Promise<void> {
-  const endMs = performance.now() + DAEMON_END_WAIT_MS;
+/** Waits for the daemon's end. False when it stays because a lazily unmounted file system is still in use. */
+async function hasEnded(run: RunFile, path: string, mode: Mode): Promise<boolean> {
+  // Who uses a detached mount cannot be found out: the paths in /proc no longer name it.
+  const waitMs = mode === 'lazy' ? LAZY_END_WAIT_MS : DAEMON_END_WAIT_MS;
+  const endMs = performance.now() + waitMs;
   while (isAlive(run)) {
-    // A lazy unmount ends the daemon only when the last user is gone: that may be never.
-    if (mode === 'lazy' && (await findHolders(path)).holders.length > 0) return;
     if (performance.now() > endMs) {
+      if (mode === 'lazy') return false;
       throw new CommandError(
         EXIT_FAILURE,
-        `${path} is unmounted, but its daemon (pid ${run.pid}) has not ended after ${DAEMON_END_WAIT_MS / 1000} seconds`,
+        `${path} is unmounted, but its daemon (pid ${run.pid}) has not ended after ${waitMs / 1000} seconds`,
         `look into its log (${run.log})`,
       );
     }
     await sleep(DAEMON_POLL_MS);
   }
+  return true;
 }

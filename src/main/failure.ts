@@ -5,6 +5,7 @@
  * Refuses stack traces and more than one line.
  */
 import { StoreError } from '../engine/store-error.js';
+import { MountError, type MountErrorKind } from '../fuse/mount-error.js';
 import { CommandError } from './command-error.js';
 import {
   EXIT_ACCESS_DENIED,
@@ -101,14 +102,14 @@ function stringField(error: Error, name: string): string | undefined {
 }
 
 /** Exit code by MountError's kind; a kind that is not here blames FUSE itself. */
-const mountErrorCodes: ReadonlyMap<string, number> = new Map([
-  ['mount-point', EXIT_MOUNT_POINT],
-  ['already-mounted', EXIT_MOUNT_POINT],
-  ['stale-mount', EXIT_MOUNT_POINT],
-  ['not-mounted', EXIT_NOT_MOUNTED],
-  ['busy', EXIT_BUSY],
-  ['option', EXIT_USAGE],
-]);
+const mountErrorCodes: Readonly<Partial<Record<MountErrorKind, number>>> = {
+  'mount-point': EXIT_MOUNT_POINT,
+  'already-mounted': EXIT_MOUNT_POINT,
+  'stale-mount': EXIT_MOUNT_POINT,
+  'not-mounted': EXIT_NOT_MOUNTED,
+  busy: EXIT_BUSY,
+  option: EXIT_USAGE,
+};
 
 /** Says what `error` means to the person at the terminal. Never throws; secrets are scrubbed. */
 export function describeFailure(error: unknown): Failure {
@@ -116,18 +117,19 @@ export function describeFailure(error: unknown): Failure {
     return { message: error.message, remedy: error.remedy, exitCode: error.exitCode };
   }
   if (error instanceof StoreError) {
-    const named = error.resource === '' || error.message.includes(error.resource);
+    // `s3://b: bucket b does not exist` would say it twice.
+    const named = error.message.includes(error.resource.replace(/^s3:\/\//, ''));
     return {
       message: named ? error.message : `${error.resource}: ${error.message}`,
       remedy: error.remedy,
       exitCode: exitCodeOfStore(error.code, error.status),
     };
   }
+  if (error instanceof MountError) {
+    const remedy = error.remedy === '' ? undefined : error.remedy.replace(/\.$/, '');
+    return { message: error.message, remedy, exitCode: mountErrorCodes[error.kind] ?? EXIT_FUSE };
+  }
   if (error instanceof Error) {
-    if (error.name === 'MountError') {
-      const exitCode = mountErrorCodes.get(stringField(error, 'kind') ?? '') ?? EXIT_FUSE;
-      return { message: error.message, remedy: stringField(error, 'remedy'), exitCode };
-    }
     if (credentialCodes.has(error.name)) {
       return {
         message: `no usable credentials: ${error.message}`,

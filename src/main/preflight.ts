@@ -6,15 +6,15 @@
  */
 import { accessSync, constants, openSync, closeSync, readFileSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { findMount, FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
 import { CommandError } from './command-error.js';
 import type { MountConfig } from './config.js';
 import { EXIT_FUSE, EXIT_MOUNT_POINT, EXIT_USAGE } from './exit-codes.js';
-import { findMountAt, OUR_FS_TYPE, readMounts, type MountEntry } from './mountinfo.js';
 
 export interface PreflightDeps {
   readonly uid: number;
   readonly env: NodeJS.ProcessEnv;
-  readonly readMounts: () => readonly MountEntry[];
+  readonly readMounts: () => readonly MountRecord[];
   readonly fuseDevice: string;
   /** Directory that lists network cards. */
   readonly nicDirectory: string;
@@ -145,9 +145,9 @@ function checkDirectory(directory: string, deps: PreflightDeps): PreflightResult
     );
   }
   const notes: string[] = [];
-  const below = findMountAt(deps.readMounts(), mountPoint);
-  if (below !== undefined && below.fsType !== 'autofs') {
-    notes.push(`${directory} is a mount point of ${below.fsType} already; the bucket is mounted on top of it`);
+  const below = findMount(mountPoint, deps.readMounts());
+  if (below !== undefined && below.type !== 'autofs') {
+    notes.push(`${directory} is a mount point of ${below.type} already; the bucket is mounted on top of it`);
   } else if (hasEntries(mountPoint)) {
     notes.push(`${directory} is not empty; what is in it stays hidden while the bucket is mounted`);
   }
@@ -159,8 +159,8 @@ function checkDirectory(directory: string, deps: PreflightDeps): PreflightResult
  * container's volume, systemd's autofs) may lie below.
  */
 function refuseMounted(directory: string, deps: PreflightDeps): void {
-  const mount = findMountAt(deps.readMounts(), directory);
-  if (mount === undefined || !/^fuse(blk)?($|\.)/.test(mount.fsType)) return;
+  const mount = findMount(directory, deps.readMounts());
+  if (mount === undefined || !/^fuse(blk)?($|\.)/.test(mount.type)) return;
   let state = '';
   try {
     statSync(directory);
@@ -169,10 +169,10 @@ function refuseMounted(directory: string, deps: PreflightDeps): void {
     // EACCES: somebody else's FUSE mount without allow_other
     state = ` (${errorCode(error)})`;
   }
-  const ours = mount.fsType === OUR_FS_TYPE;
+  const ours = mount.type === FUSE_TYPE;
   throw new CommandError(
     EXIT_MOUNT_POINT,
-    `${directory} is mounted already: ${mount.source} (${mount.fsType})${state}`,
+    `${directory} is mounted already: ${mount.source} (${mount.type})${state}`,
     ours
       ? `unmount it first (\`mount-s3x unmount ${directory}\`) or choose another directory`
       : `unmount it first (\`umount ${directory}\`) or choose another directory`,

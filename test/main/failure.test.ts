@@ -2,6 +2,7 @@
 import t from 'tap';
 import { EIO } from '../../src/base/errno.js';
 import { StoreError } from '../../src/engine/store-error.js';
+import { MountError, type MountErrorKind } from '../../src/fuse/mount-error.js';
 import { CommandError } from '../../src/main/command-error.js';
 import { exitCodeTable } from '../../src/main/exit-codes.js';
 import { describeFailure, exitCodeOfStore, failureLine } from '../../src/main/failure.js';
@@ -45,17 +46,21 @@ t.test('a store error names its resource once', (t) => {
 });
 
 t.test('mount errors by kind', (t) => {
-  const rows = {
-    'mount-point': 3,
-    'already-mounted': 3,
-    'stale-mount': 3,
-    'no-device': 4,
-    'no-helper': 4,
-    option: 2,
-    busy: 11,
-  };
-  for (const [kind, exitCode] of Object.entries(rows)) {
-    const error = Object.assign(new Error('it failed'), { name: 'MountError', kind, remedy: 'do this' });
+  const rows: readonly (readonly [MountErrorKind, number])[] = [
+    ['mount-point', 3],
+    ['already-mounted', 3],
+    ['stale-mount', 3],
+    ['no-device', 4],
+    ['no-helper', 4],
+    ['allow-other', 4],
+    ['permission', 4],
+    ['library', 4],
+    ['option', 2],
+    ['busy', 11],
+    ['not-mounted', 12],
+  ];
+  for (const [kind, exitCode] of rows) {
+    const error = new MountError(kind, 'it failed', 'do this.');
     const failure = describeFailure(error);
     t.equal(failure.exitCode, exitCode, kind);
     t.equal(failureLine(failure), 'mount-s3x: it failed; do this');

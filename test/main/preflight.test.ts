@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { CommandError } from '../../src/main/command-error.js';
 import type { MountConfig } from '../../src/main/config.js';
-import type { MountEntry } from '../../src/main/mountinfo.js';
+import type { MountRecord } from '../../src/fuse/mountinfo.js';
 import { findProgram, preflight, preflightDeps, type PreflightDeps } from '../../src/main/preflight.js';
 import { sampleConfig } from './sample-config.js';
 
@@ -46,8 +46,9 @@ function refused(t: Test, run: () => unknown, exitCode: number, message: RegExp,
   }
 }
 
-function mounted(mountPoint: string, fsType: string): () => MountEntry[] {
-  return () => [{ mountId: 1, device: '0:1', mountPoint, fsType, source: 's3://b/', options: 'rw' }];
+function mounted(mountPoint: string, type: string): () => MountRecord[] {
+  const source = 's3://b/';
+  return () => [{ mountId: 1, major: 0, minor: 1, mountPoint, type, source, options: ['rw'], superOptions: ['rw'] }];
 }
 
 t.test('directory', (t) => {

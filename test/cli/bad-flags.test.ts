@@ -1,0 +1,120 @@
+/** Mistyped command lines: one line that names the flag, the value and what is allowed; exit code 2; nothing on stdout. */
+import t from 'tap';
+import { execute } from '../../src/cli/main.js';
+import { executeMountHelper } from '../../src/cli/mount-helper.js';
+import { fakeIo } from './fake-io.js';
+
+const B = 'bucket /mnt';
+
+const rows: readonly (readonly [args: string, line: RegExp])[] = [
+  ['', /bucket and directory are missing/],
+  ['bucket', /the directory is missing/],
+  [`${B} extra`, /unexpected argument extra/],
+  ['mount bucket /mnt extra', /unexpected argument extra/],
+  [`${B} --regoin x`, /unknown option --regoin; did you mean --region\?/],
+  [`${B} --readonly`, /unknown option --readonly; did you mean --read-only\?/],
+  [`${B} --allow_other`, /unknown option --allow_other; did you mean --allow-other\?/],
+  [`${B} --endpoint http://h`, /unknown option --endpoint; did you mean --endpoint-url\?/],
+  [`${B} --frobnicate`, /unknown option --frobnicate; `mount-s3x --help` lists/],
+  [`${B} -z`, /unknown option -z/],
+  [`${B} --read-only=no`, /--read-only takes no value/],
+  [`${B} --uid`, /--uid needs a value/],
+  [`${B} -l`, /-?-l(og-directory)? needs a value/],
+  [`${B} --prefix --debug`, /--prefix needs a value/],
+  [`${B} --region a --region b`, /--region was given more than once \(a, b\)/],
+  [`${B} --uid -1`, /--uid needs a value|--uid -1: not a whole number/],
+  [`${B} --uid root`, /--uid root: not a whole number; allowed: a whole number from 0 to 4294967294/],
+  [`${B} --gid 4294967295`, /--gid 4294967295: out of range/],
+  [`${B} --dir-mode 888`, /--dir-mode 888: not octal permissions; allowed: 0000 to 0777/],
+  [`${B} --file-mode 01777`, /--file-mode 01777/],
+  [`${B} --file-mode rw`, /--file-mode rw/],
+  [`${B} --metadata-ttl soon`, /--metadata-ttl soon: not a time to live; allowed: SECONDS/],
+  [`${B} --metadata-ttl 1.5`, /--metadata-ttl 1.5/],
+  [`${B} --metadata-ttl 99999999999`, /out of range/],
+  [`${B} --negative-metadata-ttl x`, /--negative-metadata-ttl x/],
+  [`${B} --max-threads 0`, /--max-threads 0: out of range; allowed: a whole number from 1/],
+  [`${B} --net-threads 1e3`, /--net-threads 1e3/],
+  [`${B} --max-connections 0x10`, /--max-connections 0x10/],
+  [`${B} --maximum-throughput-gbps fast`, /--maximum-throughput-gbps fast: not a number/],
+  [`${B} --maximum-throughput-gbps 0`, /out of range/],
+  [`${B} --part-size 8MB`, /--part-size 8MB: not a whole number; allowed: .* bytes/],
+  [`${B} --part-size 0`, /out of range/],
+  [`${B} --read-part-size 5368709121`, /out of range/],
+  [`${B} --part-size 1 --read-part-size 1`, /--part-size and --read-part-size cannot be given together/],
+  [`${B} --memory-target 100`, /--memory-target 100: out of range; allowed: a whole number from 256 .* MiB/],
+  [`${B} --memory-target 1GiB`, /--memory-target 1GiB/],
+  [
+    `${B} --endpoint-url localhost:9000`,
+    /--endpoint-url localhost:9000: not a URL \(http:\/\/ or https:\/\/ is missing\)/,
+  ],
+  [`${B} --endpoint-url ftp://h`, /neither http nor https/],
+  [`${B} --endpoint-url http://user:pass123@h`, /credentials do not belong into the URL/],
+  [`${B} --endpoint-url http://h/?x=1`, /query/],
+  [`${B} --endpoint-url http://h:99999`, /not a URL/],
+  [`${B} --region eu_west/1`, /--region eu_west\/1/],
+  [`${B} --bucket-type express`, /--bucket-type express: not known; allowed: general-purpose, directory/],
+  [`${B} --expected-bucket-owner me`, /12 digits/],
+  [`${B} --fuse-binding kernel`, /allowed: dev, native/],
+  [`${B} --bind a/b`, /--bind a\/b/],
+  [`${B} --allow-other --allow-root`, /--allow-other and --allow-root cannot/],
+  [`${B} --no-log --debug`, /--no-log and --debug cannot/],
+  [`${B} --dual-stack --endpoint-url http://h`, /--dual-stack and --endpoint-url cannot/],
+  [`${B} --transfer-acceleration --force-path-style`, /cannot be given together/],
+  [`${B} --max-cache-size 5`, /--max-cache-size needs --cache/],
+  [`${B} --sse-kms-key-id k`, /--sse-kms-key-id needs --sse/],
+  [`${B} --cache-xz b`, /--cache-xz is not supported/],
+  [`${B} -o ro,rw`, /-o ro,rw: both were given/],
+  [`${B} -o readonly`, /-o readonly: unknown option; did you mean read-only\?/],
+  [`${B} -o --read-only`, /needs a value|without their dashes/],
+  [`${B} -o foreground`, /cannot be given here/],
+  [`${B} -o uid`, /uid needs a value/],
+  [`${B} -o read_only=1`, /read_only takes no value/],
+  [`${B} -o uid=1 --uid 2`, /--uid was given more than once/],
+  [`${B} -o a"b`, /a bare quote/],
+  [`${B} -o a\\b`, /backslash/],
+  ['bucket /dev/fd/3', /inherited descriptor/],
+  ['unmount', /directory to unmount is missing/],
+  ['unmount /a /b', /unexpected argument \/b/],
+  ['unmount /a --lasy', /unknown option --lasy; did you mean --lazy\?/],
+  ['hwinfo now', /unexpected argument now/],
+];
+
+for (const [args, line] of rows) {
+  t.test(args === '' ? 'no arguments' : args, async (t) => {
+    const io = fakeIo();
+    t.equal(await execute(args === '' ? [] : args.split(' '), io), 2);
+    t.equal(io.complained.length, 1);
+    const said = io.complained[0] ?? '';
+    t.match(said, line);
+    t.match(said, /^mount-s3x: [^\n]+; \S/, 'what happened; what to do');
+    t.notMatch(said, 'pass123');
+    t.strictSame(io.printed, []);
+  });
+}
+
+t.test('the fstab helper says the same with exit codes of mount(8)', async (t) => {
+  const cases: readonly (readonly [string[], number, RegExp])[] = [
+    [['bucket'], 1, /bucket and a directory/],
+    [['bucket', '/mnt', '-x'], 1, /unknown option -x/],
+    [['bucket', '/mnt', '-o'], 1, /-o needs a value/],
+    [['bucket', '/mnt', '-o', 'rw,regoin=x'], 1, /regoin=x: unknown option; did you mean region/],
+    [['bucket', '/nonexistent', '-sn', '-o', 'ro', '-t', 's3x'], 32, /does not exist/],
+    [['bucket', '/nonexistent', '-f'], 32, /does not exist/],
+    [['bucket', '/nonexistent', '-v', '-oro,_netdev'], 32, /does not exist/],
+  ];
+  for (const [args, exitCode, line] of cases) {
+    const io = fakeIo();
+    t.equal(await executeMountHelper(args, io), exitCode, args.join(' '));
+    t.equal(io.complained.length, 1);
+    t.match(io.complained[0], line);
+  }
+});
+
+t.test('not mounted', async (t) => {
+  const io = fakeIo();
+  t.equal(await execute(['unmount', '/nonexistent/x'], io), 12);
+  t.match(io.complained, [/\/nonexistent\/x is not a mount point; /]);
+  const proc = fakeIo();
+  t.equal(await execute(['unmount', '/proc'], proc), 12);
+  t.match(proc.complained, [/\/proc is a mount of proc .*not of mount-s3x; use `umount \/proc`/]);
+});
