@@ -104,6 +104,10 @@ export async function mountConfig(built: MountConfig, builtNotes: readonly strin
       owner: io.owner,
       onReady: () => io.print(`${done} (pid ${process.pid}, log ${logging.description})`),
     });
+  } catch (error) {
+    // The one line that the person gets comes from main.ts; this one has the stack.
+    logging.log.debug({ err: error }, 'the mount failed');
+    throw error;
   } finally {
     logging.close();
   }
