@@ -31,6 +31,8 @@ export interface OptionRow {
   readonly describe: string;
   readonly short?: string;
   readonly state?: Exclude<OptionState, 'works'>;
+  /** In the help although it has no effect yet. */
+  readonly listed?: true;
   /** Why it is refused and what to do instead. */
   readonly instead?: string;
 }
@@ -176,6 +178,8 @@ const table = {
     kind: 'value',
     group: 'Client options:',
     describe: 'Bytes of one part of an upload [default: as --part-size]',
+    state: 'later',
+    listed: true,
   },
   'memory-target': {
     kind: 'value',
@@ -191,7 +195,13 @@ const table = {
     short: 'l',
     describe: 'Write the log to a file in this directory [default: syslog, else a file that the start line names]',
   },
-  'log-metrics': { kind: 'flag', group: 'Logging options:', describe: 'Log a summary of metrics regularly' },
+  'log-metrics': {
+    kind: 'flag',
+    group: 'Logging options:',
+    describe: 'Log a summary of metrics regularly',
+    state: 'later',
+    listed: true,
+  },
   debug: { kind: 'flag', group: 'Logging options:', short: 'd', describe: 'Log more' },
   'debug-crt': { kind: 'flag', group: 'Logging options:', describe: 'Log every request and connection, too' },
   'no-log': { kind: 'flag', group: 'Logging options:', describe: 'Log nothing' },

@@ -201,8 +201,11 @@ const cases: readonly Case[] = [
   },
 ];
 
+// Several at once: most of their time is waiting.
+t.jobs = 4;
+
 for (const { name, args, env, exitCode, line, timeoutMs } of cases) {
-  t.test(name, async (t) => {
+  t.test(name, { buffered: true }, async (t) => {
     const place = makePlace(t, plain);
     const result = await place.command(args(place), {
       ...(env === undefined ? {} : { env }),

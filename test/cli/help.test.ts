@@ -21,7 +21,8 @@ t.test('help', async (t) => {
   }
   const text = await printed('--help');
   for (const name of mountOptionNames) {
-    if (mountOptions[name].state === undefined && name !== 'max-memory-target') t.match(text, `--${name} `, name);
+    const { state, listed } = mountOptions[name];
+    if ((state === undefined || listed === true) && name !== 'max-memory-target') t.match(text, `--${name} `, name);
     else t.notMatch(text, `--${name} `, name);
   }
   for (const group of new Set(mountOptionNames.map((name) => mountOptions[name].group))) t.match(text, `\n${group}\n`);
@@ -45,8 +46,10 @@ t.test('hwinfo', async (t) => {
 
 t.test('docs/CLI.md has every option and every exit code', (t) => {
   const docs = readFileSync(new URL('../../../docs/CLI.md', import.meta.url), 'utf8');
+  // Prettier pads table cells.
+  const rows = docs.replace(/ +\|/g, ' |').replace(/\| +/g, '| ');
   for (const name of mountOptionNames) t.ok(docs.includes(`--${name}\``) || docs.includes(`--${name} `), name);
-  for (const { code, meaning } of exitCodeTable) t.ok(docs.includes(`| ${code} | ${meaning} |`), `exit code ${code}`);
+  for (const { code, meaning } of exitCodeTable) t.ok(rows.includes(`| ${code} | ${meaning} |`), `exit code ${code}`);
   t.end();
 });
 

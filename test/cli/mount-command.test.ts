@@ -2,11 +2,10 @@
  * The command's good ways, with the real daemon and server: mount in the background, read, refuse to unmount while busy and
  * say who, unmount and be sure that the daemon has ended; the foreground with Ctrl-C; the fstab helper; an ordinary user.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { findProgram } from '../../src/main/preflight.js';
 import { processStartTicks } from '../../src/main/run-file.js';
 import { ended, isMounted, projectRoot, cliPath, run, whyNoMount } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
@@ -134,38 +133,4 @@ t.test('the fstab helper', async (t) => {
   t.equal(result.stderr, '');
   t.match((await run('cat', ['/proc/self/mountinfo'])).stdout, new RegExp(` ${place.mountPoint} ro,`));
   t.equal((await place.command(['unmount', place.mountPoint])).code, 0);
-});
-
-const nobody = 65534;
-
-function whyNoOrdinaryUser(): string | false {
-  if (process.getuid?.() !== 0) return 'needs root to become an ordinary user';
-  for (const program of ['fusermount3', 'unshare', 'setpriv']) {
-    if (findProgram(program, process.env) === undefined) return `no ${program} (Debian packages fuse3, util-linux)`;
-  }
-  if (spawnSync('unshare', ['-m', 'true']).status !== 0) return 'no right to make a mount namespace';
-  const mayRead = spawnSync(process.execPath, [cliPath, '--version'], { uid: nobody, gid: nobody }).status === 0;
-  return mayRead ? false : 'an ordinary user cannot read this build';
-}
-
-t.test('an ordinary user', { skip: whyNoOrdinaryUser() }, async (t) => {
-  const place = makePlace(t, server);
-  // A mount namespace with a /dev/fuse for everybody, as most distributions have it.
-  const script = [
-    'set -e',
-    'mount --make-rprivate /',
-    'mkdir dev && mount -t tmpfs -o mode=755 none dev',
-    'mknod -m 666 dev/null c 1 3 && mknod -m 666 dev/fuse c 10 229 && mount --move dev /dev',
-    `mkdir run state && chown -R ${nobody}:${nobody} . && chmod 755 .`,
-    `exec setpriv --reuid=${nobody} --regid=${nobody} --clear-groups sh -ec '"$@"; cat mnt/b.txt; "$NODE" "$CLI" unmount mnt; ls mnt' sh "$@"`,
-  ].join('\n');
-  const command = [process.execPath, cliPath, 'data', 'mnt', ...flags];
-  const result = await run('unshare', ['-m', 'sh', '-c', script, 'sh', ...command], {
-    env: { ...place.env, NODE: process.execPath, CLI: cliPath },
-    timeoutMs: 2 * START_MS,
-    cwd: place.root,
-  });
-  t.equal(result.code, 0, result.stderr);
-  t.equal(result.stderr, '');
-  t.match(result.stdout, /^s3:\/\/data\/ is mounted at .*\nthe bytes of bs3:\/\/data\/ is unmounted from \S+\n$/);
 });
