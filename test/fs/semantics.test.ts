@@ -1,0 +1,29 @@
+/**
+ * docs/SEMANTICS.md names a test for each of its statements: every name must be the beginning of a test's title, so that
+ * a promise cannot outlive the test that backs it.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import t from 'tap';
+
+const root = new URL('../../../', import.meta.url);
+
+void t.test('every test that docs/SEMANTICS.md names exists', (t) => {
+  const files = readdirSync(new URL('test/fs/', root)).filter((name) => name.endsWith('.test.ts'));
+  const sources = new Map(
+    files.map((name) => [
+      name.replace('.test.ts', ''),
+      readFileSync(new URL(`test/fs/${name}`, root), 'utf8').replace(/t\.test\(\s+/g, 't.test('),
+    ]),
+  );
+  const text = readFileSync(new URL('docs/SEMANTICS.md', root), 'utf8').replace(/\s+/g, ' ');
+  const named = [...text.matchAll(/[(|;] ?([a-z-]+): ([^;)|]+?) ?(?=[;)|])/g)].filter(([, file]) =>
+    sources.has(file ?? ''),
+  );
+  t.ok(named.length >= 40, `${named.length} tests are named`);
+  for (const [, file, title] of named) {
+    const source = sources.get(file ?? '') ?? '';
+    const found = ["'", '"', '`'].some((quote) => source.includes(`t.test(${quote}${title}`));
+    t.ok(found, `${file}: ${title}`);
+  }
+  t.end();
+});
