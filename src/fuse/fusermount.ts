@@ -105,6 +105,13 @@ function mountFailure(mountPoint: string, output: string): MountError {
       'Add a line `user_allow_other` to /etc/fuse.conf, run as root, or leave the option out.',
     );
   }
+  if (/\/dev\/fuse: Permission denied/.test(output)) {
+    return new MountError(
+      'no-device',
+      'this user may not open /dev/fuse',
+      'Let users open it (chmod 666 /dev/fuse; udev does so where it runs), or run as root.',
+    );
+  }
   if (/\/dev\/fuse|fuse device/.test(output)) {
     return new MountError(
       'no-device',

@@ -73,12 +73,7 @@ function calls(): Calls {
     loaded = {
       errno: () => koffi.errno(),
       getpagesize: func('getpagesize', 'int', []) as Calls['getpagesize'],
-      socketpair: func('socketpair', 'int', [
-        'int',
-        'int',
-        'int',
-        koffi.out(koffi.pointer('int', 2)),
-      ]) as Calls['socketpair'],
+      socketpair: libc.func('int socketpair(int, int, int, _Out_ int *)') as unknown as Calls['socketpair'],
       recvmsg: func('recvmsg', 'long', ['int', koffi.inout(koffi.pointer(msghdr)), 'int']) as Calls['recvmsg'],
       mount: func('mount', 'int', ['str', 'str', 'str', 'ulong', 'str']) as Calls['mount'],
       umount2: func('umount2', 'int', ['str', 'int']) as Calls['umount2'],

@@ -6,7 +6,7 @@
  * Refuses to mount over another FUSE file system, and to guess: each failure names the directory and the remedy.
  */
 import { closeSync } from 'node:fs';
-import { realpath, stat, writeFile } from 'node:fs/promises';
+import { realpath, stat, statfs, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOTCONN, ENOTDIR, ENXIO, EPERM, errnoName } from '../base/errno.js';
 import { DEV_FUSE_PATH, errnoOf, openDevFuse } from './dev-fuse.js';
@@ -121,7 +121,8 @@ async function isDead(path: string): Promise<boolean> {
   const late = new Promise<boolean>((done) => {
     timer = setTimeout(done, STALE_PROBE_MS, false);
   });
-  const probe = stat(path).then(
+  // statfs, because attributes may be remembered by the kernel.
+  const probe = statfs(path).then(
     () => false,
     (error: unknown) => errnoOf(error) === ENOTCONN,
   );

@@ -115,7 +115,7 @@ const readAhead = mount.record === undefined ? 'no record' : await setReadAhead(
 say({ ready: true, negotiated, record: mount.record, via: mount.via, readAhead: readAhead ?? null, pid: process.pid });
 
 interface Command {
-  readonly do: 'stats' | 'notify' | 'put' | 'unmount' | 'nodes';
+  readonly do: 'stats' | 'notify' | 'put' | 'drop' | 'unstick' | 'unmount' | 'nodes';
   readonly notification?: Notification;
   readonly path?: string;
   readonly content?: string;
@@ -144,6 +144,17 @@ createInterface({ input: process.stdin }).on('line', (line) => {
         say({ nodeId: node.id });
         break;
       }
+      case 'drop': {
+        // The node is forgotten, its name stays: what a daemon looks like that has lost its table.
+        const node = fs.root.children.get(command.path ?? '');
+        say({ dropped: node !== undefined && fs.nodes.delete(node.id) });
+        break;
+      }
+      case 'unstick':
+        fs.unstuck = true;
+        for (const answer of fs.stuck.splice(0)) answer();
+        say({ unstuck: true });
+        break;
       case 'nodes':
         say({ nodes: Object.fromEntries([...fs.root.children].map(([name, node]) => [name, node.id])) });
         break;

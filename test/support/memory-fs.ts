@@ -1,7 +1,8 @@
 /**
  * A small file system in memory behind FuseHandlers: the contract suite's subject. Plain and complete rather than fast,
  * it counts lookups and handles so that a test can demand that every one was given back. Some names have effects:
- * `throws` (its handler throws), `stuck` (a READ waits until interrupted), `slow-lookup`. Refuses nothing that POSIX allows.
+ * `throws` (its handler throws), `endless` (its LOOKUP
+ * waits until it is interrupted), `stuck` (its READs wait for the test). Refuses nothing that POSIX allows.
  */
 import {
   EBADF,
@@ -45,6 +46,8 @@ export interface MemoryNode {
   readonly xattrs: Map<string, Uint8Array>;
   nlink: number;
   lookups: number;
+  /** The name it was made under: some have effects. */
+  label: string;
 }
 
 const S_IFMT = 0o170000;
@@ -64,6 +67,10 @@ export class MemoryFs implements FuseHandlers {
   /** Answer everything in a later turn, as a real store would. */
   later = false;
   destroyed = 0;
+  /** Answers the READs of `stuck`, each once. */
+  readonly stuck: (() => void)[] = [];
+  /** READs of `stuck` are ordinary from now on. */
+  unstuck = false;
   #nextNode = 2;
   #nextHandle = 1;
 
@@ -88,6 +95,7 @@ export class MemoryFs implements FuseHandlers {
       xattrs: new Map(),
       nlink: (mode & S_IFMT) === S_IFDIR ? 2 : 1,
       lookups: 0,
+      label: '',
     };
   }
 
@@ -107,6 +115,7 @@ export class MemoryFs implements FuseHandlers {
     if (!directory) node.data = Buffer.from(content);
     this.nodes.set(node.id, node);
     parent.children.set(last, node);
+    node.label = last;
     return node;
   }
 
@@ -191,6 +200,7 @@ export class MemoryFs implements FuseHandlers {
     const node = this.#make(this.#nextNode++, mode, context.uid, context.gid);
     this.nodes.set(node.id, node);
     directory.children.set(name, node);
+    node.label = name;
     this.#touch(directory);
     return node;
   }
@@ -200,8 +210,13 @@ export class MemoryFs implements FuseHandlers {
     this.nodes.delete(node.id);
   }
 
-  lookup(_context: RequestContext, parent: number, name: string): MaybePromise<Entry> {
+  lookup(context: RequestContext, parent: number, name: string): MaybePromise<Entry> {
     this.calls.push(`lookup ${name}`);
+    if (name === 'endless') {
+      return new Promise((_resolve, reject) => {
+        context.signal.addEventListener('abort', () => reject(new ErrnoError(EINTR)));
+      });
+    }
     if (name === 'throws') throw new TypeError('the handler of `throws` has a bug');
     if (name === 'throws-later') return Promise.reject(new TypeError('the handler of `throws-later` has a bug'));
     return this.#answer(() => this.#entry(this.#child(this.#directory(parent), name)));
@@ -352,7 +367,7 @@ export class MemoryFs implements FuseHandlers {
   }
 
   read(
-    context: RequestContext,
+    _context: RequestContext,
     nodeId: number,
     handle: number,
     offset: number,
@@ -361,13 +376,10 @@ export class MemoryFs implements FuseHandlers {
   ): void {
     this.calls.push(`read ${nodeId} ${offset} ${sizeBytes}`);
     const node = this.#handle(handle);
-    for (const [name, child] of this.root.children) {
-      if (child !== node) continue;
-      if (name === 'throws-read') throw new TypeError('the handler of `throws-read` has a bug');
-      if (name === 'stuck') {
-        context.signal.addEventListener('abort', () => reply.error(EINTR));
-        return;
-      }
+    if (node.label === 'throws-read') throw new TypeError('the handler of `throws-read` has a bug');
+    if (node.label === 'stuck' && !this.unstuck) {
+      this.stuck.push(() => reply.data([node.data.subarray(offset, offset + sizeBytes)]));
+      return;
     }
     const give = (): void => reply.data([node.data.subarray(offset, offset + sizeBytes)]);
     if (this.later) setImmediate(give);
