@@ -105,6 +105,32 @@ t.test('TLS on the plain port ends the connection', async () => {
   await expectHealthy(server);
 });
 
+t.test('rubbish, plain HTTP and broken-off handshakes on the TLS port leave it serving', async () => {
+  const tls = await startBuiltin({ tls: true });
+  const client = clientOf(tls);
+  try {
+    const tlsBucket = await createBucket(client);
+    const plain = { ...ctx, server: tls, s3: client, bucket: tlsBucket };
+    const port = { ...tls, endpoint: tls.endpoint.replace('https:', 'http:') };
+    for (const bytes of [
+      pattern(5000),
+      Buffer.from(`GET / HTTP/1.1\r\n${HOST}\r\n`),
+      Buffer.from('160301020001000001fc0303', 'hex'),
+    ]) {
+      assert.deepEqual(statusesIn(await exchange(port, bytes)), []);
+    }
+    const hanging = await Promise.all(Array.from({ length: 50 }, () => dial(port)));
+    for (const socket of hanging) socket.write(Buffer.from('1603010200', 'hex'));
+    await put(plain, 'over-tls', 'bytes');
+    assert.equal((await get(plain, 'over-tls')).bytes.toString(), 'bytes');
+    for (const socket of hanging) socket.destroy();
+    assert.deepEqual(tls.reports, []);
+  } finally {
+    client.destroy();
+    await tls.stop();
+  }
+});
+
 /** Bodies that are signed correctly and wrong inside. */
 const XML_BODIES: readonly (readonly [name: string, body: string])[] = [
   [

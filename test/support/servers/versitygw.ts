@@ -33,7 +33,7 @@ const START_TRIES_MAX = 3;
  * Files laid into the folder by hand have no ETag in versitygw unless this names one; all share it, so a test that replaces such a file
  * must do it through the API.
  */
-const LAID_FILE_ETAG = 'd3adbeefd3adbeefd3adbeefd3adbeef';
+const LAID_FILE_ETAG = '"d3adbeefd3adbeefd3adbeefd3adbeef"';
 
 const DEVIATIONS: ReadonlySet<Deviation> = new Set<Deviation>([
   'no-rename-object',
