@@ -71,6 +71,8 @@ export interface FileSystemDeps {
   readonly prefetcher: Prefetcher;
   readonly clock: Clock;
   readonly log: Log;
+  /** A name that the kernel may remember is out of date: somebody else replaced or deleted the object. */
+  readonly nameChanged?: (parentNodeId: number, name: string) => void;
 }
 
 /** Counters and gauges for `stats`. */
@@ -94,6 +96,7 @@ export interface FileSystemStats {
 export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   readonly #options: FileSystemOptions;
   readonly #store: ObjectStore;
+  readonly #nameChanged: (parentNodeId: number, name: string) => void;
   readonly #freshness: Freshness;
   readonly #faults: FaultLog;
   readonly #table: InodeTable;
@@ -114,6 +117,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     super();
     this.#options = options;
     this.#store = deps.store;
+    this.#nameChanged = deps.nameChanged ?? (() => undefined);
     const limits: FileSystemLimits = { ...defaultLimits, ...options.limits };
     const firstNodeId = options.firstNodeId ?? 2;
     this.#nextHandle = firstNodeId;
@@ -363,6 +367,10 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     this.#stale++;
     this.#table.retire(node);
     this.#names.distrust(node.key);
+    // With a long time to live the kernel would answer stat(2) with the old version until the name expires.
+    const nameAt = node.key.lastIndexOf('/') + 1;
+    const parent = this.#table.knownDirectory(node.key.slice(0, nameAt));
+    if (parent) this.#nameChanged(parent.nodeId, node.key.slice(nameAt));
     // A name that was replaced between lookup and open is an everyday thing; a reader that loses its file is not.
     if (operation !== 'read') return;
     this.#faults.problem('stale', { key: node.key, etag: node.etag }, [

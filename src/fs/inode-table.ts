@@ -121,6 +121,11 @@ export class InodeTable {
     return node;
   }
 
+  /** The node of a directory that the kernel knows already. */
+  knownDirectory(key: string): DirectoryNode | undefined {
+    return this.#directories.get(key);
+  }
+
   /** The node of a directory. New ones have no lookups: `remember` or `discard` must follow in the same turn. */
   directoryOf(key: string): DirectoryNode {
     const known = this.#directories.get(key);

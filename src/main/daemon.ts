@@ -31,6 +31,9 @@ import { deriveSizing } from './sizing.js';
 /** For the first answer of the mount, after everything else is up. */
 const ANSWER_WAIT_MS = 10_000;
 
+/** Between two lines of --log-metrics. */
+const METRICS_MS = 5_000;
+
 export interface RunningDaemon {
   /** Settles when the mount is gone and every thread has ended. Never rejects. */
   readonly done: Promise<{ readonly reason: string; readonly exitCode: number }>;
@@ -42,11 +45,19 @@ export interface RunningDaemon {
 interface Parts {
   readonly control: ControlPlane;
   readonly net: NetThreads;
+  readonly plane: DataPlane;
+  readonly prefetcher: PoolPrefetcher;
   readonly fileSystem: S3FileSystem;
   readonly pool: PoolView;
   /** Answers READs that no net thread can place; bound once the mount is there. */
   readonly replier: LateReplier;
+  readonly late: LateCalls;
   readonly readerThreads: number;
+}
+
+/** Calls into what is built last: they do nothing until the mount is there. */
+interface LateCalls {
+  nameChanged: (parentNodeId: number, name: string) => void;
 }
 
 /** Resolves once the mount answers; throws StoreError, MountError or another error with nothing left mounted. */
@@ -71,8 +82,11 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
     await closeParts(parts);
     throw error;
   }
+  parts.late.nameChanged = (parent, name) => kernel.nameChanged(parent, name);
+  const metrics = config.log.metrics ? startMetrics(parts, kernel, log) : undefined;
   let stopReason: string | undefined;
   const done = kernel.ended.then(async () => {
+    clearInterval(metrics);
     await closeParts(parts);
     return { reason: stopReason ?? 'unmounted', exitCode: 0 };
   });
@@ -103,6 +117,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
     const memory = allocatePool(Math.floor(sizing.poolBytes / BLOCK_BYTES));
     const pool = new PoolView(memory);
     const { anonymous } = config.store;
+    const late: LateCalls = { nameChanged: () => undefined };
     const replier = new LateReplier((message) => log.error({}, `a read could not be answered: ${message}`));
     const connectionsMax = Math.max(1, Math.ceil(sizing.connectionsFirst / sizing.netThreads));
     const net = new NetThreads(
@@ -143,15 +158,36 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         metadataTtlMs: config.metadataTtlMs,
         negativeMetadataTtlMs: config.negativeMetadataTtlMs,
         readOnly: config.readOnly,
+        listsInOrder: config.store.bucketType !== 'directory',
       },
-      { store: control.store, prefetcher, clock: systemClock, log },
+      {
+        store: control.store,
+        prefetcher,
+        clock: systemClock,
+        log,
+        nameChanged: (parent, name) => late.nameChanged(parent, name),
+      },
     );
     await net.ready;
-    return { control, net, fileSystem, pool, replier, readerThreads: sizing.readerThreads };
+    return { control, net, plane, prefetcher, fileSystem, pool, replier, late, readerThreads: sizing.readerThreads };
   } catch (error) {
     control.close();
     throw error;
   }
+}
+
+/** --log-metrics: what every part counts, as one line each METRICS_MS. */
+function startMetrics(parts: Parts, kernel: KernelSide, log: Log): NodeJS.Timeout {
+  return setInterval(() => {
+    const fields = {
+      ...kernel.counts(),
+      fileSystem: parts.fileSystem.stats(),
+      prefetch: { ...parts.prefetcher.counts, blocks: parts.prefetcher.index.counts },
+      data: parts.plane.counts,
+      memory: process.memoryUsage(),
+    };
+    log.info(fields, 'metrics');
+  }, METRICS_MS).unref();
 }
 
 async function closeParts(parts: Parts): Promise<void> {

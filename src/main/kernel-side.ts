@@ -13,14 +13,17 @@ import { systemClock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
 import type { PoolView } from '../base/pool/pool-view.js';
 import { DevFuseTransport } from '../fuse/dev-fuse.js';
-import { FuseDispatcher } from '../fuse/dispatcher.js';
+import { FuseDispatcher, type DispatcherStats } from '../fuse/dispatcher.js';
 import type { FuseHandlers } from '../fuse/handlers.js';
 import { MountError } from '../fuse/mount-error.js';
-import { mountFuse, setReadAhead, type FuseMount } from '../fuse/mount.js';
+import { mountFuse, setReadAhead, type FuseMount, type MountOptions } from '../fuse/mount.js';
+import { mountNative } from '../fuse/native/mount.js';
+import type { MountRecord } from '../fuse/mountinfo.js';
 import { handshake } from '../fuse/session.js';
 import { abortConnection, unmountFuse } from '../fuse/unmount.js';
 import type { MountConfig } from './config.js';
-import { ReaderThreads } from './reader-threads.js';
+import { Notifier } from './notifier.js';
+import { ReaderThreads, type ReaderCounts } from './reader-threads.js';
 
 /** Pages of this machine, for INIT's max_pages; where pages are larger the kernel only allows more. */
 const PAGE_BYTES = 4096;
@@ -49,12 +52,40 @@ export interface KernelSide {
   readonly ended: Promise<void>;
   /** What can only be set once the mount answers: how far the kernel reads ahead. */
   tune(): void;
+  /** The kernel shall look this name up again. Advice: names expire by themselves too. */
+  nameChanged(parentNodeId: number, name: string): void;
+  /** For metrics. */
+  counts(): { readonly readers?: ReaderCounts; readonly requests?: DispatcherStats };
   /** Takes the mount down; `ended` then settles. Safe to call twice. */
   unmount(): Promise<void>;
 }
 
-/** Mounts and serves. Throws MountError with nothing left mounted. */
-export async function serveKernel(config: MountConfig, deps: KernelSideDeps): Promise<KernelSide> {
+/** Mounts and serves by the binding that the user chose. Throws MountError with nothing left mounted. */
+export function serveKernel(config: MountConfig, deps: KernelSideDeps): Promise<KernelSide> {
+  const options: MountOptions = {
+    source: `s3://${config.store.bucket}/${config.store.prefix}`,
+    readOnly: config.readOnly,
+    allowOther: config.allowOther,
+    allowRoot: config.allowRoot,
+    extra: config.mountOptions,
+  };
+  return config.fuseBinding === 'native' ? serveNative(config, options, deps) : serveDevice(config, options, deps);
+}
+
+/** fuse-native: everything on this thread, no notifications, no read-ahead of ours. */
+async function serveNative(config: MountConfig, options: MountOptions, deps: KernelSideDeps): Promise<KernelSide> {
+  const { log, handlers } = deps;
+  const mount = await mountNative(config.mountPoint, options, { handlers, log, clock: systemClock });
+  return {
+    ended: mount.ended,
+    tune: () => undefined,
+    nameChanged: () => undefined,
+    counts: () => ({}),
+    unmount: () => endMount(mount.mountPoint, undefined, mount.ended, log),
+  };
+}
+
+async function serveDevice(config: MountConfig, options: MountOptions, deps: KernelSideDeps): Promise<KernelSide> {
   const { log, pool } = deps;
   let settleEnded: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => (settleEnded = resolve));
@@ -65,23 +96,18 @@ export async function serveKernel(config: MountConfig, deps: KernelSideDeps): Pr
   let mount: FuseMount;
   try {
     await readers.ready;
-    mount = await mountFuse(config.mountPoint, {
-      source: `s3://${config.store.bucket}/${config.store.prefix}`,
-      readOnly: config.readOnly,
-      allowOther: config.allowOther,
-      allowRoot: config.allowRoot,
-      extra: config.mountOptions,
-    });
+    mount = await mountFuse(config.mountPoint, options);
   } catch (error) {
     await readers.abandon();
     throw error;
   }
   const { fd } = mount;
+  let dispatcher: FuseDispatcher;
   try {
     const negotiated = handshake(fd, { readOnly: config.readOnly, pageBytes: PAGE_BYTES });
     log.debug({ negotiated, via: mount.via }, 'the kernel and this daemon agreed on the protocol');
     deps.deviceReady(fd);
-    const dispatcher = new FuseDispatcher(
+    dispatcher = new FuseDispatcher(
       { traceRequests: config.log.level === 'trace', ...(config.allowRoot ? { ownerUid: config.uid } : {}) },
       {
         handlers: deps.handlers,
@@ -99,10 +125,16 @@ export async function serveKernel(config: MountConfig, deps: KernelSideDeps): Pr
     await readers.abandon();
     throw error;
   }
+  const notifier = new Notifier({ fd, pool: pool.memory }, { clock: systemClock, log, onFatal: deps.onFatal });
   return {
-    ended: ended.then(() => closeSync(fd)),
+    ended: ended.then(async () => {
+      await notifier.close();
+      closeSync(fd);
+    }),
     tune: () => tune(mount, log),
-    unmount: () => unmount(mount, ended, log),
+    nameChanged: (parent, name) => notifier.push({ type: 'invalidateEntry', parent, name, expireOnly: false }),
+    counts: () => ({ readers: readers.counts(), requests: dispatcher.stats() }),
+    unmount: () => endMount(mount.mountPoint, mount.record, ended, log),
   };
 }
 
@@ -116,8 +148,12 @@ function tune(mount: FuseMount, log: Log): void {
   });
 }
 
-async function unmount(mount: FuseMount, ended: Promise<void>, log: Log): Promise<void> {
-  const { mountPoint, record } = mount;
+async function endMount(
+  mountPoint: string,
+  record: MountRecord | undefined,
+  ended: Promise<void>,
+  log: Log,
+): Promise<void> {
   try {
     await unmountFuse(mountPoint, { lazy: false });
     return;

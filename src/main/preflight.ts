@@ -207,7 +207,8 @@ function checkFuse(config: MountConfig, deps: PreflightDeps): void {
     if (!stat.isCharacterDevice() || stat.rdev !== FUSE_RDEV) {
       throw new CommandError(EXIT_FUSE, `${fuseDevice} is not the FUSE device`, inContainer);
     }
-    closeSync(openSync(fuseDevice, constants.O_RDWR));
+    // fusermount3 is set-uid and opens the device by itself, so an ordinary user needs no permission on it.
+    if (deps.uid === 0) closeSync(openSync(fuseDevice, constants.O_RDWR));
   } catch (error) {
     if (error instanceof CommandError) throw error;
     const code = errorCode(error);
@@ -219,11 +220,7 @@ function checkFuse(config: MountConfig, deps: PreflightDeps): void {
       );
     }
     if (code === 'EACCES' || code === 'EPERM') {
-      throw new CommandError(
-        EXIT_FUSE,
-        `no permission to open ${fuseDevice}`,
-        `make it readable and writable for this user (\`chmod 666 ${fuseDevice}\`); ${inContainer}`,
-      );
+      throw new CommandError(EXIT_FUSE, `no permission to open ${fuseDevice}`, inContainer);
     }
     throw new CommandError(EXIT_FUSE, `${fuseDevice} cannot be opened (${code})`, inContainer);
   }
