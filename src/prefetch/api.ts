@@ -17,6 +17,7 @@ export interface ReadSink {
   readonly ticket: { readonly lo: number; readonly hi: number } | undefined;
   data(parts: readonly Uint8Array[]): void;
   error(errno: number): void;
+  /** Only with a ticket: another thread answers, or this one later by an errno. */
   handedOver(onInterrupt: () => void): { finished(): void };
 }
 

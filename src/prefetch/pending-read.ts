@@ -134,8 +134,12 @@ export class PendingRead {
     else this.#deps.place(this);
   }
 
-  /** False when the kernel interrupted it before: handing over says so at once. */
+  /**
+   * False when the kernel interrupted it before: handing over says so at once. A sink without a ticket is answered on this
+   * thread, sooner or later, and is never handed over (nor interrupted).
+   */
   #handOver(): boolean {
+    if (!this.#sink.ticket) return true;
     this.#handover ??= this.#sink.handedOver(() => this.#interrupt());
     return !this.#interruptedEarly;
   }
