@@ -33,7 +33,7 @@ for (const later of [false, true]) {
       const server = await startServer(t, { readers: 3, later, ttlMs: 0 });
       return {
         client: mountedClient(server.mountPoint),
-        features: new Set<Feature>(['exact-names', 'inode-numbers']),
+        features: new Set<Feature>(['exact-names', 'inode-numbers', 'times']),
         lookups: () => Promise.resolve(0),
         end: async () => {
           const ended = await server.unmount();

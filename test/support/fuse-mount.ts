@@ -13,7 +13,7 @@ import type { Test } from 'tap';
 import { umount2, MNT_DETACH } from '../../src/fuse/libc.js';
 import { findMount } from '../../src/fuse/mountinfo.js';
 import { abortConnection, unmountFuse } from '../../src/fuse/unmount.js';
-import type { ServerOptions } from './fuse-server.js';
+import type { ServerOptions } from './fuse-server-options.js';
 
 /** How long a server may take for an answer before the test fails. */
 const ANSWER_WAIT_MS = 20_000;

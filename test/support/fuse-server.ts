@@ -19,21 +19,8 @@ import { handshake } from '../../src/fuse/session.js';
 import { runNotification, type Notification } from '../../src/fuse/notify.js';
 import { unmountFuse } from '../../src/fuse/unmount.js';
 import { insertBlock } from './pool-blocks.js';
+import type { ServerOptions } from './fuse-server-options.js';
 import { MemoryFs } from './memory-fs.js';
-
-export interface ServerOptions {
-  readonly readers?: number;
-  readonly later?: boolean;
-  readonly ttlMs?: number;
-  readonly readOnly?: boolean;
-  readonly allowOther?: boolean;
-  readonly source?: string;
-  readonly extra?: readonly string[];
-  /** Path -> content, or path -> bytes of pattern. */
-  readonly files?: Readonly<Record<string, string | number>>;
-  /** Files whose blocks are put into the pool. */
-  readonly resident?: readonly string[];
-}
 
 const [mountPoint = '', optionsText = '{}'] = process.argv.slice(2);
 const options = JSON.parse(optionsText) as ServerOptions;

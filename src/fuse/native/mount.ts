@@ -6,6 +6,7 @@
  *   - no INTERRUPT: a waiting call ends when its handler does
  *   - no node ids: a file that is open under an old name is found by path again; no ESTALE of its own
  *   - who asks is not known (pid 0, our own user); extended attributes, fallocate and lseek are not offered
+ *   - modification times cannot be set (touch and cp -p succeed without: the binding loses them)
  *   - times before 1970 and inode numbers above 32 bits are cut
  * Refuses what would be silently wrong: allow_root, which it cannot enforce.
  *

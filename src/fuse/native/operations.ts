@@ -288,7 +288,8 @@ export function nativeOperations(handlers: FuseHandlers, log: Log): NativeOperat
       const changes = { ...(uid === 0xffff_ffff ? {} : { uid }), ...(gid === 0xffff_ffff ? {} : { gid }) };
       setattr('chown', path, changes, done);
     };
-    operations.utimens = (path, atimeMs, mtimeMs, done) => setattr('utimens', path, { atimeMs, mtimeMs }, done);
+    // The binding (2.2.6) passes the access time twice and loses the other: setting a wrong mtime would be worse than none.
+    operations.utimens = (path, atimeMs, _mtimeMs, done) => setattr('utimens', path, { atimeMs }, done);
   }
   if (handlers.readlink !== undefined) {
     operations.readlink = (path, done) =>

@@ -212,7 +212,12 @@ export function fakeClient(kernel: FakeKernel, dispatcher: FuseDispatcher): Clie
       withNode(path, async (node) => void (await call('SETATTR', node, { valid: FATTR_MODE, mode: 0o100000 | mode }))),
     utimes: (path, atimeMs, mtimeMs) =>
       withNode(path, async (node) => {
-        await call('SETATTR', node, { valid: FATTR_TIMES, atime: atimeMs / 1000, mtime: mtimeMs / 1000 });
+        await call('SETATTR', node, {
+          valid: FATTR_TIMES,
+          atime: Math.floor(atimeMs / 1000),
+          mtime: Math.floor(mtimeMs / 1000),
+          mtimensec: (mtimeMs - Math.floor(mtimeMs / 1000) * 1000) * 1e6,
+        });
       }),
     readlink: (path) => withNode(path, async (node) => (await call('READLINK', node)).toString()),
     statfs: async () => {

@@ -19,7 +19,7 @@ for (const later of [false, true]) {
       );
       return Promise.resolve({
         client: fakeClient(kernel, dispatcher),
-        features: new Set<Feature>(['exact-names', 'exact-lookups', 'inode-numbers']),
+        features: new Set<Feature>(['exact-names', 'exact-lookups', 'inode-numbers', 'times']),
         lookups: () => {
           if (fs.handles.size > 0) throw new Error(`${fs.handles.size} handles are open`);
           if (dispatcher.stats().inFlight > 0) throw new Error('requests are in flight');

@@ -31,7 +31,8 @@ export function mountedClient(mountPoint: string): Client {
     rename: (from, to) => fs.rename(at(from), at(to)),
     truncate: (path, sizeBytes) => fs.truncate(at(path), sizeBytes),
     chmod: (path, mode) => fs.chmod(at(path), mode),
-    utimes: (path, atimeMs, mtimeMs) => fs.utimes(at(path), atimeMs / 1000, mtimeMs / 1000),
+    // Dates, because negative numbers mean "now" to node:fs.
+    utimes: (path, atimeMs, mtimeMs) => fs.utimes(at(path), new Date(atimeMs), new Date(mtimeMs)),
     symlink: (target, path) => fs.symlink(target, at(path)),
     readlink: (path) => fs.readlink(at(path)),
     link: (from, to) => fs.link(at(from), at(to)),

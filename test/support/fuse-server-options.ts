@@ -1,0 +1,14 @@
+/** What a test server is told on its command line, as JSON. */
+export interface ServerOptions {
+  readonly readers?: number;
+  readonly later?: boolean;
+  readonly ttlMs?: number;
+  readonly readOnly?: boolean;
+  readonly allowOther?: boolean;
+  readonly source?: string;
+  readonly extra?: readonly string[];
+  /** Path -> content, or path -> bytes of pattern. */
+  readonly files?: Readonly<Record<string, string | number>>;
+  /** Files whose blocks are put into the pool. */
+  readonly resident?: readonly string[];
+}
