@@ -207,8 +207,8 @@ function checkFuse(config: MountConfig, deps: PreflightDeps): void {
     if (!stat.isCharacterDevice() || stat.rdev !== FUSE_RDEV) {
       throw new CommandError(EXIT_FUSE, `${fuseDevice} is not the FUSE device`, inContainer);
     }
-    // fusermount3 is set-uid and opens the device by itself, so an ordinary user needs no permission on it.
-    if (deps.uid === 0) closeSync(openSync(fuseDevice, constants.O_RDWR));
+    // For an ordinary user too: fusermount3 is set-uid, but opens the device with its caller's rights.
+    closeSync(openSync(fuseDevice, constants.O_RDWR));
   } catch (error) {
     if (error instanceof CommandError) throw error;
     const code = errorCode(error);
