@@ -2,11 +2,10 @@
  * The command's good ways, with the real daemon and server: mount in the background, read, refuse to unmount while busy and
  * say who, unmount and be sure that the daemon has ended; the foreground with Ctrl-C; the fstab helper; an ordinary user.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { findProgram } from '../../src/main/preflight.js';
 import { processStartTicks } from '../../src/main/run-file.js';
 import { ended, isMounted, projectRoot, cliPath, run, whyNoMount } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
@@ -134,29 +133,4 @@ t.test('the fstab helper', async (t) => {
   t.equal(result.stderr, '');
   t.match((await run('cat', ['/proc/self/mountinfo'])).stdout, new RegExp(` ${place.mountPoint} ro,`));
   t.equal((await place.command(['unmount', place.mountPoint])).code, 0);
-});
-
-const nobody = 65534;
-
-function whyNoOrdinaryUser(): string | false {
-  if (process.getuid?.() !== 0) return 'needs root to become an ordinary user';
-  if (findProgram('fusermount3', process.env) === undefined) return 'no fusermount3 (Debian package fuse3)';
-  const mayRead = spawnSync(process.execPath, [cliPath, '--version'], { uid: nobody, gid: nobody }).status === 0;
-  return mayRead ? false : 'an ordinary user cannot read this build';
-}
-
-t.test('an ordinary user', { skip: whyNoOrdinaryUser() }, async (t) => {
-  const place = makePlace(t, server);
-  const { mountPoint, root } = place;
-  for (const directory of ['run', 'state']) mkdirSync(join(root, directory));
-  for (const path of ['', 'run', 'state', 'mnt']) chownSync(join(root, path), nobody, nobody);
-  const asNobody = (program: string, args: readonly string[]) =>
-    run(program, args, { env: place.env, timeoutMs: START_MS, cwd: '/', uid: nobody, gid: nobody });
-  const command = (...args: readonly string[]) => asNobody(process.execPath, [cliPath, ...args]);
-  const mounted = await command('data', mountPoint, ...flags);
-  t.equal(mounted.code, 0, mounted.stderr);
-  t.equal((await asNobody('cat', [join(mountPoint, 'b.txt')])).stdout, 'the bytes of b');
-  const unmounted = await command('unmount', mountPoint);
-  t.equal(unmounted.code, 0, unmounted.stderr);
-  t.notOk(isMounted(mountPoint));
 });
