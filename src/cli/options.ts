@@ -199,8 +199,6 @@ const table = {
     kind: 'flag',
     group: 'Logging options:',
     describe: 'Log a summary of metrics regularly',
-    state: 'later',
-    listed: true,
   },
   debug: { kind: 'flag', group: 'Logging options:', short: 'd', describe: 'Log more' },
   'debug-crt': { kind: 'flag', group: 'Logging options:', describe: 'Log every request and connection, too' },
