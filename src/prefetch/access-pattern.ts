@@ -20,12 +20,16 @@ export const WINDOW_FIRST_BYTES = 2 * MIB;
 /** The window is multiplied by this each time its reader has consumed half of it: 2, 8, 32, 128 MiB. */
 export const WINDOW_GROWTH = 4;
 
-/** Parallel O_DIRECT requests of one call (measured: 8-16): a read of the same stream may come this many reads late. */
+/** Parallel O_DIRECT requests of one call (measured: 8-16): a read of the same stream may come this many reads early or late. */
 const READS_IN_FLIGHT = 16;
 
-/** How far behind its cursor a read of the same stream may come, at least and at most. */
-const BEHIND_BYTES_MIN = MIB;
-const BEHIND_BYTES_MAX = READS_IN_FLIGHT * MIB;
+/**
+ * How far before or behind its cursor a read of the same stream may be, at most, and at least for small reads. Not the
+ * window: a random read that happens to fall into a large one finds its bytes there, but must not carry the stream off.
+ */
+const REACH_BYTES_MAX = READS_IN_FLIGHT * MIB;
+const REACH_AHEAD_BYTES_MIN = MIB;
+const REACH_BEHIND_BYTES_MIN = 256 * KIB;
 
 /** A read this close to a candidate makes it a stream, whatever its size: strides over small gaps, the kernel's default read-ahead. */
 const CANDIDATE_SLACK_BYTES = 128 * KIB;
@@ -73,13 +77,17 @@ export class AccessPattern {
     this.#uses++;
     const cursor = this.#match(offset, sizeBytes);
     if (!cursor) {
-      const added = this.#remember(endOffset, offset === 0);
+      // A seek forward within a window: if it goes on there, so does the window.
+      const inside = this.#cursors.find(
+        (other) => other.stream && offset > other.nextOffset && offset <= other.nextOffset + other.windowBytes,
+      );
+      const added = this.#remember(endOffset, offset === 0, inside?.windowBytes ?? WINDOW_FIRST_BYTES);
       return added.stream ? this.#access(added, windowBytesMax) : RANDOM;
     }
     cursor.lastUse = this.#uses;
     if (!cursor.stream) {
       cursor.stream = true;
-      cursor.growOffset = Math.max(cursor.nextOffset, endOffset) + WINDOW_FIRST_BYTES / 2;
+      cursor.growOffset = Math.max(cursor.nextOffset, endOffset) + cursor.windowBytes / 2;
     }
     if (endOffset > cursor.nextOffset) cursor.nextOffset = endOffset;
     if (cursor.nextOffset >= cursor.growOffset) {
@@ -108,14 +116,14 @@ export class AccessPattern {
   /** The cursor that a read continues: the closest one within reach. */
   #match(offset: number, sizeBytes: number): Cursor | undefined {
     const slack = Math.max(sizeBytes, CANDIDATE_SLACK_BYTES);
-    const late = Math.min(Math.max(READS_IN_FLIGHT * sizeBytes, BEHIND_BYTES_MIN), BEHIND_BYTES_MAX);
+    const reach = Math.min(READS_IN_FLIGHT * sizeBytes, REACH_BYTES_MAX);
     let best: Cursor | undefined;
     let bestDistance = Infinity;
     for (const cursor of this.#cursors) {
       const ahead = offset - cursor.nextOffset;
-      const reachAhead = cursor.stream ? Math.max(cursor.windowBytes, WINDOW_FIRST_BYTES) : slack;
+      const reachAhead = cursor.stream ? Math.max(reach, REACH_AHEAD_BYTES_MIN) : slack;
       // Behind is measured from the read's start to the end of an earlier one, so a neighbour is two reads away.
-      const reachBehind = cursor.stream ? late : 2 * slack;
+      const reachBehind = cursor.stream ? Math.max(reach, REACH_BEHIND_BYTES_MIN) : 2 * slack;
       if (ahead > reachAhead || -ahead > reachBehind) continue;
       if (Math.abs(ahead) < bestDistance) {
         best = cursor;
@@ -125,11 +133,11 @@ export class AccessPattern {
     return best;
   }
 
-  #remember(nextOffset: number, stream: boolean): Cursor {
+  #remember(nextOffset: number, stream: boolean, windowBytes: number): Cursor {
     const cursor: Cursor = {
       nextOffset,
-      windowBytes: WINDOW_FIRST_BYTES,
-      growOffset: nextOffset + WINDOW_FIRST_BYTES / 2,
+      windowBytes,
+      growOffset: nextOffset + windowBytes / 2,
       stream,
       established: false,
       lastUse: this.#uses,
