@@ -151,7 +151,10 @@ export interface ParkedRead {
 /** Main thread to net thread. */
 export type NetCommand =
   | { readonly type: 'fetch'; readonly fetch: FetchCommand }
-  /** Stop a fetch; answered by fetchFailed with errno ECANCELED (or fetchDone when it was too late). */
+  /**
+   * Stop a fetch; answered by fetchFailed with errno ECANCELED (or fetchDone when it was too late). READs that wait for
+   * it are sent away with readElsewhere, never failed: somebody may have opened the object again.
+   */
   | { readonly type: 'cancelFetch'; readonly fetchId: number }
   | { readonly type: 'park'; readonly read: ParkedRead }
   /** The kernel interrupted the READ: answer EINTR at once and unpin, unless already answered. */

@@ -30,7 +30,7 @@ export interface FetchObserver {
 export interface ReadObserver {
   /** Answered (errno 0: with its bytes). With a ticket the pins are gone, without one they are the caller's again. */
   over(errno: number): void;
-  /** The fetch it waited for ended before it got there. Nothing is answered and all pins are the caller's: place it again. */
+  /** The fetch it waited for was cancelled before it got there. Nothing is answered and all pins are the caller's: place it again. */
   lost(): void;
 }
 
@@ -39,6 +39,7 @@ interface Fetch {
   readonly thread: number;
   readonly bytes: number;
   readonly observer: FetchObserver;
+  cancelled: boolean;
 }
 
 interface Parked {
@@ -49,6 +50,8 @@ interface Parked {
   thread: number;
   hops: number;
   interrupted: boolean;
+  /** A fetch that it waits for failed with this, perhaps before the READ got to the thread. */
+  failure: number | undefined;
 }
 
 export interface DataPlaneDeps {
@@ -90,7 +93,7 @@ export class DataPlane {
     }
     const bytes = command.endOffset - command.startOffset;
     this.#load[thread] = (this.#load[thread] ?? 0) + bytes;
-    this.#fetches.set(fetchId, { fetchId, thread, bytes, observer });
+    this.#fetches.set(fetchId, { fetchId, thread, bytes, observer, cancelled: false });
     this.#post(thread, { type: 'fetch', fetch: { ...command, fetchId } });
     return fetchId;
   }
@@ -98,7 +101,9 @@ export class DataPlane {
   /** Asks for an early end; the observer still hears done or failed. */
   cancel(fetchId: number): void {
     const fetch = this.#fetches.get(fetchId);
-    if (fetch) this.#post(fetch.thread, { type: 'cancelFetch', fetchId });
+    if (!fetch) return;
+    fetch.cancelled = true;
+    this.#post(fetch.thread, { type: 'cancelFetch', fetchId });
   }
 
   /** Parks a READ with the fetches that bring its bytes. The caller has pinned each span's slot for it (@gives). */
@@ -107,7 +112,16 @@ export class DataPlane {
     // The caller's object may hold more than the two numbers, and functions cannot be posted.
     const ticket = request && { lo: request.lo, hi: request.hi };
     const thread = this.#threadFor(spans);
-    this.#reads.set(readId, { readId, ticket, spans, observer, thread, hops: 0, interrupted: false });
+    this.#reads.set(readId, {
+      readId,
+      ticket,
+      spans,
+      observer,
+      thread,
+      hops: 0,
+      interrupted: false,
+      failure: undefined,
+    });
     this.#post(thread, { type: 'park', read: { readId, ticket, spans } });
     return readId;
   }
@@ -143,9 +157,13 @@ export class DataPlane {
         fetch.observer.done(event.firstByteMs, event.totalMs);
         return;
       }
-      case 'fetchFailed':
-        this.#end(event.fetchId)?.observer.failed(event.errno, event.code, event.message);
+      case 'fetchFailed': {
+        const fetch = this.#end(event.fetchId);
+        if (!fetch) return;
+        if (!fetch.cancelled) this.#noteFailure(fetch.fetchId, event.errno);
+        fetch.observer.failed(event.errno, event.code, event.message);
         return;
+      }
       case 'readsOver':
         for (const { readId, errno } of event.reads) {
           const read = this.#reads.get(readId);
@@ -196,6 +214,12 @@ export class DataPlane {
     return 0;
   }
 
+  #noteFailure(fetchId: number, errno: number): void {
+    for (const read of this.#reads.values()) {
+      if (read.spans.some((span) => span.fetchId === fetchId && !this.#arrived(span))) read.failure ??= errno;
+    }
+  }
+
   #move(readId: number, from: number): void {
     const read = this.#reads.get(readId);
     // A thread that does not hold the read any more has nothing to say about it.
@@ -203,6 +227,10 @@ export class DataPlane {
     // Our interrupt and the thread's "not here" may have crossed; the thread held nothing any more then.
     if (read.interrupted) {
       this.#fail(read, EINTR);
+      return;
+    }
+    if (read.failure !== undefined) {
+      this.#fail(read, read.failure);
       return;
     }
     const missing = read.spans.filter((span) => !this.#arrived(span));

@@ -13,7 +13,7 @@ import type { ReadSpan } from '../engine/api.js';
 import type { ObjectVersion, ReadSink } from './api.js';
 import type { BlockFetcher } from './block-fetcher.js';
 
-/** A READ whose fetch ended under it is placed again this often (a fetch that fails at once could do so for ever). */
+/** A READ whose fetch was cancelled under it is placed again this often: more means that our reasoning is wrong. */
 const PLACINGS_MAX = 4;
 
 /** A random read is fetched exactly, rounded to this: the kernel's page. */
@@ -126,7 +126,7 @@ export class PendingRead {
     this.#deps.fetcher.roomMayBe();
   }
 
-  /** The fetch ended with a failure that this READ came too late for: it is asked again. */
+  /** The fetch was cancelled when this READ had joined it already: it is asked again. */
   #lost(spans: readonly ReadSpan[]): void {
     this.#readId = undefined;
     for (const span of spans) this.#deps.fetcher.view.unpin(span.slot);

@@ -1,0 +1,300 @@
+/**
+ * The block index: which block goes when room is needed (evictions/*.txt), and any sequence of calls against a naive
+ * model: never more slots than there are, none freed twice or lost, nothing filling or pinned ever taken.
+ * Commands of the text files, on a pool of 4 slots; a block is `node.index`:
+ *   fill B [spare]      allocate, fetch and settle it whole: prints the slot, what was thrown out, or `no room`
+ *   begin B [spare]     allocate and start a fetch; `end B [BYTES]` settles it with so many bytes (all)
+ *                       (old-B: the one that B was before it was dropped or replaced)
+ *   use B               get; `read B` = consumed whole; `touch B` = a reader thread's hit; `drop B`; `retire NODE`
+ *   pin B, unpin B      by a reader;  wait MS   lets the clock go on
+ */
+import fc from 'fast-check';
+import t from 'tap';
+import { BLOCK_BYTES, allocatePool } from '../../src/base/pool/layout.js';
+import { BlockTable } from '../../src/base/pool/block-table.js';
+import { PoolView } from '../../src/base/pool/pool-view.js';
+import { ManualClock } from '../../src/base/clock.js';
+import { BlockIndex, type Block, type Room } from '../../src/prefetch/block-index.js';
+import { runTextCases } from './text-cases.js';
+
+const BLOCK = 1000;
+
+class Bench {
+  readonly clock = new ManualClock();
+  readonly view: PoolView;
+  readonly index: BlockIndex;
+  readonly known = new Map<string, Block>();
+  #nextFetch = 1;
+
+  constructor(slots: number) {
+    this.view = new PoolView(allocatePool(slots));
+    this.index = new BlockIndex(new BlockTable(this.view), () => this.clock.nowMs());
+  }
+
+  allocate(nodeId: number, blockIndex: number, room: Room, from = 0, goalEnd = BLOCK): Block | undefined {
+    const block = this.index.allocate({ nodeId, blockIndex, blockBytes: BLOCK, from, goalEnd }, room);
+    if (block) this.index.setFetch(block, this.#nextFetch++);
+    return block;
+  }
+
+  settle(block: Block, end = block.goalEnd): void {
+    this.view.publishArrived(block.slot, end);
+    this.index.settled(block);
+  }
+
+  extend(block: Block): void {
+    this.index.extend(block, BLOCK);
+    this.index.setFetch(block, this.#nextFetch++);
+  }
+}
+
+t.test('evictions', (t) => {
+  runTextCases(t, 'evictions', () => {
+    const bench = new Bench(4);
+    const { index, known, view } = bench;
+    const of = (name: string): Block => {
+      const block = known.get(name);
+      if (!block) throw new Error(`no block ${name}`);
+      return block;
+    };
+    /** A block that was dropped by its name, or replaced by another of it, is known as old-NAME. */
+    const replace = (name: string): void => {
+      const old = known.get(name);
+      if (old?.dropped && old.fetchId !== 0) known.set(`old-${name}`, old);
+      if (old?.dropped) known.delete(name);
+    };
+    const gone = (): string => {
+      const names = [...known]
+        .filter(([name, block]) => block.dropped && !name.startsWith('old-'))
+        .map(([name]) => name);
+      for (const name of names) known.delete(name);
+      return names.length > 0 ? `, ${names.join(' ')} went` : '';
+    };
+    return ([command, name = '', argument]) => {
+      const [node = '', at = ''] = name.split('.');
+      switch (command) {
+        case 'fill':
+        case 'begin': {
+          const block = bench.allocate(Number(node), Number(at), argument === 'spare' ? 'spare' : 'any');
+          if (!block) return ['no room'];
+          if (command === 'fill') bench.settle(block);
+          replace(name);
+          const line = `slot ${block.slot}${gone()}`;
+          known.set(name, block);
+          return [line];
+        }
+        case 'end':
+          bench.settle(of(name), argument === undefined ? BLOCK : Number(argument));
+          return [];
+        case 'use':
+          return index.get(Number(node), Number(at)) ? [] : ['not there'];
+        case 'read':
+          index.consumed(of(name), 0, BLOCK);
+          return [];
+        case 'half':
+          index.consumed(of(name), 0, BLOCK / 2);
+          return [];
+        case 'touch': {
+          const slot = view.pinResident(Number(node), 0, Number(at), 0, BLOCK);
+          if (slot >= 0) view.unpin(slot);
+          return slot >= 0 ? [] : ['not there'];
+        }
+        case 'pin':
+          view.pin(of(name).slot);
+          return [];
+        case 'unpin':
+          view.unpin(of(name).slot);
+          return [];
+        case 'drop':
+          index.drop(of(name));
+          known.set(`old-${name}`, of(name));
+          known.delete(name);
+          return [];
+        case 'retire':
+          index.retire(Number(node));
+          return [];
+        case 'wait':
+          bench.clock.advance(Number(name));
+          return [];
+        case 'counts':
+          return [JSON.stringify(index.counts).replaceAll('"', '')];
+        default:
+          throw new Error(`unknown command ${command}`);
+      }
+    };
+  });
+  t.end();
+});
+
+const SLOTS = 6;
+
+type Call =
+  | {
+      readonly type: 'allocate';
+      readonly node: number;
+      readonly at: number;
+      readonly from: number;
+      readonly room: Room;
+    }
+  | {
+      readonly type: 'settle' | 'drop' | 'use' | 'pin' | 'unpin' | 'extend';
+      readonly pick: number;
+      readonly share: number;
+    }
+  | { readonly type: 'consume'; readonly pick: number; readonly from: number; readonly to: number }
+  | { readonly type: 'forget' | 'retire'; readonly node: number }
+  | { readonly type: 'wait'; readonly ms: number };
+
+const call: fc.Arbitrary<Call> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      type: fc.constant('allocate' as const),
+      node: fc.integer({ min: 1, max: 3 }),
+      at: fc.nat(4),
+      from: fc.constantFrom(0, 0, 400),
+      room: fc.constantFrom<Room>('any', 'any', 'spare'),
+    }),
+  },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      type: fc.constantFrom('settle', 'settle', 'drop', 'use', 'pin', 'unpin', 'unpin', 'extend'),
+      pick: fc.nat(50),
+      share: fc.constantFrom(0, 0.5, 1, 1),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant('consume' as const),
+      pick: fc.nat(50),
+      from: fc.nat(BLOCK - 1),
+      to: fc.constantFrom(BLOCK, 500),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constantFrom('forget', 'retire'), node: fc.integer({ min: 1, max: 3 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('wait' as const), ms: fc.constantFrom(1, 3000) }) },
+);
+
+t.test('any calls: slots are never overbooked, lost or freed twice; filling and pinned blocks stay', (t) => {
+  let refusedAny = 0;
+  let evicted = 0;
+  fc.assert(
+    fc.property(fc.array(call, { minLength: 60, maxLength: 160, size: 'max' }), (calls) => {
+      const bench = new Bench(SLOTS);
+      const { index, view } = bench;
+      /** The model: every block whose slot may still be taken, whether fetched, and its pins. */
+      const blocks: { readonly block: Block; filling: boolean; pins: number }[] = [];
+      const check = (): void => {
+        const held = new Set<number>();
+        for (const { block, filling, pins } of blocks) {
+          const inIndex = index.peek(block.nodeId, block.blockIndex) === block;
+          if (inIndex === block.dropped) throw new Error('dropped means out of the index');
+          if (!inIndex && !filling && pins === 0) continue;
+          if (held.has(block.slot)) throw new Error(`slot ${block.slot} is held twice`);
+          held.add(block.slot);
+          if (index.table.pins(block.slot) !== pins) throw new Error('pins');
+          if (view.words[block.slot * 32 + 3] !== block.blockIndex) throw new Error('a slot was taken over');
+          if (inIndex && filling === (block.fetchId === 0)) throw new Error('filling means under a fetch');
+        }
+        if (index.table.freeSlots + held.size > SLOTS) throw new Error('more slots than there are');
+        const { resident, filling, free, dropped, spent } = index.counts;
+        if (spent > resident) throw new Error('spent blocks are resident');
+        const droppedFilling = blocks.filter((one) => one.block.dropped && one.filling).length;
+        if (resident + filling + free + dropped + droppedFilling !== SLOTS) throw new Error('a slot is lost');
+      };
+      for (const one of calls) {
+        const live = blocks.filter(({ block, filling, pins }) => !block.dropped || filling || pins > 0);
+        const picked = 'pick' in one ? live[one.pick % Math.max(1, live.length)] : undefined;
+        switch (one.type) {
+          case 'allocate': {
+            const before = index.counts;
+            const block = bench.allocate(one.node, one.at, one.room, one.from);
+            if (block) blocks.push({ block, filling: true, pins: 0 });
+            if (block && before.free === 0) evicted++;
+            if (!block && one.room === 'any') {
+              refusedAny++;
+              // Refused only when every slot is pinned or filling.
+              const bound = live.filter(({ filling, pins }) => filling || pins > 0).length;
+              if (bound !== SLOTS) throw new Error(`refused with ${bound} of ${SLOTS} bound`);
+            }
+            break;
+          }
+          case 'settle':
+            if (!picked?.filling) break;
+            picked.filling = false;
+            bench.settle(
+              picked.block,
+              view.arrivedEnd(picked.block.slot) +
+                Math.floor((picked.block.goalEnd - view.arrivedEnd(picked.block.slot)) * one.share),
+            );
+            break;
+          case 'extend':
+            if (!picked || picked.filling || picked.block.dropped || picked.block.goalEnd >= BLOCK) break;
+            bench.extend(picked.block);
+            picked.filling = true;
+            break;
+          case 'drop':
+            if (picked) index.drop(picked.block);
+            break;
+          case 'use':
+            if (picked) index.get(picked.block.nodeId, picked.block.blockIndex);
+            break;
+          case 'pin':
+            if (!picked || picked.block.dropped) break;
+            view.pin(picked.block.slot);
+            picked.pins++;
+            break;
+          case 'unpin':
+            if (!picked || picked.pins === 0) break;
+            view.unpin(picked.block.slot);
+            picked.pins--;
+            break;
+          case 'consume':
+            if (picked && one.from < one.to) index.consumed(picked.block, one.from, one.to);
+            break;
+          case 'forget':
+            index.dropVersion(one.node);
+            break;
+          case 'retire':
+            index.retire(one.node);
+            break;
+          case 'wait':
+            bench.clock.advance(one.ms);
+            break;
+        }
+        // A dropped block whose last pin went waits in the index's list: its slot is still its own until room is made.
+        check();
+      }
+      for (const one of blocks) {
+        for (; one.pins > 0; one.pins--) view.unpin(one.block.slot);
+        if (one.filling) bench.settle(one.block, BLOCK);
+        one.filling = false;
+      }
+      for (let at = 0; at < SLOTS; at++) if (!bench.allocate(9, at, 'any')) throw new Error('not all slots come back');
+      return bench.allocate(9, SLOTS, 'any') === undefined;
+    }),
+    { numRuns: 600 },
+  );
+  t.ok(evicted > 100, `${evicted} evictions`);
+  t.ok(refusedAny > 10, `${refusedAny} refusals`);
+  t.end();
+});
+
+t.test('broken invariants are caught', (t) => {
+  const bench = new Bench(4);
+  const block = bench.allocate(1, 0, 'any');
+  if (!block) throw new Error('an empty pool has room');
+  t.throws(() => bench.index.setFetch(block, 7), { name: 'InvariantError' }, 'one fetch fills a block');
+  t.throws(() => bench.index.extend(block, BLOCK), { name: 'InvariantError' }, 'a filling block is not extended');
+  bench.settle(block, 500);
+  t.equal(block.goalEnd, 500);
+  t.throws(() => bench.index.extend(block, 400), { name: 'InvariantError' });
+  t.throws(() => bench.index.settled(block), { name: 'InvariantError' }, 'settled once');
+  t.throws(() => bench.allocate(1, 1, 'any', 0, BLOCK_BYTES + 1), { name: 'InvariantError' });
+  t.end();
+});
