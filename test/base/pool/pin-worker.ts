@@ -26,6 +26,7 @@ const random = (below: number): number => {
 let hits = 0;
 let lookups = 0;
 let wrong = 0;
+parentPort?.postMessage('ready');
 while (Atomics.load(stopWord, 0) === 0) {
   for (let turn = 0; turn < 100; turn++) {
     lookups++;
@@ -35,6 +36,7 @@ while (Atomics.load(stopWord, 0) === 0) {
     const slot = view.pinResident(lo, hi, blockIndex, from, to);
     if (slot < 0) continue;
     hits++;
+    Atomics.add(stopWord, 1, 1);
     const held = view.bytes(slot, from, to);
     for (let at = from; at < to; at++) if (held[at - from] !== payloadByte({ nodeId, blockIndex }, at)) wrong++;
     view.unpin(slot);
