@@ -224,26 +224,37 @@ t.test('READs that wait for room are served in their order, and one that needs t
 });
 
 t.test('an interrupt reaches a READ wherever it is: parked, waiting for room, or not yet handed over', (t) => {
-  for (const withTicket of [true, false]) {
-    const mount = new SimulatedMount({ seed: 7, slots: 4 });
-    const version = versionOf(11, 900 * MIB);
-    const reader = mount.prefetcher.open(version);
-    const parked = [1, 2, 3, 4].map((block) => mount.read(reader, version, block * 100 * MIB, 4096, withTicket));
-    const starved = mount.read(reader, version, 700 * MIB, 4096, withTicket);
-    mount.interrupt(starved);
-    t.equal(starved.errno, EINTR, 'at once');
-    const early = mount.read(reader, version, 710 * MIB, 4096, withTicket, true);
-    t.equal(early.errno, EINTR, 'at once');
-    const [first] = parked;
-    if (first) mount.interrupt(first);
-    mount.run();
-    t.ok(first?.errno === EINTR || first?.errno === 0);
-    t.ok(parked.slice(1).every(({ errno }) => errno === 0));
-    const parkedEarly = mount.read(reader, version, 800 * MIB, 4096, withTicket, true);
-    t.equal(parkedEarly.errno, EINTR, 'with room');
-    reader.close();
-    finish(t, mount);
-  }
+  const mount = new SimulatedMount({ seed: 7, slots: 4 });
+  const version = versionOf(11, 900 * MIB);
+  const reader = mount.prefetcher.open(version);
+  const parked = [1, 2, 3, 4].map((block) => mount.read(reader, version, block * 100 * MIB, 4096));
+  const starved = mount.read(reader, version, 700 * MIB, 4096);
+  mount.interrupt(starved);
+  t.equal(starved.errno, EINTR, 'at once');
+  const early = mount.read(reader, version, 710 * MIB, 4096, true, true);
+  t.equal(early.errno, EINTR, 'at once');
+  const [first] = parked;
+  if (first) mount.interrupt(first);
+  mount.run();
+  t.ok(first?.errno === EINTR || first?.errno === 0);
+  t.ok(parked.slice(1).every(({ errno }) => errno === 0));
+  const parkedEarly = mount.read(reader, version, 800 * MIB, 4096, true, true);
+  t.equal(parkedEarly.errno, EINTR, 'with room');
+  reader.close();
+  finish(t, mount);
+  t.end();
+});
+
+t.test('a READ without a ticket is never handed over: this thread answers it, parked or starved', (t) => {
+  const mount = new SimulatedMount({ seed: 8, slots: 4 });
+  const version = versionOf(18, 900 * MIB);
+  const reader = mount.prefetcher.open(version);
+  const reads = [1, 2, 3, 4, 5, 6].map((block) => mount.read(reader, version, block * 100 * MIB, 4096, false));
+  t.ok(mount.prefetcher.counts.starved > 0);
+  mount.run();
+  t.ok(reads.every(({ errno }) => errno === 0));
+  reader.close();
+  finish(t, mount);
   t.end();
 });
 

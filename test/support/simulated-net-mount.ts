@@ -150,6 +150,7 @@ export class SimulatedMount {
       },
       handedOver: (onInterrupt) => {
         if (handed) this.problems.push(`READ ${id} was handed over twice`);
+        if (!withTicket) this.problems.push(`READ ${id} was handed over without a ticket`);
         handed = true;
         read.interruptible = onInterrupt;
         // The kernel's INTERRUPT may be there before anybody can be told.
