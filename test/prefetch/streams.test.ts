@@ -314,6 +314,28 @@ t.test('a pool full of what readers who stopped had fetched ahead: others still 
   t.end();
 });
 
+t.test('what a closed reader had fetched ahead stays until somebody needs the room, reading ahead included', (t) => {
+  const mount = new SimulatedMount({ seed: 15, slots: 16 });
+  const version = versionOf(19, 100 * MIB);
+  const reader = mount.prefetcher.open(version);
+  for (let at = 0; at < 12; at++) {
+    mount.read(reader, version, at * MIB, MIB);
+    mount.run();
+  }
+  reader.close();
+  const { resident, spent } = mount.prefetcher.index.counts;
+  t.equal(resident, 16);
+  t.equal(spent, 16, 'all of it may go');
+  const bytes = mount.net.bytesBrought;
+  const again = mount.prefetcher.open(version);
+  const held = mount.read(again, version, 12 * MIB, MIB);
+  t.equal(held.errno, 0, 'but is still there');
+  t.equal(mount.net.bytesBrought, bytes);
+  again.close();
+  finish(t, mount);
+  t.end();
+});
+
 t.test('a failing store hears from waiting readers only, until reading ahead is tried again', (t) => {
   let broken = false;
   const mount = new SimulatedMount({
