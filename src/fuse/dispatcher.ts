@@ -205,7 +205,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
       serve(this, request, message);
     } catch (error) {
       if (answered) this.#fail(request, error);
-      else this.#failures.note({ err: error, operation: row.name }, `${row.name} failed: ${String(error)}`);
+      else this.#failures.note(error, { operation: row.name }, `${row.name} failed`);
     }
   }
 
@@ -485,7 +485,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
   /** The kernel never heard of this handle, so it will never release it. */
   #releaseUnused(request: PendingRequest, nodeId: number, handle: number, flags: number): void {
     const failed = (error: unknown): void =>
-      this.#failures.note({ err: error, nodeId }, `releasing an unused handle failed: ${String(error)}`);
+      this.#failures.note(error, { nodeId }, 'releasing an unused handle failed');
     try {
       const result =
         request.row.opcode === abi.FUSE_OPENDIR

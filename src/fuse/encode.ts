@@ -100,7 +100,8 @@ export function encodeAttributesReply(view: DataView, at: number, attributes: At
 
 /**
  * fuse_open_out. Kernels ignore the flags that they do not know, so none is filtered. FOPEN_CACHE_DIR alone caches
- * nothing: a listing that is to be kept needs keepCache as well (kernel fact 12, docs/KERNEL.md).
+ * nothing: a listing that is to be kept needs keepCache as well (kernel fact 12, docs/KERNEL.md). directIo makes a
+ * handle's reads serial (kernel fact 15): it is for sizes that nobody knows, not for speed.
  */
 export function encodeOpen(view: DataView, at: number, open: OpenReply): number {
   let flags = 0;

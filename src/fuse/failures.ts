@@ -48,9 +48,10 @@ export class Failures {
     return answer;
   }
 
-  /** A failure without a reply to put it in (FORGET, RELEASE's afterlife). */
-  note(fields: LogFields, message: string): void {
-    this.#line(fields, message);
+  /** A failure without a reply to put it in (FORGET, releasing a handle nobody got). Throws InvariantError on. */
+  note(error: unknown, fields: LogFields, message: string): void {
+    if (error instanceof InvariantError) throw error;
+    this.#line({ ...fields, err: error }, `${message}: ${String(error)}`);
   }
 
   #line(fields: LogFields, message: string): void {

@@ -220,6 +220,6 @@ export interface FuseHandlers {
   listxattr?(context: RequestContext, nodeId: number): MaybePromise<readonly string[]>;
   removexattr?(context: RequestContext, nodeId: number, name: string): MaybePromise<void>;
   access?(context: RequestContext, nodeId: number, mask: number): MaybePromise<void>;
-  /** Unmounted: nothing comes after this. */
+  /** Unmounted: nothing comes after this; RELEASEs and FORGETs of what was open may never have come (kernel facts 28 and 30). */
   destroy?(): void;
 }

@@ -35,6 +35,7 @@ const ASKED_FLAGS =
   abi.FUSE_BIG_WRITES |
   abi.FUSE_DO_READDIRPLUS |
   abi.FUSE_READDIRPLUS_AUTO |
+  // One O_DIRECT call becomes parallel requests, which reader threads see in any order (kernel facts 15 and 27).
   abi.FUSE_ASYNC_DIO |
   abi.FUSE_PARALLEL_DIROPS |
   abi.FUSE_MAX_PAGES |

@@ -298,7 +298,9 @@ serve[abi.FUSE_RELEASEDIR] = (desk, request, message) => {
 
 serve[abi.FUSE_FLUSH] = (desk, request, message) => {
   const { handlers } = desk;
-  // Remembered as "close needs no FLUSH", which is true of handlers without one.
+  // FLUSH is not close: fork, dup and redirections send one too, and so does a writer that was killed; the handler
+  // decides by context.pid (kernel facts 17 and 18, docs/KERNEL.md). ENOSYS is remembered as "close needs no FLUSH",
+  // which is true of handlers without one.
   if (handlers.flush === undefined) desk.answerError(request, ENOSYS);
   else {
     const handle = handleAt(message.view, message.bodyAt);

@@ -96,7 +96,11 @@ async function waiting(
   server: MountedServer,
   command: string,
   parameters: readonly string[],
-): Promise<{ readonly kill: (signal: NodeJS.Signals) => void; readonly gone: Promise<string | null> }> {
+): Promise<{
+  readonly kill: (signal: NodeJS.Signals) => void;
+  readonly gone: Promise<string | null>;
+  readonly pid: number;
+}> {
   const child = spawn(command, parameters, { stdio: 'ignore' });
   const gone = new Promise<string | null>((resolve) => child.once('close', (_code, by) => resolve(by)));
   const inFlight = async (): Promise<number> => {
@@ -104,7 +108,7 @@ async function waiting(
     return stats.inFlight;
   };
   while ((await inFlight()) === 0) await new Promise((resolve) => setTimeout(resolve, 10));
-  return { kill: (signal) => child.kill(signal), gone };
+  return { kill: (signal) => child.kill(signal), gone, pid: child.pid ?? 0 };
 }
 
 t.test('a process that waits for a LOOKUP gets away when it is interrupted (kernel fact 7)', { skip }, async (t) => {
@@ -130,6 +134,78 @@ t.test('a process that waits for buffered bytes gets away; its READ does not (ke
   t.equal(stats.inFlight, 1, 'the READ is still to be answered: its pages are locked');
   await server.command({ do: 'unstick' });
   t.equal(await fs.readFile(`${server.mountPoint}/stuck`, 'utf8'), 'answered late');
+  await server.unmount();
+});
+
+t.test('O_DIRECT reads cannot be killed before they are answered (kernel fact 27)', { skip }, async (t) => {
+  const server = await startServer(t, { files: { stuck: 'answered late' } });
+  const path = `${server.mountPoint}/stuck`;
+  const { kill, gone, pid } = await waiting(server, 'dd', [`if=${path}`, 'iflag=direct', 'bs=4096']);
+  kill('SIGKILL');
+  // Other requests are served meanwhile, so what is seen afterwards is not a moment too early.
+  for (let n = 0; n < 20; n++) await fs.stat(path);
+  t.match(readFileSync(`/proc/${pid}/stat`, 'latin1'), /\) D /, 'killed, and still waiting');
+  const { stats } = (await server.command({ do: 'stats' })) as { stats: { interrupts: number } };
+  t.equal(stats.interrupts, 0, 'no INTERRUPT is sent for them');
+  await server.command({ do: 'unstick' });
+  t.equal(await gone, 'SIGKILL');
+  await server.unmount();
+});
+
+t.test('stored pages are read without a READ (kernel fact 9)', { skip }, async (t) => {
+  const server = await startServer(t, {
+    ttlMs: 1e9,
+    files: { pushed: 3 * 4096 + 100 },
+    openFlags: { keepCache: true },
+  });
+  const path = `${server.mountPoint}/pushed`;
+  t.match(await server.command({ do: 'store', path: 'pushed' }), { errno: 2 }, 'ENOENT before the kernel knows it');
+  await fs.stat(path);
+  t.match(await server.command({ do: 'store', path: 'pushed' }), { errno: 0 });
+  t.ok((await fs.readFile(path)).equals(pattern(3 * 4096 + 100)));
+  t.equal((await fs.stat(path)).size, 3 * 4096 + 100);
+  const { calls } = (await server.command({ do: 'stats' })) as { calls: string[] };
+  t.same(
+    calls.filter((call) => call.startsWith('read ')),
+    [],
+  );
+  await server.unmount();
+});
+
+t.test(
+  'a listing is kept with CACHE_DIR and KEEP_CACHE, not with CACHE_DIR alone (kernel fact 12)',
+  { skip },
+  async (t) => {
+    for (const keepCache of [false, true]) {
+      const server = await startServer(t, {
+        ttlMs: 1e9,
+        files: { a: 'x', b: 'y' },
+        openFlags: { cacheDirectory: true, keepCache },
+      });
+      for (let n = 0; n < 3; n++) t.same(await fs.readdir(server.mountPoint), ['a', 'b']);
+      const { calls } = (await server.command({ do: 'stats' })) as { calls: string[] };
+      const listings = calls.filter((call) => /^readdir(plus)? 1 0$/.test(call)).length;
+      t.equal(listings, keepCache ? 1 : 3);
+      await server.unmount();
+    }
+  },
+);
+
+t.test('mmap', { skip }, async (t) => {
+  const python = await runProgram('python3', ['-c', 'import mmap']).catch(() => undefined);
+  if (python?.code !== 0) {
+    t.comment('skipped: there is no python3');
+    return;
+  }
+  const bytes = 5 * (1 << 20) + 77;
+  const server = await startServer(t, { files: { mapped: bytes }, resident: ['mapped'] });
+  const script =
+    'import mmap,hashlib,sys\nwith open(sys.argv[1],"rb") as f:\n' +
+    ' for access in (dict(prot=mmap.PROT_READ,flags=mmap.MAP_SHARED),dict(prot=mmap.PROT_READ,flags=mmap.MAP_PRIVATE)):\n' +
+    '  print(hashlib.sha256(mmap.mmap(f.fileno(),0,**access)).hexdigest())';
+  const { stdout } = await runProgram('python3', ['-c', script, `${server.mountPoint}/mapped`]);
+  const wanted = sha256(pattern(bytes));
+  t.equal(stdout, `${wanted}\n${wanted}\n`);
   await server.unmount();
 });
 

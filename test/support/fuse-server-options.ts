@@ -1,9 +1,13 @@
 /** What a test server is told on its command line, as JSON. */
+import type { OpenReply } from '../../src/fuse/handlers.js';
+
 export interface ServerOptions {
   readonly readers?: number;
   readonly later?: boolean;
   readonly ttlMs?: number;
   readonly readOnly?: boolean;
+  /** What OPEN and OPENDIR say besides the handle. */
+  readonly openFlags?: Omit<OpenReply, 'handle'>;
   readonly allowOther?: boolean;
   readonly source?: string;
   readonly extra?: readonly string[];

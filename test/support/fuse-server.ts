@@ -16,7 +16,7 @@ import { COUNTER_WORDS } from '../../src/fuse/reader-loop.js';
 import { RingPump } from '../../src/fuse/ring-pump.js';
 import { REQUEST_RING_BYTES } from '../../src/fuse/ring-records.js';
 import { handshake } from '../../src/fuse/session.js';
-import { runNotification, type Notification } from '../../src/fuse/notify.js';
+import { runNotification, runStore, type Notification } from '../../src/fuse/notify.js';
 import { unmountFuse } from '../../src/fuse/unmount.js';
 import { insertBlock } from './pool-blocks.js';
 import type { ServerOptions } from './fuse-server-options.js';
@@ -44,6 +44,7 @@ export function pattern(bytes: number): Buffer {
 const fs = new MemoryFs();
 fs.later = options.later ?? false;
 fs.ttlMs = options.ttlMs ?? fs.ttlMs;
+fs.openFlags = options.openFlags ?? {};
 for (const [path, content] of Object.entries(options.files ?? {})) {
   fs.put(path, content === 'directory' ? content : typeof content === 'number' ? pattern(content) : content);
 }
@@ -102,7 +103,7 @@ const readAhead = mount.record === undefined ? 'no record' : await setReadAhead(
 say({ ready: true, negotiated, record: mount.record, via: mount.via, readAhead: readAhead ?? null, pid: process.pid });
 
 interface Command {
-  readonly do: 'stats' | 'notify' | 'put' | 'drop' | 'unstick' | 'unmount' | 'nodes';
+  readonly do: 'stats' | 'notify' | 'put' | 'drop' | 'unstick' | 'store' | 'unmount' | 'nodes';
   readonly notification?: Notification;
   readonly path?: string;
   readonly content?: string;
@@ -135,6 +136,12 @@ createInterface({ input: process.stdin }).on('line', (line) => {
         // The node is forgotten, its name stays: what a daemon looks like that has lost its table.
         const node = fs.root.children.get(command.path ?? '');
         say({ dropped: node !== undefined && fs.nodes.delete(node.id) });
+        break;
+      }
+      case 'store': {
+        // On this thread only because nothing is being read: the product has a thread for it (kernel fact 8).
+        const node = fs.root.children.get(command.path ?? '');
+        say({ errno: node === undefined ? -1 : runStore(transport, node.id, 0, [node.data]) });
         break;
       }
       case 'unstick':

@@ -67,6 +67,8 @@ export class MemoryFs implements FuseHandlers {
   /** Answer everything in a later turn, as a real store would. */
   later = false;
   destroyed = 0;
+  /** What OPEN and OPENDIR say besides the handle. */
+  openFlags: Omit<OpenReply, 'handle'> = {};
   /** Answers the READs of `stuck`, each once. */
   readonly stuck: (() => void)[] = [];
   /** READs of `stuck` are ordinary from now on. */
@@ -343,7 +345,7 @@ export class MemoryFs implements FuseHandlers {
   #open(node: MemoryNode, directory: boolean): OpenReply {
     const handle = this.#nextHandle++;
     this.handles.set(handle, { node, directory });
-    return { handle };
+    return { handle, ...this.openFlags };
   }
 
   open(_context: RequestContext, nodeId: number, flags: number): MaybePromise<OpenReply> {
