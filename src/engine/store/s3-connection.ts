@@ -51,6 +51,14 @@ export class S3Connection {
       },
       { step: 'build', priority: 'low', name: 'mountS3xUserAgent' },
     );
+    this.client.middlewareStack.add(
+      (next) => (args) =>
+        next(args).catch((error: unknown) => {
+          if (isGarbage(error)) Object.assign(error, { $retryable: {} });
+          throw error;
+        }),
+      { step: 'deserialize', priority: 'low', name: 'mountS3xGarbage' },
+    );
   }
 
   /** What requests are signed for now. */
@@ -72,6 +80,14 @@ export class S3Connection {
   close(): void {
     this.client.destroy();
   }
+}
+
+/**
+ * An answer that is no HTTP (Node's parser says HPE_...): a server or proxy on its way down or up sends such things, and
+ * the net threads ask again. The SDK would not, unless told so.
+ */
+function isGarbage(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('HPE_');
 }
 
 function nameOurselves(request: unknown, userAgent: string): void {

@@ -144,3 +144,17 @@ t.test('slow down and resets are lived through', async (t) => {
     t.match(await store.head('a'), { sizeBytes: 4 });
   }
 });
+
+t.test('an answer that is no HTTP is asked for again', async (t) => {
+  const server = await startServer(t);
+  const { connection } = await openAccess(t, { endpointUrl: server.url });
+  await put(connection, 'a');
+  const store = createObjectStore(connection);
+  const garbage = { garbageHead: true, times: 1 };
+  server.setFaults([
+    { operation: 'ListObjectsV2', ...garbage },
+    { operation: 'HeadObject', ...garbage },
+  ]);
+  t.equal((await store.list({ prefix: '' })).objects.length, 1);
+  t.match(await store.head('a'), { sizeBytes: 4 });
+});
