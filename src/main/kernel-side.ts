@@ -15,6 +15,7 @@ import type { PoolView } from '../base/pool/pool-view.js';
 import { DevFuseTransport } from '../fuse/dev-fuse.js';
 import { FuseDispatcher, type DispatcherStats } from '../fuse/dispatcher.js';
 import type { FuseHandlers } from '../fuse/handlers.js';
+import { pageBytes } from '../fuse/libc.js';
 import { MountError } from '../fuse/mount-error.js';
 import { mountFuse, setReadAhead, type FuseMount, type MountOptions } from '../fuse/mount.js';
 import { mountNative } from '../fuse/native/mount.js';
@@ -24,9 +25,6 @@ import { abortConnection, unmountFuse } from '../fuse/unmount.js';
 import type { MountConfig } from './config.js';
 import { Notifier } from './notifier.js';
 import { ReaderThreads, type ReaderCounts } from './reader-threads.js';
-
-/** Pages of this machine, for INIT's max_pages; where pages are larger the kernel only allows more. */
-const PAGE_BYTES = 4096;
 
 /** How far the kernel reads ahead by itself; deeper is the prefetcher's (kernel fact 13, docs/KERNEL.md). */
 const READ_AHEAD_KIB = 1024;
@@ -104,11 +102,11 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
   const { fd } = mount;
   let dispatcher: FuseDispatcher;
   try {
-    const negotiated = handshake(fd, { readOnly: config.readOnly, pageBytes: PAGE_BYTES });
+    const negotiated = handshake(fd, { readOnly: config.readOnly, pageBytes: pageBytes() });
     log.debug({ negotiated, via: mount.via }, 'the kernel and this daemon agreed on the protocol');
     deps.deviceReady(fd);
     dispatcher = new FuseDispatcher(
-      { traceRequests: config.log.level === 'trace', ...(config.allowRoot ? { ownerUid: config.uid } : {}) },
+      { traceRequests: config.log.level === 'trace', ...(config.allowRoot ? { ownerUid: process.geteuid?.() ?? 0 } : {}) },
       {
         handlers: deps.handlers,
         writer: new DevFuseTransport(fd),
