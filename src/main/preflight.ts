@@ -220,7 +220,9 @@ function checkFuse(config: MountConfig, deps: PreflightDeps): void {
       );
     }
     if (code === 'EACCES' || code === 'EPERM') {
-      throw new CommandError(EXIT_FUSE, `no permission to open ${fuseDevice}`, inContainer);
+      const letIn = `let users open it (\`chmod 666 ${fuseDevice}\`, which udev does where it runs), or mount as root`;
+      const remedy = deps.uid === 0 ? inContainer : letIn;
+      throw new CommandError(EXIT_FUSE, `no permission to open ${fuseDevice}`, remedy);
     }
     throw new CommandError(EXIT_FUSE, `${fuseDevice} cannot be opened (${code})`, inContainer);
   }

@@ -35,6 +35,7 @@ export function makePlace(t: Test, server?: TestServer): Place {
   };
   t.teardown(async () => {
     if (isMounted(mountPoint)) await run('umount', ['-l', mountPoint], { timeoutMs: 10_000 });
+    if (isMounted(mountPoint)) await run('fusermount3', ['-u', '-z', mountPoint], { timeoutMs: 10_000 });
     rmSync(root, { recursive: true, force: true });
   });
   return {

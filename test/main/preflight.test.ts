@@ -1,5 +1,5 @@
 /** What is refused before anything starts, each with its exit code and remedy; the mount table is given, not made. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -9,7 +9,16 @@ import type { MountRecord } from '../../src/fuse/mountinfo.js';
 import { findProgram, preflight, preflightDeps, type PreflightDeps } from '../../src/main/preflight.js';
 import { sampleConfig } from './sample-config.js';
 
-const noFuse = existsSync('/dev/fuse') ? false : 'no /dev/fuse here';
+const noFuse = canOpen('/dev/fuse') ? false : '/dev/fuse cannot be opened here';
+
+function canOpen(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function setup(t: Test) {
   const root = mkdtempSync(join(tmpdir(), 'mount-s3x-pre-'));
