@@ -77,7 +77,7 @@ function checkRefusal(t: Test, place: Place, result: Result, exitCode: number, l
   t.strictSame(processesOf(place), [], 'no process is left');
 }
 
-/** 8 s of waiting for the store (9 s in all when nothing else runs), and two starts of Node on a machine that runs other tests. */
+/** 7 s of waiting for the store (8 s in all when nothing else runs), and two starts of Node on a machine that runs other tests. */
 const STORE_WAIT_MS = 20_000;
 
 interface Case {

@@ -14,7 +14,7 @@ import type { S3Connection } from './s3-connection.js';
 import { accountParameters } from './s3-store.js';
 
 /** For all of it, redirects included; the promise is 10 s from the command to the line on the screen. */
-const PROBE_MS = 8_000;
+const PROBE_MS = 7_000;
 /** Refused connections and unknown hosts come back at once; more attempts would only delay the bad news. */
 const PROBE_ATTEMPTS = 3;
 /** Regions tried after the first: the one that the store names, and one more for a store that changes its mind. */
