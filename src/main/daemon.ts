@@ -24,7 +24,6 @@ import { detectHardware } from '../hwdetect/detect.js';
 import { PoolPrefetcher } from '../prefetch/pool-prefetcher.js';
 import type { MountConfig } from './config.js';
 import { serveKernel, type KernelSide } from './kernel-side.js';
-import { adviseHugePages } from './huge-pages.js';
 import { LateReplier } from './late-replier.js';
 import { NetThreads } from './net-threads.js';
 import { deriveSizing } from './sizing.js';
@@ -116,8 +115,6 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
     const sizing = deriveSizing(hardware, config);
     log.info({ hardware, sizing }, 'sized from the hardware');
     const memory = allocatePool(Math.floor(sizing.poolBytes / BLOCK_BYTES));
-    const smallPages = adviseHugePages(memory.segments);
-    if (smallPages !== undefined) log.debug({ reason: smallPages }, 'the pool stays in small pages');
     const pool = new PoolView(memory);
     const { anonymous } = config.store;
     const late: LateCalls = { nameChanged: () => undefined };
