@@ -35,6 +35,7 @@ import { serveOf, type Desk } from './operations.js';
 import { PendingRead, type ReadDesk } from './read-reply.js';
 import { Replier, type ReplyOutcome } from './reply.js';
 import { PendingRequest, requestId } from './request.js';
+import { SlowReads } from './slow-reads.js';
 import type { ReplyWriter } from './transport.js';
 
 /**
@@ -67,6 +68,8 @@ export interface DispatcherDeps {
   readonly negotiated: Negotiated;
   readonly log: Log;
   readonly clock?: Clock;
+  /** Has the thread of this pid been told to end? Absent: only the kernel's INTERRUPTs count (slow-reads.ts). */
+  readonly isToldToEnd?: (pid: number) => boolean;
   /** Called when `room` was 0 and is not any more: pump again. */
   readonly onRoom?: () => void;
 }
@@ -115,6 +118,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
   readonly #trace: boolean;
   readonly #ownerUid: number | undefined;
   readonly #interrupts = new InterruptTable();
+  readonly #slowReads: SlowReads | undefined;
   readonly #buffers = new BufferPool(BUFFERS_KEPT_BYTES_MAX);
   readonly #message = new Message();
   readonly #requestsByOpcode = new Float64Array(OPCODE_END);
@@ -132,6 +136,9 @@ export class FuseDispatcher implements Desk, ReadDesk {
     this.negotiated = deps.negotiated;
     this.#log = deps.log;
     this.#failures = new Failures(deps.log, deps.clock ?? systemClock);
+    const { clock = systemClock, isToldToEnd } = deps;
+    const waiting = (): Iterable<PendingRequest> => this.#interrupts.waiting();
+    this.#slowReads = isToldToEnd && new SlowReads({ clock, isToldToEnd, waiting });
     this.#onRoom = deps.onRoom ?? (() => undefined);
     this.#inFlightMax = options.inFlightMax ?? IN_FLIGHT_MAX;
     this.#writeBytesMax = options.writeBytesInFlightMax ?? WRITE_BYTES_IN_FLIGHT_MAX;
@@ -420,6 +427,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
 
   park(request: PendingRequest): void {
     this.#interrupts.add(request);
+    this.#slowReads?.parked(request);
     this.#inFlightPeak = Math.max(this.#inFlightPeak, this.#interrupts.size);
   }
 

@@ -20,6 +20,11 @@ export class InterruptTable {
     return this.#pending.size;
   }
 
+  /** Requests that wait for their answer, oldest first; borrowed until the table changes. */
+  waiting(): Iterable<PendingRequest> {
+    return this.#pending.values();
+  }
+
   /** INTERRUPTs that wait for their request. */
   get early(): number {
     return this.#early.size;

@@ -30,6 +30,8 @@ export class PendingRequest implements RequestContext, RequestTicket {
   readonly pid: number;
   interrupted = false;
   answered = false;
+  /** When a READ began to wait (the dispatcher's clock). */
+  parkedMs = 0;
   /** Told once, when the kernel interrupts a READ that another thread is to answer. */
   onInterrupt: (() => void) | undefined;
   #controller: AbortController | undefined;
