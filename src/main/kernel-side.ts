@@ -4,7 +4,8 @@
  *
  * An end in order: unmount; if somebody still uses the mount, detach it so that nobody new comes in, give those inside
  * DETACHED_GRACE_MS, then abort the connection, whereupon their calls fail instead of hanging (kernel fact 4,
- * docs/KERNEL.md). In every case the reader threads find ENODEV and end, and `ended` settles.
+ * docs/KERNEL.md). In every case the reader threads find ENODEV and end, and `ended` settles. Where connections cannot be
+ * aborted it settles all the same, and the end of the process does it.
  *
  * Thread: main. Owns: the descriptor of /dev/fuse.
  */
@@ -15,6 +16,7 @@ import type { PoolView } from '../base/pool/pool-view.js';
 import { DevFuseTransport } from '../fuse/dev-fuse.js';
 import { FuseDispatcher, type DispatcherStats } from '../fuse/dispatcher.js';
 import type { FuseHandlers } from '../fuse/handlers.js';
+import { isToldToEnd } from '../fuse/pending-signals.js';
 import { pageBytes } from '../fuse/libc.js';
 import { MountError } from '../fuse/mount-error.js';
 import { mountFuse, setReadAhead, type FuseMount, type MountOptions } from '../fuse/mount.js';
@@ -46,7 +48,10 @@ export interface KernelSideDeps {
 }
 
 export interface KernelSide {
-  /** The file system is unmounted and every reader thread has ended. */
+  /**
+   * The file system is unmounted and every reader thread has ended; or it is detached, programs still use it, and only the
+   * end of this process can make their calls fail.
+   */
   readonly ended: Promise<void>;
   /** What can only be set once the mount answers: how far the kernel reads ahead. */
   tune(): void;
@@ -74,22 +79,22 @@ export function serveKernel(config: MountConfig, deps: KernelSideDeps): Promise<
 async function serveNative(config: MountConfig, options: MountOptions, deps: KernelSideDeps): Promise<KernelSide> {
   const { log, handlers } = deps;
   const mount = await mountNative(config.mountPoint, options, { handlers, log, clock: systemClock });
+  const { promise: givenUp, resolve: giveUp } = promiseOf();
   return {
-    ended: mount.ended,
+    ended: Promise.race([mount.ended, givenUp]),
     tune: () => undefined,
     nameChanged: () => undefined,
     counts: () => ({}),
-    unmount: () => endMount(mount.mountPoint, undefined, mount.ended, log),
+    unmount: () => endMount(mount.mountPoint, undefined, mount.ended, giveUp, log),
   };
 }
 
 async function serveDevice(config: MountConfig, options: MountOptions, deps: KernelSideDeps): Promise<KernelSide> {
   const { log, pool } = deps;
-  let settleEnded: () => void = () => undefined;
-  const ended = new Promise<void>((resolve) => (settleEnded = resolve));
+  const { promise: threadsEnded, resolve: onEnded } = promiseOf();
   const readers = new ReaderThreads(
     { count: deps.readerThreads, pool: pool.memory },
-    { log, accessed: deps.accessed, onFatal: deps.onFatal, onEnded: () => settleEnded() },
+    { log, accessed: deps.accessed, onFatal: deps.onFatal, onEnded },
   );
   let mount: FuseMount;
   try {
@@ -113,6 +118,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
         negotiated,
         log,
         clock: systemClock,
+        isToldToEnd,
         onRoom: () => readers.wake(),
       },
     );
@@ -124,16 +130,24 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     throw error;
   }
   const notifier = new Notifier({ fd, pool: pool.memory }, { clock: systemClock, log, onFatal: deps.onFatal });
+  const closed = threadsEnded.then(async () => {
+    await notifier.close();
+    closeSync(fd);
+  });
+  const { promise: givenUp, resolve: giveUp } = promiseOf();
   return {
-    ended: ended.then(async () => {
-      await notifier.close();
-      closeSync(fd);
-    }),
+    ended: Promise.race([closed, givenUp]),
     tune: () => tune(mount, log),
     nameChanged: (parent, name) => notifier.push({ type: 'invalidateEntry', parent, name, expireOnly: false }),
     counts: () => ({ readers: readers.counts(), requests: dispatcher.stats() }),
-    unmount: () => endMount(mount.mountPoint, mount.record, ended, log),
+    unmount: () => endMount(mount.mountPoint, mount.record, threadsEnded, giveUp, log),
   };
+}
+
+function promiseOf(): { promise: Promise<void>; resolve: () => void } {
+  let settle: () => void = () => undefined;
+  const promise = new Promise<void>((resolve) => (settle = resolve));
+  return { promise, resolve: () => settle() };
 }
 
 function tune(mount: FuseMount, log: Log): void {
@@ -146,29 +160,30 @@ function tune(mount: FuseMount, log: Log): void {
   });
 }
 
+/**
+ * Detaches the mount and sees that the daemon can end whoever still uses it: a plain unmount leaves nobody inside but for
+ * other mount namespaces, a lazy one may, and so may the unmount of somebody else.
+ */
 async function endMount(
   mountPoint: string,
   record: MountRecord | undefined,
   ended: Promise<void>,
+  giveUp: () => void,
   log: Log,
 ): Promise<void> {
   try {
     await unmountFuse(mountPoint, { lazy: false });
-    return;
   } catch (error) {
     if (!(error instanceof MountError)) throw error;
-    // Unmounted by somebody else meanwhile: the reader threads will find out.
-    if (error.kind === 'not-mounted') return;
-    log.warn({ mountPoint, reason: error.message }, 'still in use: detaching it');
+    if (error.kind !== 'not-mounted') {
+      log.warn({ mountPoint, reason: error.message }, 'still in use: detaching it');
+      await unmountFuse(mountPoint, { lazy: true });
+    }
   }
-  await unmountFuse(mountPoint, { lazy: true });
   const late = new Promise<'late'>((resolve) => void setTimeout(resolve, DETACHED_GRACE_MS, 'late').unref());
   if ((await Promise.race([ended, late])) !== 'late') return;
   log.warn({ mountPoint }, 'programs still use the detached mount: their calls fail from now on');
   if (record && abortConnection(record)) return;
-  throw new MountError(
-    'busy',
-    `${mountPoint} is detached, but programs that were inside still use it`,
-    'End them; the daemon ends with the last of them.',
-  );
+  // No /sys/fs/fuse/connections here, as in most containers. With the process goes the last descriptor of /dev/fuse.
+  giveUp();
 }
