@@ -6,12 +6,14 @@
  * resident. Order of eviction: blocks that their readers have consumed or closed, the longest untouched first; then
  * least recently used, with a second chance for those a reader thread touched (recency bit). Never filling or pinned ones.
  * Reading ahead gets spare room only: it never throws out what another stream has fetched ahead and will read soon.
+ * A block of at most SMALL_BYTES takes a part of a carved slot. For such a block any eviction makes room; for a larger one
+ * a carved slot is taken back only whole, when the block whose turn it is lives in it and none of its parts is in use.
  * Bound: the pool's slots. Refuses to wait: allocate() says no, and the caller queues.
  */
 import { LRUCache } from 'lru-cache';
 import { invariant } from '../base/invariant.js';
 import type { BlockTable } from '../base/pool/block-table.js';
-import { BLOCK_BYTES } from '../base/pool/layout.js';
+import { BLOCK_BYTES, SMALL_BYTES, SMALL_SLOTS, wholeSlotOf } from '../base/pool/layout.js';
 
 export interface Block {
   readonly nodeId: number;
@@ -48,6 +50,9 @@ export type Room = 'any' | 'spare';
 /** Blocks looked at before the order of use is read again. */
 const EVICTION_BATCH = 16;
 
+/** Spent blocks looked at for room: small ones whose neighbours are in use may be many. The pass by age sees them too. */
+const SPENT_LOOKS_MAX = 256;
+
 /** A block that was fetched or touched this recently is not spare (guessed: the longest pause of a reader that goes on). */
 export const SPARE_AFTER_MS = 2000;
 
@@ -64,11 +69,13 @@ export class BlockIndex {
   readonly #spent = new Set<Block>();
   /** Dropped blocks that were pinned when they should have gone. */
   readonly #dropped = new Set<Block>();
+  /** The blocks in each carved slot, dropped ones that still hold their part included. */
+  readonly #carved = new Map<number, Set<Block>>();
 
   constructor(table: BlockTable, nowMs: () => number) {
     this.table = table;
     this.#nowMs = nowMs;
-    this.#resident = new LRUCache<Block, true>({ max: table.view.memory.slotCount });
+    this.#resident = new LRUCache<Block, true>({ max: table.view.memory.slotCount * SMALL_SLOTS });
   }
 
   /** `dropped` counts those that wait for a pin to end, not those that a fetch still fills. */
@@ -106,7 +113,7 @@ export class BlockIndex {
   allocate(place: BlockPlace, room: Room): Block | undefined {
     const { nodeId, blockIndex, blockBytes, from, goalEnd } = place;
     invariant(from < goalEnd && goalEnd <= blockBytes && blockBytes <= BLOCK_BYTES, `block range ${from}..${goalEnd}`);
-    if (this.table.freeSlots === 0 && !this.#makeRoom(room)) return undefined;
+    if (!this.table.hasRoomFor(blockBytes) && !this.#makeRoom(room, blockBytes)) return undefined;
     const old = this.peek(nodeId, blockIndex);
     if (old) this.drop(old);
     const slot = this.table.insert({ nodeId, blockIndex }, from, blockBytes);
@@ -114,6 +121,7 @@ export class BlockIndex {
     const usedMs = this.#nowMs();
     const block: Block = { ...place, slot, fetchId: 0, consumedBytes: 0, consumedEnd: 0, usedMs, dropped: false };
     this.#filling.add(block);
+    this.#noteCarved(block);
     let blocks = this.#nodes.get(nodeId);
     if (!blocks) this.#nodes.set(nodeId, (blocks = new Map<number, Block>()));
     blocks.set(blockIndex, block);
@@ -202,29 +210,71 @@ export class BlockIndex {
 
   /** Frees a block that is out of the index; a pinned one waits in #dropped for the next call of #makeRoom. */
   #free(block: Block): void {
-    if (this.table.tryEvict(block.slot)) this.#dropped.delete(block);
-    else this.#dropped.add(block);
+    if (!this.table.tryEvict(block.slot)) {
+      this.#dropped.add(block);
+      return;
+    }
+    this.#dropped.delete(block);
+    this.#leaveCarved(block);
   }
 
   #evict(block: Block): boolean {
     if (!this.table.tryEvict(block.slot)) return false;
     this.#forget(block);
+    this.#leaveCarved(block);
     return true;
   }
 
-  /** Frees one slot; false when everything is filling or pinned, or nothing is spare. */
-  #makeRoom(room: Room): boolean {
+  #noteCarved(block: Block): void {
+    const { slotCount } = this.table.view.memory;
+    if (block.slot < slotCount) return;
+    const whole = wholeSlotOf(block.slot, slotCount);
+    const blocks = this.#carved.get(whole);
+    if (blocks) blocks.add(block);
+    else this.#carved.set(whole, new Set([block]));
+  }
+
+  #leaveCarved(block: Block): void {
+    const { slotCount } = this.table.view.memory;
+    if (block.slot < slotCount) return;
+    const whole = wholeSlotOf(block.slot, slotCount);
+    const blocks = this.#carved.get(whole);
+    blocks?.delete(block);
+    if (blocks?.size === 0) this.#carved.delete(whole);
+  }
+
+  /** Evicts this block, and with it all others of its carved slot when a whole slot is wanted; false when one may not go. */
+  #evictFor(blockBytes: number, block: Block, mayGo: (other: Block) => boolean): boolean {
+    const { slotCount } = this.table.view.memory;
+    if (block.slot < slotCount || blockBytes <= SMALL_BYTES) return this.#evict(block);
+    const parts = this.#carved.get(wholeSlotOf(block.slot, slotCount));
+    invariant(parts !== undefined, 'a small slot is of a carved slot');
+    for (const other of parts) {
+      if (!mayGo(other) || other.dropped || this.#filling.has(other) || this.table.pins(other.slot) > 0) return false;
+    }
+    // A reader may pin one meanwhile: then those before it went for nothing.
+    return [...parts].every((other) => this.#evict(other));
+  }
+
+  /** Frees a slot for a block of so many bytes; false when everything is filling or pinned, or nothing is spare. */
+  #makeRoom(room: Room, blockBytes: number): boolean {
     for (const block of this.#dropped) this.#free(block);
-    if (this.table.freeSlots > 0) return true;
-    for (const block of this.#spent) if (this.#evict(block)) return true;
+    if (this.table.hasRoomFor(blockBytes)) return true;
+    const isSpent = (block: Block): boolean => this.#spent.has(block);
+    let spentLooks = 0;
+    for (const block of this.#spent) {
+      if (this.#evictFor(blockBytes, block, isSpent)) return true;
+      if (++spentLooks === SPENT_LOOKS_MAX) break;
+    }
     const youngMs = this.#nowMs() - SPARE_AFTER_MS;
+    const isOld = (block: Block): boolean => room === 'any' || block.usedMs <= youngMs || isSpent(block);
     // A batch from the old end at a time, because looking moves blocks; a full turn may only clear recency bits.
     const looksMax = 2 * this.#resident.size + EVICTION_BATCH;
     for (let looks = 0; looks < looksMax; looks += EVICTION_BATCH) {
       for (const block of this.#oldest()) {
         // All that follow are younger still: the order is that of usedMs.
         if (room === 'spare' && block.usedMs > youngMs) return false;
-        if (!this.table.takeRecent(block.slot) && this.#evict(block)) return true;
+        if (!this.table.takeRecent(block.slot) && this.#evictFor(blockBytes, block, isOld)) return true;
         this.#touch(block);
       }
     }

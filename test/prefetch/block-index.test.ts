@@ -6,18 +6,27 @@
  *   begin B [spare]     allocate and start a fetch; `end B [BYTES]` settles it with so many bytes (all)
  *                       (old-B: the one that B was before it was dropped or replaced)
  *   use B               get; `read B` = consumed whole; `touch B` = a reader thread's hit; `drop B`; `retire NODE`
+ * Blocks of node 100 and above are small: 16 of them in a carved slot (slot 4 is part 0 of slot 0, slot 20 of slot 1).
+ *   fills N.A-B [spare] fill, block A to B of a node: prints the slots taken and what was thrown out
  *   pin B, unpin B      by a reader;  wait MS   lets the clock go on
  */
 import fc from 'fast-check';
 import t from 'tap';
-import { BLOCK_BYTES, allocatePool } from '../../src/base/pool/layout.js';
+import { BLOCK_BYTES, SMALL_SLOTS, allocatePool, wholeSlotOf } from '../../src/base/pool/layout.js';
 import { BlockTable } from '../../src/base/pool/block-table.js';
 import { PoolView } from '../../src/base/pool/pool-view.js';
 import { ManualClock } from '../../src/base/clock.js';
 import { BlockIndex, type Block, type Room } from '../../src/prefetch/block-index.js';
 import { runTextCases } from './text-cases.js';
 
-const BLOCK = 1000;
+/** More than a small slot holds; nodes from SMALL_NODES on have small blocks. */
+const BLOCK = 100_000;
+const SMALL_BLOCK = 1000;
+const SMALL_NODES = 100;
+
+function bytesOf(nodeId: number): number {
+  return nodeId < SMALL_NODES ? BLOCK : SMALL_BLOCK;
+}
 
 class Bench {
   readonly clock = new ManualClock();
@@ -31,8 +40,8 @@ class Bench {
     this.index = new BlockIndex(new BlockTable(this.view), () => this.clock.nowMs());
   }
 
-  allocate(nodeId: number, blockIndex: number, room: Room, from = 0, goalEnd = BLOCK): Block | undefined {
-    const block = this.index.allocate({ nodeId, blockIndex, blockBytes: BLOCK, from, goalEnd }, room);
+  allocate(nodeId: number, blockIndex: number, room: Room, from = 0, goalEnd = bytesOf(nodeId)): Block | undefined {
+    const block = this.index.allocate({ nodeId, blockIndex, blockBytes: bytesOf(nodeId), from, goalEnd }, room);
     if (block) this.index.setFetch(block, this.#nextFetch++);
     return block;
   }
@@ -43,7 +52,7 @@ class Bench {
   }
 
   extend(block: Block): void {
-    this.index.extend(block, BLOCK);
+    this.index.extend(block, block.blockBytes);
     this.index.setFetch(block, this.#nextFetch++);
   }
 }
@@ -83,19 +92,31 @@ t.test('evictions', (t) => {
           known.set(name, block);
           return [line];
         }
+        case 'fills': {
+          const [first = 0, last = 0] = at.split('-').map(Number);
+          const slots: number[] = [];
+          for (let blockIndex = first; blockIndex <= last; blockIndex++) {
+            const block = bench.allocate(Number(node), blockIndex, argument === 'spare' ? 'spare' : 'any');
+            if (!block) return [`slots ${slots.join(' ')}${gone()}, then no room`];
+            bench.settle(block);
+            slots.push(block.slot);
+            known.set(`${node}.${blockIndex}`, block);
+          }
+          return [`slots ${slots.join(' ')}${gone()}`];
+        }
         case 'end':
-          bench.settle(of(name), argument === undefined ? BLOCK : Number(argument));
+          bench.settle(of(name), argument === undefined ? bytesOf(Number(node)) : Number(argument));
           return [];
         case 'use':
           return index.get(Number(node), Number(at)) ? [] : ['not there'];
         case 'read':
-          index.consumed(of(name), 0, BLOCK);
+          index.consumed(of(name), 0, bytesOf(Number(node)));
           return [];
         case 'half':
-          index.consumed(of(name), 0, BLOCK / 2);
+          index.consumed(of(name), 0, bytesOf(Number(node)) / 2);
           return [];
         case 'touch': {
-          const slot = view.pinResident(Number(node), 0, Number(at), 0, BLOCK);
+          const slot = view.pinResident(Number(node), 0, Number(at), 0, bytesOf(Number(node)));
           if (slot >= 0) view.unpin(slot);
           return slot >= 0 ? [] : ['not there'];
         }
@@ -157,6 +178,16 @@ const call: fc.Arbitrary<Call> = fc.oneof(
     }),
   },
   {
+    weight: 5,
+    arbitrary: fc.record({
+      type: fc.constant('allocate' as const),
+      node: fc.integer({ min: SMALL_NODES, max: SMALL_NODES + 1 }),
+      at: fc.nat(60),
+      from: fc.constantFrom(0, 0, 400),
+      room: fc.constantFrom<Room>('any', 'any', 'spare'),
+    }),
+  },
+  {
     weight: 12,
     arbitrary: fc.record({
       type: fc.constantFrom('settle', 'settle', 'drop', 'use', 'pin', 'unpin', 'unpin', 'extend'),
@@ -175,7 +206,7 @@ const call: fc.Arbitrary<Call> = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.record({ type: fc.constantFrom('forget', 'retire'), node: fc.integer({ min: 1, max: 3 }) }),
+    arbitrary: fc.record({ type: fc.constantFrom('forget', 'retire'), node: fc.constantFrom(1, 2, 3, SMALL_NODES) }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('wait' as const), ms: fc.constantFrom(1, 3000) }) },
 );
@@ -201,11 +232,18 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
           if (view.words[block.slot * 32 + 3] !== block.blockIndex) throw new Error('a slot was taken over');
           if (inIndex && filling === (block.fetchId === 0)) throw new Error('filling means under a fetch');
         }
-        if (index.table.freeSlots + held.size > SLOTS) throw new Error('more slots than there are');
+        const wholes = new Set([...held].map((slot) => wholeSlotOf(slot, SLOTS)));
+        const smalls = [...held].filter((slot) => slot >= SLOTS);
+        for (const slot of smalls) if (held.has(wholeSlotOf(slot, SLOTS))) throw new Error('carved and whole at once');
         const { resident, filling, free, dropped, spent } = index.counts;
+        if (free + wholes.size > SLOTS) throw new Error('more slots than there are');
         if (spent > resident) throw new Error('spent blocks are resident');
+        // Dropped ones whose last pin went hold their slot until room is made.
         const droppedFilling = blocks.filter((one) => one.block.dropped && one.filling).length;
-        if (resident + filling + free + dropped + droppedFilling !== SLOTS) throw new Error('a slot is lost');
+        if (resident + filling + dropped + droppedFilling < held.size) throw new Error('a block is lost');
+        if (dropped === 0 && free + wholes.size !== SLOTS) throw new Error('a slot is lost');
+        if (dropped === 0 && index.table.carvedSlots !== new Set(smalls.map((slot) => wholeSlotOf(slot, SLOTS))).size)
+          throw new Error('carved slots do not add up');
       };
       for (const one of calls) {
         const live = blocks.filter(({ block, filling, pins }) => !block.dropped || filling || pins > 0);
@@ -218,9 +256,15 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
             if (block && before.free === 0) evicted++;
             if (!block && one.room === 'any') {
               refusedAny++;
-              // Refused only when every slot is pinned or filling.
-              const bound = live.filter(({ filling, pins }) => filling || pins > 0).length;
-              if (bound !== SLOTS) throw new Error(`refused with ${bound} of ${SLOTS} bound`);
+              // Refused only when every slot is pinned or filling, or a part of it is when a whole one is wanted.
+              const bound = live.filter(({ filling, pins }) => filling || pins > 0).map(({ block }) => block.slot);
+              const parts = (whole: number): number =>
+                bound.filter((slot) => wholeSlotOf(slot, SLOTS) === whole).length;
+              const isBound = (whole: number): boolean =>
+                bound.includes(whole) || parts(whole) >= (one.node < SMALL_NODES ? 1 : SMALL_SLOTS);
+              for (let whole = 0; whole < SLOTS; whole++) {
+                if (!isBound(whole)) throw new Error(`refused although slot ${whole} could be had`);
+              }
             }
             break;
           }
@@ -234,7 +278,8 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
             );
             break;
           case 'extend':
-            if (!picked || picked.filling || picked.block.dropped || picked.block.goalEnd >= BLOCK) break;
+            if (!picked || picked.filling || picked.block.dropped || picked.block.goalEnd >= picked.block.blockBytes)
+              break;
             bench.extend(picked.block);
             picked.filling = true;
             break;
@@ -255,7 +300,8 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
             picked.pins--;
             break;
           case 'consume':
-            if (picked && one.from < one.to) index.consumed(picked.block, one.from, one.to);
+            if (picked && one.from < one.to && one.to <= picked.block.blockBytes)
+              index.consumed(picked.block, one.from, one.to);
             break;
           case 'forget':
             index.dropVersion(one.node);
@@ -272,13 +318,13 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
       }
       for (const one of blocks) {
         for (; one.pins > 0; one.pins--) view.unpin(one.block.slot);
-        if (one.filling) bench.settle(one.block, BLOCK);
+        if (one.filling) bench.settle(one.block, one.block.blockBytes);
         one.filling = false;
       }
       for (let at = 0; at < SLOTS; at++) if (!bench.allocate(9, at, 'any')) throw new Error('not all slots come back');
       return bench.allocate(9, SLOTS, 'any') === undefined;
     }),
-    { numRuns: 600 },
+    { numRuns: 900 },
   );
   t.ok(evicted > 100, `${evicted} evictions`);
   t.ok(refusedAny > 10, `${refusedAny} refusals`);

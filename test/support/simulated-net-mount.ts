@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { EINTR } from '../../src/base/errno.js';
 import { ManualClock } from '../../src/base/clock.js';
 import { silentLog } from '../../src/base/log.js';
-import { allocatePool } from '../../src/base/pool/layout.js';
+import { BLOCK_BYTES, allocatePool, slotNumbers } from '../../src/base/pool/layout.js';
 import { PoolView } from '../../src/base/pool/pool-view.js';
 import type { FetchCommand } from '../../src/engine/api.js';
 import { DataPlane } from '../../src/engine/data-plane.js';
@@ -222,14 +222,14 @@ export class SimulatedMount {
     if (!this.net.idle) this.problems.push('the net threads are not idle');
     if (this.clock.pending > 0) this.problems.push('a timer waits');
     const { index } = this.prefetcher;
-    for (let slot = 0; slot < this.view.memory.slotCount; slot++) {
+    for (let slot = 0; slot < slotNumbers(this.view.memory.slotCount); slot++) {
       if (index.table.pins(slot) !== 0) this.problems.push(`slot ${slot} is pinned`);
     }
     if (index.counts.filling > 0) this.problems.push('a block is still filling');
     // Every slot can be had again.
     const nodeId = 999_999;
     for (let blockIndex = 0; blockIndex < this.view.memory.slotCount; blockIndex++) {
-      const block = index.allocate({ nodeId, blockIndex, blockBytes: 1, from: 0, goalEnd: 1 }, 'any');
+      const block = index.allocate({ nodeId, blockIndex, blockBytes: BLOCK_BYTES, from: 0, goalEnd: 1 }, 'any');
       if (!block) this.problems.push(`only ${blockIndex} slots can be had at the end`);
       if (!block) break;
     }

@@ -1,5 +1,8 @@
 /**
  * The main thread's side of the shared pool: which slots are free, insertion and eviction of blocks, the hint table.
+ * Blocks of at most SMALL_BYTES live in small slots: a whole slot is carved into SMALL_SLOTS of them when no part is
+ * free, and is whole again as soon as all its parts are. Carving is bookkeeping of this thread only: a part's row is live
+ * exactly while it holds a block, so a pinned part keeps its whole slot from being given to anybody else.
  *
  * Thread: main only. Owns: every key word, the live flag, the hint table, the free list.
  * Shared words: GATE (live flag here, pins by any thread), the key words, ARRIVED_END until the slot is live.
@@ -21,7 +24,10 @@ import {
   NODE_LO,
   RECENT,
   SLOT_WORDS,
+  SMALL_BYTES,
+  SMALL_SLOTS,
   hintStart,
+  wholeSlotOf,
 } from './layout.js';
 import type { PoolView } from './pool-view.js';
 
@@ -36,6 +42,10 @@ export interface BlockKey {
 export class BlockTable {
   readonly view: PoolView;
   readonly #free: number[] = [];
+  /** Carved slots and their free small slots. */
+  readonly #carved = new Map<number, number[]>();
+  /** The carved slots of which parts are free. */
+  readonly #parts = new Set<number>();
   readonly #checked: boolean;
 
   /** `checked`: fill freed slots with FREED_FILL (tests; it touches all memory). */
@@ -46,16 +56,27 @@ export class BlockTable {
     for (let slot = view.memory.slotCount - 1; slot >= 0; slot--) this.#free.push(slot);
   }
 
+  /** Whole slots that are free. */
   get freeSlots(): number {
     return this.#free.length;
   }
 
+  /** Whole slots that are carved into small ones. */
+  get carvedSlots(): number {
+    return this.#carved.size;
+  }
+
+  /** Would `insert` find a slot for a block of so many bytes? */
+  hasRoomFor(blockBytes: number): boolean {
+    return this.#free.length > 0 || (blockBytes <= SMALL_BYTES && this.#parts.size > 0);
+  }
+
   /**
-   * Puts a block into a free slot and returns the slot, -1 when none is free. The slot is live and empty: bytes from
+   * Puts a block into a free slot, a small one if it fits, and returns the slot, -1 when none is free. The slot is live and empty: bytes from
    * `from` on are published as they arrive. `blockBytes` is what the object has in this block.
    */
   insert(key: BlockKey, from: number, blockBytes: number): number {
-    const slot = this.#free.pop();
+    const slot = blockBytes <= SMALL_BYTES ? this.#takeSmall() : this.#free.pop();
     if (slot === undefined) return -1;
     invariant(from >= 0 && from <= blockBytes && blockBytes <= BLOCK_BYTES, `block bytes ${from}..${blockBytes}`);
     const { words } = this.view;
@@ -86,8 +107,10 @@ export class BlockTable {
       Atomics.load(words, row + BLOCK_INDEX),
       slot,
     );
-    if (this.#checked) this.view.bytes(slot, 0, BLOCK_BYTES).fill(FREED_FILL);
-    this.#free.push(slot);
+    const small = slot >= this.view.memory.slotCount;
+    if (this.#checked) this.view.bytes(slot, 0, small ? SMALL_BYTES : BLOCK_BYTES).fill(FREED_FILL);
+    if (small) this.#giveBackSmall(slot);
+    else this.#free.push(slot);
     return true;
   }
 
@@ -111,6 +134,35 @@ export class BlockTable {
   /** Pins on this slot right now; for tests and counters. */
   pins(slot: number): number {
     return Atomics.load(this.view.words, slot * SLOT_WORDS + GATE) & ~GATE_LIVE;
+  }
+
+  /** A free small slot, of a slot that is carved already if possible. */
+  #takeSmall(): number | undefined {
+    const { slotCount } = this.view.memory;
+    for (const whole of this.#parts) {
+      const parts = this.#carved.get(whole);
+      const slot = parts?.pop();
+      if (parts?.length === 0) this.#parts.delete(whole);
+      return slot;
+    }
+    const whole = this.#free.pop();
+    if (whole === undefined) return undefined;
+    const parts = Array.from({ length: SMALL_SLOTS }, (_, at) => slotCount + (whole + 1) * SMALL_SLOTS - 1 - at);
+    this.#carved.set(whole, parts);
+    this.#parts.add(whole);
+    return parts.pop();
+  }
+
+  #giveBackSmall(slot: number): void {
+    const whole = wholeSlotOf(slot, this.view.memory.slotCount);
+    const parts = this.#carved.get(whole);
+    invariant(parts !== undefined && parts.length < SMALL_SLOTS, `small slot ${slot} is of a carved slot`);
+    parts.push(slot);
+    this.#parts.add(whole);
+    if (parts.length < SMALL_SLOTS) return;
+    this.#carved.delete(whole);
+    this.#parts.delete(whole);
+    this.#free.push(whole);
   }
 
   #writeHint(nodeLo: number, nodeHi: number, blockIndex: number, slot: number): void {

@@ -2,6 +2,8 @@
  * The shared pool: where payload bytes live and which words describe them. The one place that numbers those words.
  *
  * Thread: every thread maps the same memory. Owns: the main thread inserts and evicts blocks.
+ * Slots below slotCount are whole ones; small slot `part` of carved slot `big` has the number
+ * slotCount + big * SMALL_SLOTS + part and a row of its own. A carved slot's own row stays dead (not live, no hints).
  * Shared words, one row of SLOT_WORDS a slot, and who writes each:
  *   GATE          live flag and pin count   main (live), any thread by compare-and-swap (pins)
  *   NODE_LO/HI, BLOCK_INDEX, BLOCK_BYTES_WORD, ARRIVED_FROM   main, only while the slot is not live
@@ -11,10 +13,18 @@
  * Blocks? Nothing here waits.
  */
 import { invariant } from '../invariant.js';
-import { MIB } from '../units.js';
+import { KIB, MIB } from '../units.js';
 
 /** Bytes of one block and of the slot that holds it. Bound by the kernel's largest READ (1 MiB): one READ touches two blocks at most. */
 export const BLOCK_BYTES = MIB;
+
+/**
+ * Bytes of a small slot, and of the largest block that lives in one: a slot can be carved into SMALL_SLOTS of them, so
+ * that a pool holds many small files. 64 KiB is a typical image and the page-granular tail of most objects (guessed).
+ */
+export const SMALL_BYTES = 64 * KIB;
+/** Small slots in a carved slot. */
+export const SMALL_SLOTS = BLOCK_BYTES / SMALL_BYTES;
 
 /** Words of a slot's row: two cache lines, so that pins (readers) and arrival (net thread) do not share one. */
 export const SLOT_WORDS = 32;
@@ -42,9 +52,10 @@ export const HINT_PROBES = 8;
 
 /** What threads hand each other to share the pool (structured-clonable; the memory itself is shared). */
 export interface PoolMemory {
+  /** Whole slots; numbers from here on are small ones. */
   readonly slotCount: number;
   readonly segments: readonly SharedArrayBuffer[];
-  /** slotCount rows of SLOT_WORDS 32-bit words. */
+  /** A row of SLOT_WORDS 32-bit words for each slot, the small ones included. */
   readonly words: SharedArrayBuffer;
   /** Hash table of slot + 1, 0 for empty: where a block may be. Only a hint; the slot's own words decide. */
   readonly hints: SharedArrayBuffer;
@@ -58,11 +69,12 @@ export function allocatePool(slotCount: number): PoolMemory {
     segments.push(new SharedArrayBuffer(Math.min(SEGMENT_SLOTS, slotCount - first) * BLOCK_BYTES));
   }
   let hintCount = 64;
-  while (hintCount < slotCount * 4) hintCount *= 2;
+  // Every slot may be carved: twice as many entries as there can be blocks.
+  while (hintCount < slotCount * SMALL_SLOTS * 2) hintCount *= 2;
   return {
     slotCount,
     segments,
-    words: new SharedArrayBuffer(slotCount * SLOT_WORDS * 4),
+    words: new SharedArrayBuffer(slotNumbers(slotCount) * SLOT_WORDS * 4),
     hints: new SharedArrayBuffer(hintCount * 4),
   };
 }
@@ -74,4 +86,14 @@ export function hintStart(nodeLo: number, nodeHi: number, blockIndex: number, hi
   hash = Math.imul(hash, 0x2c1b3c6d);
   hash ^= hash >>> 13;
   return hash & (hintCount - 1);
+}
+
+/** Slots of both kinds: one more than the highest slot number. */
+export function slotNumbers(slotCount: number): number {
+  return slotCount * (1 + SMALL_SLOTS);
+}
+
+/** The whole slot whose payload a small slot is part of; a whole slot is its own. */
+export function wholeSlotOf(slot: number, slotCount: number): number {
+  return slot < slotCount ? slot : Math.floor((slot - slotCount) / SMALL_SLOTS);
 }

@@ -27,7 +27,10 @@ import {
   RECENT,
   SEGMENT_SLOTS,
   SLOT_WORDS,
+  SMALL_BYTES,
+  SMALL_SLOTS,
   hintStart,
+  wholeSlotOf,
   type PoolMemory,
 } from './layout.js';
 
@@ -50,9 +53,14 @@ export class PoolView {
 
   /** Bytes [from, to) of a slot, borrowed: valid only while the caller holds a pin or fills the slot. */
   bytes(slot: number, from: number, to: number): Buffer {
-    const segment = this.#segments[slot >>> 10];
-    invariant(segment !== undefined && from >= 0 && to <= BLOCK_BYTES && from <= to, `slot ${slot} [${from}, ${to})`);
-    const base = (slot & (SEGMENT_SLOTS - 1)) * BLOCK_BYTES;
+    const { slotCount } = this.memory;
+    const small = slot >= slotCount;
+    const whole = wholeSlotOf(slot, slotCount);
+    const segment = this.#segments[Math.floor(whole / SEGMENT_SLOTS)];
+    const slotBytes = small ? SMALL_BYTES : BLOCK_BYTES;
+    invariant(segment !== undefined && whole < slotCount && from >= 0 && to <= slotBytes && from <= to, `slot ${slot} [${from}, ${to})`);
+    const within = small ? ((slot - slotCount) % SMALL_SLOTS) * SMALL_BYTES : 0;
+    const base = (whole % SEGMENT_SLOTS) * BLOCK_BYTES + within;
     return segment.subarray(base + from, base + to);
   }
 

@@ -11,7 +11,7 @@
 import type { Clock, Timer } from '../../base/clock.js';
 import { ECANCELED } from '../../base/errno.js';
 import { assertNever } from '../../base/invariant.js';
-import type { PoolMemory } from '../../base/pool/layout.js';
+import { slotNumbers, type PoolMemory } from '../../base/pool/layout.js';
 import { PoolView } from '../../base/pool/pool-view.js';
 import type { DataTarget, NetCommand, NetEvent } from '../api.js';
 import { RequestSigner } from '../signing/request-signer.js';
@@ -81,7 +81,7 @@ export class NetThread {
       { wallMs: () => clock.wallMs() },
     );
     this.#connections = new ConnectionPool(
-      { connectionsMax: options.connectionsMax, waitersMax: options.pool.slotCount, timeouts },
+      { connectionsMax: options.connectionsMax, waitersMax: slotNumbers(options.pool.slotCount), timeouts },
       { clock, open: (onread) => opener.open(onread) },
     );
     this.#parked = new ParkedReads(

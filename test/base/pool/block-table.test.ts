@@ -3,7 +3,14 @@
  * the main thread.
  */
 import t from 'tap';
-import { BLOCK_BYTES, HINT_PROBES, allocatePool, hintStart } from '../../../src/base/pool/layout.js';
+import {
+  BLOCK_BYTES,
+  HINT_PROBES,
+  SMALL_BYTES,
+  SMALL_SLOTS,
+  allocatePool,
+  hintStart,
+} from '../../../src/base/pool/layout.js';
 import { BlockTable, FREED_FILL, type BlockKey } from '../../../src/base/pool/block-table.js';
 import { PoolView } from '../../../src/base/pool/pool-view.js';
 import { withHook } from '../atomics-script.js';
@@ -78,6 +85,7 @@ t.test('more blocks at one place of the hint table than a lookup probes', (t) =>
   second.forEach((slot) => (slot >= 0 ? view.unpin(slot) : undefined));
   for (const slot of new Set([...slots, again])) table.tryEvict(slot);
   t.equal(table.freeSlots, 16);
+  t.equal(table.carvedSlots, 0);
   t.ok(
     view.hints.every((hint) => hint === 0),
     'no hint is left',
@@ -88,12 +96,12 @@ t.test('more blocks at one place of the hint table than a lookup probes', (t) =>
 t.test('the free list ends, hands out low slots first, and takes each slot back once', (t) => {
   const view = new PoolView(allocatePool(4));
   const table = new BlockTable(view);
-  const slots = [0, 1, 2, 3, 4].map((blockIndex) => table.insert({ nodeId: 1, blockIndex }, 0, 1));
+  const slots = [0, 1, 2, 3, 4].map((blockIndex) => table.insert({ nodeId: 1, blockIndex }, 0, BLOCK_BYTES));
   t.same(slots, [0, 1, 2, 3, -1]);
   t.ok(table.tryEvict(2));
   t.notOk(table.tryEvict(2), 'a free slot is not freed again');
   t.equal(table.freeSlots, 1);
-  t.equal(table.insert({ nodeId: 1, blockIndex: 9 }, 0, 1), 2);
+  t.equal(table.insert({ nodeId: 1, blockIndex: 9 }, 0, BLOCK_BYTES), 2);
   t.ok(table.tryEvict(0));
   t.throws(() => table.insert({ nodeId: 1, blockIndex: 9 }, 0, BLOCK_BYTES + 1), { name: 'InvariantError' });
   t.end();
@@ -102,7 +110,7 @@ t.test('the free list ends, hands out low slots first, and takes each slot back 
 t.test('checked mode fills what is freed', (t) => {
   const view = new PoolView(allocatePool(4));
   const table = new BlockTable(view, { checked: true });
-  const slot = table.insert({ nodeId: 1, blockIndex: 0 }, 0, 8);
+  const slot = table.insert({ nodeId: 1, blockIndex: 0 }, 0, BLOCK_BYTES);
   const bytes = view.bytes(slot, 0, BLOCK_BYTES);
   bytes.fill(1);
   t.ok(table.tryEvict(slot));
@@ -129,6 +137,50 @@ t.test('the main thread pins what it knows to be live; a dead slot is a broken i
   t.end();
 });
 
+t.test('small slots: 16 to a carved slot, which is whole again when the last of them is free', (t) => {
+  const view = new PoolView(allocatePool(4));
+  const table = new BlockTable(view, { checked: true });
+  const small = (blockIndex: number): number => table.insert({ nodeId: 1, blockIndex }, 0, SMALL_BYTES);
+  const first = Array.from({ length: SMALL_SLOTS }, (_, at) => small(at));
+  t.same(
+    first,
+    Array.from({ length: SMALL_SLOTS }, (_, at) => 4 + at),
+    'the parts of slot 0, in order',
+  );
+  t.equal(table.freeSlots, 3);
+  t.equal(table.carvedSlots, 1);
+  for (const [at, slot] of first.entries()) view.bytes(slot, 0, SMALL_BYTES).fill(at);
+  t.ok(
+    first.every((slot, at) => view.bytes(slot, 0, SMALL_BYTES).every((byte) => byte === at)),
+    'parts do not overlap',
+  );
+  t.equal(view.bytes(0, 17 * SMALL_BYTES - BLOCK_BYTES, BLOCK_BYTES)[0], 1, "and lie in the carved slot's payload");
+  t.throws(() => view.bytes(first[0] ?? -1, 0, SMALL_BYTES + 1), { name: 'InvariantError' });
+  const others = [1, 2, 3].map((blockIndex) => table.insert({ nodeId: 2, blockIndex }, 0, SMALL_BYTES + 1));
+  t.same(others, [1, 2, 3], 'larger blocks take whole slots');
+  t.notOk(table.hasRoomFor(SMALL_BYTES));
+  t.equal(small(100), -1);
+  t.ok(table.tryEvict(first[3] ?? -1));
+  t.ok(table.hasRoomFor(SMALL_BYTES));
+  t.notOk(table.hasRoomFor(SMALL_BYTES + 1), 'a part is no room for a larger block');
+  t.equal(table.insert({ nodeId: 2, blockIndex: 9 }, 0, SMALL_BYTES + 1), -1);
+  t.ok(
+    view.bytes(first[3] ?? -1, 0, SMALL_BYTES).every((byte) => byte === FREED_FILL),
+    'checked mode fills the part',
+  );
+  t.equal(view.bytes(first[4] ?? -1, 0, 1)[0], 4, 'and no other');
+  view.pin(first[0] ?? -1);
+  for (const slot of first) table.tryEvict(slot);
+  t.equal(table.freeSlots, 0, 'one pinned part holds the carved slot');
+  view.unpin(first[0] ?? -1);
+  t.ok(table.tryEvict(first[0] ?? -1));
+  t.equal(table.freeSlots, 1);
+  t.equal(table.carvedSlots, 0);
+  t.notOk(table.tryEvict(first[0] ?? -1));
+  t.equal(table.insert({ nodeId: 2, blockIndex: 9 }, 0, SMALL_BYTES + 1), 0, 'whole again');
+  t.end();
+});
+
 t.test('segments: slots beyond 1024 have bytes of their own', (t) => {
   const view = new PoolView(allocatePool(1026));
   t.equal(view.memory.segments.length, 2);
@@ -139,6 +191,8 @@ t.test('segments: slots beyond 1024 have bytes of their own', (t) => {
   t.equal(view.bytes(1024, 0, 1)[0], 4);
   t.equal(view.bytes(0, 0, 1)[0], 0);
   t.throws(() => view.bytes(0, 0, BLOCK_BYTES + 1), { name: 'InvariantError' });
-  t.throws(() => view.bytes(2048, 0, 1), { name: 'InvariantError' });
+  t.throws(() => view.bytes(1026 * 17, 0, 1), { name: 'InvariantError' });
+  view.bytes(1026 + 1024 * 16 + 15, 0, 1)[0] = 7;
+  t.equal(view.bytes(1024, BLOCK_BYTES - SMALL_BYTES, BLOCK_BYTES)[0], 7, 'small slots of the second segment');
   t.end();
 });

@@ -11,14 +11,14 @@ import {
   SLOT_WORDS,
   allocatePool,
   hintStart,
+  slotNumbers,
+  wholeSlotOf,
 } from '../../../src/base/pool/layout.js';
 import { BlockTable, type BlockKey } from '../../../src/base/pool/block-table.js';
 import { PoolView } from '../../../src/base/pool/pool-view.js';
 
 /** Bytes of the object that each block of these tests has. */
-export const SMALL_BYTES = 16;
-
-const HINTS = 64;
+export const PAYLOAD_BYTES = 16;
 
 export function halves(nodeId: number): [lo: number, hi: number] {
   return [nodeId | 0, Math.floor(nodeId / 2 ** 32) | 0];
@@ -42,6 +42,7 @@ export function colliding(key: BlockKey, skip: number): BlockKey {
 }
 
 const memory = allocatePool(4);
+const HINTS = memory.hints.byteLength / 4;
 
 export class SmallPool {
   readonly view = new PoolView(memory);
@@ -50,15 +51,19 @@ export class SmallPool {
   readonly live = new Map<BlockKey, number>();
   readonly hidden: number[] = [];
 
-  constructor() {
+  readonly #blockBytes: number;
+
+  /** `blockBytes` decides between whole and small slots; payload is only ever the first PAYLOAD_BYTES. */
+  constructor(blockBytes = BLOCK_BYTES) {
+    this.#blockBytes = blockBytes;
     new Int32Array(memory.words).fill(0);
     new Int32Array(memory.hints).fill(0);
     this.table = new BlockTable(this.view);
   }
 
-  insert(key: BlockKey, from = 0): void {
+  insert(key: BlockKey, from = 0, blockBytes = this.#blockBytes): void {
     if (this.live.has(key)) return;
-    const slot = this.table.insert(key, from, SMALL_BYTES);
+    const slot = this.table.insert(key, from, blockBytes);
     if (slot >= 0) this.live.set(key, slot);
   }
 
@@ -66,7 +71,7 @@ export class SmallPool {
   publish(key: BlockKey, end: number): void {
     const slot = this.live.get(key);
     if (slot === undefined) return;
-    const bytes = this.view.bytes(slot, 0, SMALL_BYTES);
+    const bytes = this.view.bytes(slot, 0, PAYLOAD_BYTES);
     for (let at = this.view.arrivedEnd(slot); at < end; at++) bytes[at] = payloadByte(key, at);
     if (end > this.view.arrivedEnd(slot)) this.view.publishArrived(slot, end);
   }
@@ -95,7 +100,7 @@ export class SmallPool {
   }
 
   wipe(slot: number): void {
-    this.view.bytes(slot, 0, SMALL_BYTES).fill(0xcc);
+    this.view.bytes(slot, 0, PAYLOAD_BYTES).fill(0xcc);
   }
 
   lookup(key: BlockKey, from: number, to: number): number {
@@ -115,7 +120,7 @@ export class SmallPool {
     if (words[row + GATE] !== (GATE_LIVE | 1)) return `gate of the pinned slot is ${words[row + GATE]?.toString(16)}`;
     if (words[row + 1] !== lo || words[row + 2] !== hi || words[row + 3] !== key.blockIndex)
       return 'pinned another block';
-    const end = Math.min(to, SMALL_BYTES);
+    const end = Math.min(to, PAYLOAD_BYTES);
     if (this.view.arrivedFrom(slot) > from || this.view.arrivedEnd(slot) < end)
       return 'pinned bytes that are not there';
     const bytes = this.view.bytes(slot, from, end);
@@ -130,8 +135,9 @@ export class SmallPool {
 
   #problemOfPool(): string | undefined {
     const { hints } = this.view;
-    for (let slot = 0; slot < memory.slotCount; slot++)
-      if (this.table.pins(slot) !== 0) return `slot ${slot} left pinned`;
+    const { words } = this.view;
+    for (let slot = 0; slot < slotNumbers(memory.slotCount); slot++)
+      if (((words[slot * SLOT_WORDS + GATE] ?? 0) & ~GATE_LIVE) !== 0) return `slot ${slot} left pinned`;
     for (const [key, slot] of this.live) {
       const [lo, hi] = halves(key.nodeId);
       const start = hintStart(lo, hi, key.blockIndex, HINTS);
@@ -141,8 +147,8 @@ export class SmallPool {
     }
     const used = hints.filter((hint) => hint !== 0).length;
     if (used !== this.live.size) return `${used} hints for ${this.live.size} blocks`;
-    if (this.table.freeSlots !== memory.slotCount - this.live.size - this.hidden.length)
-      return 'free slots do not add up';
+    const wholes = new Set([...this.live.values(), ...this.hidden].map((slot) => wholeSlotOf(slot, memory.slotCount)));
+    if (this.table.freeSlots !== memory.slotCount - wholes.size) return 'free slots do not add up';
     for (const key of [...this.live.keys()]) if (!this.evict(key)) return 'an unpinned block cannot be evicted';
     while (this.hidden.length > 0) {
       const before = this.hidden.length;
