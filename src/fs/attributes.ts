@@ -20,6 +20,9 @@ export const DT_REG = 8;
  */
 const BLOCK_SIZE_BYTES = 128 * 1024;
 
+/** Classes whose objects must be restored before a GET works. GLACIER_IR is not one of them. */
+export const ARCHIVE_CLASSES: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
+
 export interface AttributeOptions {
   readonly uid: number;
   readonly gid: number;

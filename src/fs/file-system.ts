@@ -20,8 +20,8 @@ import type {
   ReadReply,
   RequestContext,
 } from '../fuse/handlers.js';
-import type { Prefetcher } from '../prefetch/api.js';
-import { AttributeMaker, type AttributeOptions, statistics } from './attributes.js';
+import type { Prefetcher, Speculator } from '../prefetch/api.js';
+import { ARCHIVE_CLASSES, AttributeMaker, type AttributeOptions, statistics } from './attributes.js';
 import { BackgroundLister } from './background-lister.js';
 import { DirectoryHandles } from './directory-handles.js';
 import { EntryMaker } from './entry-maker.js';
@@ -36,6 +36,7 @@ import { ListingCache } from './listing-cache.js';
 import type { ListingPage } from './listing-page.js';
 import { Lookup } from './lookup.js';
 import { RefusedWrites } from './refused-writes.js';
+import { Siblings } from './siblings.js';
 import { SingleFlight } from './single-flight.js';
 import { extendedAttribute } from './xattrs.js';
 
@@ -45,9 +46,6 @@ const O_TRUNC = 0o1000;
 const W_OK = 2;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
-
-/** Classes whose objects must be restored before a GET works. GLACIER_IR is not one of them. */
-const ARCHIVE_CLASSES: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
 
 export interface FileSystemOptions extends AttributeOptions {
   /** '' or ends with '/': the part of the bucket that is mounted. */
@@ -69,6 +67,8 @@ export interface FileSystemOptions extends AttributeOptions {
 export interface FileSystemDeps {
   readonly store: ObjectStore;
   readonly prefetcher: Prefetcher;
+  /** Fetches small files ahead of their open; without, nothing is fetched that nobody opened. */
+  readonly speculator?: Speculator;
   readonly clock: Clock;
   readonly log: Log;
   /** A name that the kernel may remember is out of date: somebody else replaced or deleted the object. */
@@ -91,6 +91,9 @@ export interface FileSystemStats {
   readonly shadowedFiles: number;
   /** Opens and reads that found their version replaced. */
   readonly stale: number;
+  /** Small files fetched before they were opened, and those of them that then were. */
+  readonly fetchedAhead: number;
+  readonly fetchedAheadUsed: number;
 }
 
 export class S3FileSystem extends RefusedWrites implements FuseHandlers {
@@ -109,6 +112,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   readonly #lookup: Lookup;
   readonly #files: FileHandles;
   readonly #directories: DirectoryHandles;
+  readonly #siblings: Siblings | undefined;
   readonly #revalidations = new SingleFlight<void>();
   #nextHandle: number;
   #stale = 0;
@@ -137,6 +141,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     const background = (this.#background = new BackgroundLister({ lister, cache, freshness, limits }));
     this.#lookup = new Lookup({ store: deps.store, names, background, freshness, limits, faults });
     this.#directories = new DirectoryHandles({ table, lister, names, entries, freshness });
+    const { speculator } = deps;
+    this.#siblings = speculator && new Siblings({ table, listings: cache, names, freshness, speculator });
     this.#files = new FileHandles({
       table,
       prefetcher: deps.prefetcher,
@@ -164,6 +170,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       hiddenKeys: this.#lister.hiddenKeys,
       shadowedFiles: this.#lister.shadowedFiles,
       stale: this.#stale,
+      fetchedAhead: this.#siblings?.started ?? 0,
+      fetchedAheadUsed: this.#siblings?.used ?? 0,
     };
   }
 
@@ -219,7 +227,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
    */
   versionLost(nodeId: number): void {
     const node = this.#table.find(nodeId);
-    if (node?.kind === 'file') this.#foundStale(node, 'read');
+    if (node?.kind === 'file') this.#foundStale(node, node.opens > 0 ? 'read' : 'open');
   }
 
   /** Nothing was written, so there is nothing to say; the kernel is told not to ask (noFlush). */
@@ -284,6 +292,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   destroy(): void {
+    this.#siblings?.clear();
     this.#background.stop();
     this.#lookup.abortAll();
     this.#lister.abortAll();
@@ -337,7 +346,9 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       throw new ErrnoError(EIO, `${node.key} is archived in ${node.storageClass}`);
     }
     const handle = this.#nextHandle++;
+    const first = !node.wasOpened;
     this.#files.open(handle, node);
+    this.#siblings?.opened(node, first);
     // Pages belong to the node and the node to one version: they can stay, whatever was opened before (KERNEL facts 10, 11).
     return { handle, keepCache: this.#options.keepCache ?? true, noFlush: true };
   }

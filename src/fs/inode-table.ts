@@ -2,7 +2,7 @@
  * The nodes that the kernel knows, with exact lookup counts. A directory has one node; a file has one node for each
  * version of its object (KERNEL fact 11), so that pages of two versions can never be mixed: the newest is the *current* one,
  * which lookups answer, an older one goes on serving the handles and mappings that were opened with it.
- * A node lives while the kernel remembers it (lookups) or a handle is open; its id is never given again.
+ * A node lives while the kernel remembers it (lookups), a handle is open, or it is reserved for a LOOKUP to come; its id is never given again.
  * Refuses to talk to the store or to judge age: callers say what they learned and when they asked.
  */
 import { EISDIR, ENOTDIR, ErrnoError, ESTALE } from '../base/errno.js';
@@ -46,6 +46,10 @@ export interface FileNode extends NodeBase {
   current: boolean;
   /** A handle was open once: the prefetcher may hold blocks. */
   wasOpened: boolean;
+  /** Fetched ahead: it lives without lookups, for the LOOKUP that is expected. Written by the table only. */
+  reserved: boolean;
+  /** It was reserved once: the prefetcher may hold blocks. */
+  wasReserved: boolean;
 }
 
 export type Node = DirectoryNode | FileNode;
@@ -174,6 +178,8 @@ export class InodeTable {
       validatedAtMs: sentAtMs,
       current: true,
       wasOpened: false,
+      reserved: false,
+      wasReserved: false,
     };
     this.#nodes.set(node.nodeId, node);
     this.#currentFiles.set(node.key, node);
@@ -193,6 +199,22 @@ export class InodeTable {
   retire(node: FileNode): void {
     node.current = false;
     if (this.#currentFiles.get(node.key) === node) this.#currentFiles.delete(node.key);
+  }
+
+  /** The newest version that is known of the object, if it has a node. */
+  currentFile(key: string): FileNode | undefined {
+    return this.#currentFiles.get(key);
+  }
+
+  /** The node lives until `unreserve`, whether the kernel knows it or not. The caller bounds how many do. */
+  reserve(node: FileNode): void {
+    node.reserved = true;
+    node.wasReserved = true;
+  }
+
+  unreserve(node: FileNode): void {
+    node.reserved = false;
+    this.#reap(node);
   }
 
   /** Counts one lookup: exactly one for each entry that went to the kernel. */
@@ -228,13 +250,14 @@ export class InodeTable {
 
   #reap(node: Node): void {
     if (node.lookups > 0 || node.opens > 0 || node === this.root) return;
+    if (node.kind === 'file' && node.reserved) return;
     if (!this.#nodes.delete(node.nodeId)) return;
     if (node.kind === 'directory') {
       this.#directories.delete(node.key);
       return;
     }
     if (this.#currentFiles.get(node.key) === node) this.#currentFiles.delete(node.key);
-    if (node.wasOpened) this.#forgotten(node.nodeId);
+    if (node.wasOpened || node.wasReserved) this.#forgotten(node.nodeId);
   }
 }
 

@@ -86,6 +86,12 @@ export class ListingCache {
     return page && this.#freshness.isFresh(page.sentAtMs) ? page : undefined;
   }
 
+  /** The freshest page that speaks for the file `name`, when it is still fresh. */
+  freshPageOf(directoryKey: string, name: string): ListingPage | undefined {
+    const page = covering(this.#directories.get(directoryKey) ?? [], name);
+    return page && this.#freshness.isFresh(page.sentAtMs) ? page : undefined;
+  }
+
   /** All pages of a directory, in order, when every one is known and fresh. */
   whole(directoryKey: string): ListingPage[] | undefined {
     const chain: ListingPage[] = [];

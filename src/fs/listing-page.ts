@@ -169,6 +169,11 @@ export class ListingPage {
     return this.#arena.toString('utf8', this.#bound(row * 2), end);
   }
 
+  /** Size of a file's row; 0 for a directory. */
+  sizeBytes(row: number): number {
+    return this.#sizes[row] ?? 0;
+  }
+
   /** The object of a file's row. */
   head(row: number): ObjectHead {
     return {

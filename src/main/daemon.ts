@@ -119,7 +119,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
     const { anonymous } = config.store;
     const late: LateCalls = { nameChanged: () => undefined };
     const replier = new LateReplier((message) => log.error({}, `a read could not be answered: ${message}`));
-    const connectionsMax = Math.max(1, Math.ceil(sizing.connectionsFirst / sizing.netThreads));
+    const connectionsMax = Math.max(1, Math.ceil(sizing.connectionsMax / sizing.netThreads));
     const net = new NetThreads(
       Array.from({ length: sizing.netThreads }, () => ({
         target: control.target,
@@ -163,6 +163,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       {
         store: control.store,
         prefetcher,
+        speculator: prefetcher,
         clock: systemClock,
         log,
         nameChanged: (parent, name) => late.nameChanged(parent, name),

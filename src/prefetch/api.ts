@@ -31,6 +31,19 @@ export interface ObjectReader {
   close(): void;
 }
 
+/** Fetching of files that nobody has opened yet, because the file system expects that somebody will. */
+export interface Speculator {
+  /** Payload bytes of the pool. */
+  readonly poolBytes: number;
+  /**
+   * Fetches a version of one block whole, after everything else and only into spare room. False when there is no such
+   * room, too much of the kind under way, or the version is not to be had now; true also when its bytes are there.
+   */
+  speculate(version: ObjectVersion): boolean;
+  /** Are bytes of the version there or on their way? */
+  holds(nodeId: number): boolean;
+}
+
 export interface Prefetcher {
   open(version: ObjectVersion): ObjectReader;
   /** The kernel forgot the version: its blocks may go. */

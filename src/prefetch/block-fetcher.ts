@@ -10,14 +10,22 @@ import { ESTALE } from '../base/errno.js';
 import { invariant } from '../base/invariant.js';
 import type { Log } from '../base/log.js';
 import { BLOCK_BYTES } from '../base/pool/layout.js';
+import { MIB } from '../base/units.js';
 import type { PoolView } from '../base/pool/pool-view.js';
-import { PRIORITY_STREAM, PRIORITY_WAITING } from '../engine/api.js';
+import { PRIORITY_SPECULATIVE, PRIORITY_STREAM, PRIORITY_WAITING } from '../engine/api.js';
 import type { DataPlane } from '../engine/data-plane.js';
 import type { ObjectVersion } from './api.js';
 import type { Block, BlockIndex, Room } from './block-index.js';
 
 /** No reading ahead of a version for this long after one of its fetches failed (guessed: the net threads have retried already). */
 const HOLD_OFF_MS = 1000;
+
+/**
+ * Fetches under way for files that nobody has opened: more would only wait for connections, and cannot all be taken back
+ * when the readers turn elsewhere.
+ */
+const SPECULATIVE_FETCHES_MAX = 128;
+const SPECULATIVE_BYTES_MAX = 32 * MIB;
 
 /** Part of one block that a GET shall bring: bytes [from, to) within it. */
 interface Piece {
@@ -31,6 +39,8 @@ interface Piece {
 interface ActiveFetch {
   readonly nodeId: number;
   readonly blocks: readonly Block[];
+  /** Counted against the bounds of what nobody has asked for. */
+  readonly speculativeBytes: number;
   /** Nobody waits for it, so its failure says nothing about the store. */
   cancelled: boolean;
 }
@@ -58,6 +68,8 @@ export class BlockFetcher {
   readonly plane: DataPlane;
   readonly #deps: BlockFetcherDeps;
   readonly #partBytes: number;
+  #speculativeFetches = 0;
+  #speculativeBytes = 0;
   readonly #active = new Map<number, ActiveFetch>();
   /** Versions that are not read ahead until then. */
   readonly #holdOffUntilMs = new Map<number, number>();
@@ -162,6 +174,21 @@ export class BlockFetcher {
     for (const pieces of runs) if (!this.#sendAhead(version, pieces)) return;
   }
 
+  /** Fetches a version of one block whole for nobody yet; false when it cannot be done now (Speculator). */
+  speculate(version: ObjectVersion): boolean {
+    const { nodeId, sizeBytes } = version;
+    invariant(sizeBytes > 0 && sizeBytes <= BLOCK_BYTES, 'a version of one block');
+    if (this.index.peek(nodeId, 0)) return true;
+    if (this.#holdsOff(nodeId)) return false;
+    if (this.#speculativeFetches >= SPECULATIVE_FETCHES_MAX) return false;
+    if (this.#speculativeBytes + sizeBytes > SPECULATIVE_BYTES_MAX) return false;
+    const piece: Piece = { blockIndex: 0, extends: undefined, from: 0, to: sizeBytes };
+    const block = this.#prepare(version, piece, 'spare');
+    if (!block) return false;
+    this.#start(version, [piece], [block], PRIORITY_SPECULATIVE);
+    return true;
+  }
+
   /** No handle reads this version any more, and no READ of it waits: ends its fetches. */
   release(nodeId: number): void {
     this.#holdOffUntilMs.delete(nodeId);
@@ -215,7 +242,11 @@ export class BlockFetcher {
     const first = pieces[0];
     const last = pieces[pieces.length - 1];
     invariant(first !== undefined && last !== undefined && pieces.length === blocks.length, 'a run has pieces');
-    const fetch: ActiveFetch = { nodeId: version.nodeId, blocks, cancelled: false };
+    const isSpeculative = priority === PRIORITY_SPECULATIVE;
+    const speculativeBytes = isSpeculative ? version.sizeBytes : 0;
+    const fetch: ActiveFetch = { nodeId: version.nodeId, blocks, speculativeBytes, cancelled: false };
+    if (isSpeculative) this.#speculativeFetches++;
+    this.#speculativeBytes += speculativeBytes;
     const fetchId: number = this.plane.fetch(
       {
         key: version.key,
@@ -245,6 +276,8 @@ export class BlockFetcher {
     const fetch = this.#active.get(fetchId);
     if (!fetch) return;
     this.#active.delete(fetchId);
+    if (fetch.speculativeBytes > 0) this.#speculativeFetches--;
+    this.#speculativeBytes -= fetch.speculativeBytes;
     for (const block of fetch.blocks) this.index.settled(block);
     this.#deps.roomMayBe();
   }

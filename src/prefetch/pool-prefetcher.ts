@@ -15,7 +15,7 @@ import { BLOCK_BYTES } from '../base/pool/layout.js';
 import type { PoolView } from '../base/pool/pool-view.js';
 import { MIB } from '../base/units.js';
 import type { DataPlane } from '../engine/data-plane.js';
-import type { ObjectReader, ObjectVersion, Prefetcher } from './api.js';
+import type { ObjectReader, ObjectVersion, Prefetcher, Speculator } from './api.js';
 import { BlockFetcher } from './block-fetcher.js';
 import { BlockIndex } from './block-index.js';
 import { PooledReader, type ReaderHost } from './object-reader.js';
@@ -48,7 +48,7 @@ export interface PoolPrefetcherDeps {
   readonly versionLost: (nodeId: number) => void;
 }
 
-export class PoolPrefetcher implements Prefetcher, ReaderHost {
+export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
   readonly fetcher: BlockFetcher;
   readonly index: BlockIndex;
   readonly #deps: PoolPrefetcherDeps;
@@ -93,6 +93,18 @@ export class PoolPrefetcher implements Prefetcher, ReaderHost {
     this.#readers.add(reader);
     this.#readersByNode.set(version.nodeId, (this.#readersByNode.get(version.nodeId) ?? 0) + 1);
     return reader;
+  }
+
+  get poolBytes(): number {
+    return this.#deps.view.memory.slotCount * BLOCK_BYTES;
+  }
+
+  speculate(version: ObjectVersion): boolean {
+    return !this.crowded && this.fetcher.speculate(version);
+  }
+
+  holds(nodeId: number): boolean {
+    return this.index.blocksOf(nodeId) !== undefined;
   }
 
   forgetVersion(nodeId: number): void {

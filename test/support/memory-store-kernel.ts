@@ -160,14 +160,17 @@ export interface Bench {
   readonly kernel: MiniKernel;
 }
 
-/** A file system over a memory store, with the clock in the test's hands. */
-export function makeBench(options: Partial<FileSystemOptions> = {}, store = new MemoryStore()): Bench {
+/** A file system over a memory store, with the clock in the test's hands; `ahead`: it fetches small files ahead. */
+export function makeBench(options: Partial<FileSystemOptions> = {}, store = new MemoryStore(), ahead = false): Bench {
   const prefetcher = new MemoryPrefetcher(store);
   const clock = new ManualClock();
   const log = new LineLog();
   // lru-cache allocates its tables at once: small ones, for tests that make hundreds of file systems.
   const limits = { nameFactsMax: 256, watchedDirectoriesMax: 64, ...options.limits };
-  const fs = new S3FileSystem({ ...defaultOptions, ...options, limits }, { store, prefetcher, clock, log });
+  const fs = new S3FileSystem(
+    { ...defaultOptions, ...options, limits },
+    { store, prefetcher, clock, log, ...(ahead ? { speculator: prefetcher } : {}) },
+  );
   return { store, prefetcher, clock, log, fs, kernel: new MiniKernel(fs) };
 }
 

@@ -3,15 +3,19 @@
  * more, and everything that the file system tells it is kept for the test to look at.
  */
 import { ESTALE } from '../../src/base/errno.js';
-import type { ObjectReader, ObjectVersion, Prefetcher, ReadSink } from '../../src/prefetch/api.js';
+import type { ObjectReader, ObjectVersion, Prefetcher, ReadSink, Speculator } from '../../src/prefetch/api.js';
 import type { MemoryStore } from './memory-store.js';
 
-export class MemoryPrefetcher implements Prefetcher {
+export class MemoryPrefetcher implements Prefetcher, Speculator {
   readonly store: MemoryStore;
   readonly opened: ObjectVersion[] = [];
   readonly forgotten: number[] = [];
   readonly reads: { readonly key: string; readonly offset: number; readonly sizeBytes: number }[] = [];
   readonly accesses: { readonly key: string; readonly offset: number; readonly sizeBytes: number }[] = [];
+  /** What was to be fetched ahead, in order; refused when `speculates` is false. */
+  readonly speculated: ObjectVersion[] = [];
+  speculates = true;
+  poolBytes = 256 * 1024 * 1024;
   closed = 0;
   /** Answers as a net thread would: the sink hears nothing of the error, only this does. */
   versionLost: ((nodeId: number) => void) | undefined;
@@ -43,6 +47,15 @@ export class MemoryPrefetcher implements Prefetcher {
         this.closed++;
       },
     };
+  }
+
+  speculate(version: ObjectVersion): boolean {
+    if (this.speculates) this.speculated.push(version);
+    return this.speculates;
+  }
+
+  holds(nodeId: number): boolean {
+    return this.speculated.some((version) => version.nodeId === nodeId) && !this.forgotten.includes(nodeId);
   }
 
   forgetVersion(nodeId: number): void {
