@@ -31,6 +31,9 @@ import { deriveSizing } from './sizing.js';
 /** For the first answer of the mount, after everything else is up. */
 const ANSWER_WAIT_MS = 10_000;
 
+/** Before credentials that were refused, and of which there are no others, are tried again: the last try of a fetch. */
+const SAME_CREDENTIALS_WAIT_MS = 1_000;
+
 /** Between two lines of --log-metrics. */
 const METRICS_MS = 5_000;
 
@@ -133,12 +136,16 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       ports: net.ports,
       pool,
       log,
-      // Answered in any case, so that a fetch which waits for new ones fails at once when there are none.
       credentialsRefused: (code) =>
         void control.credentials
           .refresh(code)
-          .then(() => control.credentials.current())
-          .then((credentials) => plane.setCredentials(credentials))
+          .then(async (changed) => {
+            // New ones have been posted by onChange. The same ones are posted again, a little later, so that a fetch which
+            // waits is refused for good soon, but not for a passing refusal.
+            if (changed) return;
+            await new Promise((resolve) => void systemClock.after(SAME_CREDENTIALS_WAIT_MS, () => resolve(undefined)));
+            plane.setCredentials(await control.credentials.current());
+          })
           .catch((error: unknown) => log.error({ err: error }, 'the credentials could not be renewed')),
       replyError: (ticket, errno) => replier.error(ticket, errno),
     });

@@ -111,7 +111,10 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     log.debug({ negotiated, via: mount.via }, 'the kernel and this daemon agreed on the protocol');
     deps.deviceReady(fd);
     dispatcher = new FuseDispatcher(
-      { traceRequests: config.log.level === 'trace', ...(config.allowRoot ? { ownerUid: process.geteuid?.() ?? 0 } : {}) },
+      {
+        traceRequests: config.log.level === 'trace',
+        ...(config.allowRoot ? { ownerUid: process.geteuid?.() ?? 0 } : {}),
+      },
       {
         handlers: deps.handlers,
         writer: new DevFuseTransport(fd),
