@@ -27,7 +27,7 @@ const RESERVED_FILES_MAX = 8192;
 /** Fetches started for one open: about 0.3 ms of the main thread. */
 const STARTS_PER_OPEN = 8;
 /** Rows looked at for one open of a sweep: most of them may have been open already. */
-const ROWS_PER_OPEN = 64;
+const ROWS_PER_OPEN = 128;
 /** A file that nobody opened for this long makes way for others (guessed: a few training steps). */
 const UNUSED_MS = 10_000;
 /** Looks at the oldest reserved files when there is no room for another. */

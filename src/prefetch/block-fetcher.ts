@@ -71,6 +71,8 @@ export class BlockFetcher {
   #speculativeFetches = 0;
   #speculativeBytes = 0;
   readonly #active = new Map<number, ActiveFetch>();
+  /** How many of them each version has: most closes find none to end. */
+  readonly #fetchesOf = new Map<number, number>();
   /** Versions that are not read ahead until then. */
   readonly #holdOffUntilMs = new Map<number, number>();
 
@@ -192,6 +194,11 @@ export class BlockFetcher {
   /** No handle reads this version any more, and no READ of it waits: ends its fetches. */
   release(nodeId: number): void {
     this.#holdOffUntilMs.delete(nodeId);
+    if (this.#fetchesOf.has(nodeId)) this.#cancelAll(nodeId);
+    this.index.retire(nodeId);
+  }
+
+  #cancelAll(nodeId: number): void {
     for (const [fetchId, fetch] of this.#active) {
       if (fetch.nodeId !== nodeId || fetch.cancelled) continue;
       fetch.cancelled = true;
@@ -201,7 +208,6 @@ export class BlockFetcher {
         if (this.view.arrivedEnd(block.slot) < block.goalEnd) this.index.drop(block);
       }
     }
-    this.index.retire(nodeId);
   }
 
   #holdsOff(nodeId: number): boolean {
@@ -269,6 +275,7 @@ export class BlockFetcher {
       },
     );
     this.#active.set(fetchId, fetch);
+    this.#fetchesOf.set(version.nodeId, (this.#fetchesOf.get(version.nodeId) ?? 0) + 1);
     for (const block of blocks) this.index.setFetch(block, fetchId);
   }
 
@@ -276,6 +283,9 @@ export class BlockFetcher {
     const fetch = this.#active.get(fetchId);
     if (!fetch) return;
     this.#active.delete(fetchId);
+    const left = (this.#fetchesOf.get(fetch.nodeId) ?? 1) - 1;
+    if (left > 0) this.#fetchesOf.set(fetch.nodeId, left);
+    else this.#fetchesOf.delete(fetch.nodeId);
     if (fetch.speculativeBytes > 0) this.#speculativeFetches--;
     this.#speculativeBytes -= fetch.speculativeBytes;
     for (const block of fetch.blocks) this.index.settled(block);

@@ -18,8 +18,8 @@ export const AHEAD_FILES_MAX = 128;
 const SWEEP_AFTER_OPENS = 16;
 const SWEEP_BURST_OPENS = 8;
 const SWEEP_BURST_MS = 1000;
-/** Files fetched for each open of a sweep: enough to be ahead of the readers after a quarter of the directory. */
-const SWEEP_FILES_PER_OPEN = 4;
+/** Files fetched for each open of a sweep: everything is there or on its way after an eighth of the directory was opened. */
+const SWEEP_FILES_PER_OPEN = 8;
 
 /** After so many fetched files whose fate is known, fewer than this share of them opened ends it. */
 const JUDGED_FILES = 64;
