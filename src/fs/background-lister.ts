@@ -17,6 +17,11 @@ import type { Lister, PagePosition } from './lister.js';
 const MISSES_TO_START = 2;
 /** After pages that answered nothing, this many misses at most pass before another page is tried. */
 const PATIENCE_MAX = 512;
+/**
+ * A directory is first listed from its beginning, so far: most that do not fit one page fit a few, and pages around names
+ * overlap (measured: 8 pages for 2,000 names in no order, 2 this way).
+ */
+const PAGES_FROM_START = 4;
 
 interface Habit {
   /** Misses since the last page. */
@@ -100,7 +105,19 @@ export class BackgroundLister {
     habit.patience = wasted ? Math.min(habit.patience * 2, PATIENCE_MAX) : MISSES_TO_START;
     const large = cache.isLarge(directoryKey) || (last !== undefined && !last.isLast);
     if (!cache.inOrder || freshness.endless || !large) return { startKey: '' };
-    return aroundName(habit.lastName);
+    return this.#fromStart(directoryKey) ?? aroundName(habit.lastName);
+  }
+
+  /** What follows the pages that are known from the beginning on, while they are few; undefined without such. */
+  #fromStart(directoryKey: string): PagePosition | undefined {
+    let position: PagePosition | undefined;
+    for (let pages = 0; pages < PAGES_FROM_START; pages++) {
+      const page = this.#deps.cache.pageAfter(directoryKey, position?.startKey ?? '');
+      if (!page) return position;
+      if (page.endKey === undefined) return undefined;
+      position = { startKey: page.endKey, token: page.nextToken };
+    }
+    return undefined;
   }
 
   /** Where to go on, or undefined when nobody asks any more. */
@@ -113,7 +130,8 @@ export class BackgroundLister {
     // Names that came while the page was on its way and that it answers now need no other page.
     if (page.covers(habit.lastName) && page.covers(`${habit.lastName}/`)) return undefined;
     habit.misses = 0;
-    return page.hits > 0 || habit.patience === MISSES_TO_START ? aroundName(habit.lastName) : undefined;
+    if (page.hits === 0 && habit.patience !== MISSES_TO_START) return undefined;
+    return this.#fromStart(page.directoryKey) ?? aroundName(habit.lastName);
   }
 }
 

@@ -51,6 +51,18 @@ void t.test('a large directory is listed around the names that are asked for', a
   t.ok(asked < (2000 / 100) * 8, `a walk in order cost ${asked} requests for 2000 names`);
 });
 
+void t.test('a directory of a few pages is listed once, in whatever order its names are asked for', async (t) => {
+  const bench = makeBench({ metadataTtlMs: 60_000, limits: { listKeysMax: 100 } });
+  const { kernel } = bench;
+  const names = many(bench, 300);
+  const { nodeId } = (await kernel.lookup(ROOT, 'd'))!;
+  for (let at = 0; at < 300; at++) {
+    assert.ok(await kernel.lookup(nodeId, names[(at * 151 + 77) % 300]!));
+    await settle(4);
+  }
+  t.equal(pages(bench).length, 3);
+});
+
 void t.test('random names in a large directory stop being listed', async (t) => {
   const bench = makeBench({ limits: { listKeysMax: 10 } });
   const { kernel, clock } = bench;
