@@ -3,14 +3,16 @@
  * while on the same port. The servers of test/support never restart; here that is the point.
  * Refuses to run in the test's own process (a reader in the kernel would stop it).
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { request as requestTls } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultRule } from '../../../dev/s3-server/server.js';
 import { projectRoot } from '../../support/mount.js';
 import { freePort, ServerStartError, startServerProcess, type ServerProcess } from '../../support/servers/child.js';
 import { TEST_ACCESS_KEY, TEST_REGION, TEST_SECRET_KEY, type TestServer } from '../../support/servers/server.js';
+import { makeTestCertificate } from '../../support/servers/tls.js';
 
 /** Starts tried when somebody takes the port between our finding and binding it. */
 const START_TRIES_MAX = 5;
@@ -30,12 +32,17 @@ export interface FaultyServer extends TestServer {
 }
 
 /** Starts a server over `dataDir`, whose folders are the buckets. */
-export async function startFaultyServer(dataDir: string): Promise<FaultyServer> {
+export async function startFaultyServer(
+  dataDir: string,
+  options: { readonly tls?: boolean } = {},
+): Promise<FaultyServer> {
   mkdirSync(dataDir, { recursive: true });
+  const certificate = options.tls === true ? await makeTestCertificate() : undefined;
   let port = await freePort();
   const start = (): Promise<ServerProcess> => {
     const flags = ['--dir', dataDir, '--port', String(port), '--region', TEST_REGION, '--admin'];
     flags.push('--access-key', TEST_ACCESS_KEY, '--secret-key', TEST_SECRET_KEY);
+    if (certificate) flags.push('--tls-cert', certificate.certFile, '--tls-key', certificate.keyFile);
     return startServerProcess(
       process.execPath,
       [join(projectRoot, 'dist/dev/s3-server/main.js'), '--host', '127.0.0.1', ...flags],
@@ -55,8 +62,9 @@ export async function startFaultyServer(dataDir: string): Promise<FaultyServer> 
     }
   };
   let running = await startOrRetry(true);
-  const endpoint = `http://127.0.0.1:${port}`;
-  const admin = (path: string, body?: unknown): Promise<unknown> => askAdmin(`${endpoint}/-/${path}`, body);
+  const endpoint = `${certificate ? 'https' : 'http'}://127.0.0.1:${port}`;
+  const ca = certificate && readFileSync(certificate.caFile);
+  const admin = (path: string, body?: unknown): Promise<unknown> => askAdmin(`${endpoint}/-/${path}`, body, ca);
   return {
     name: 'builtin',
     endpoint,
@@ -74,16 +82,21 @@ export async function startFaultyServer(dataDir: string): Promise<FaultyServer> 
     faultsInjected: async () => ((await admin('stats')) as { faultsInjected: number }).faultsInjected,
     down: () => running.stop(),
     up: async () => void (running = await startOrRetry(false)),
-    stop: () => running.stop(),
+    ...(certificate ? { tlsCaFile: certificate.caFile } : {}),
+    stop: async () => {
+      await running.stop();
+      await certificate?.remove();
+    },
   };
 }
 
 /** A connection of its own each time: the server may have been away since the last one. */
-function askAdmin(url: string, body: unknown): Promise<unknown> {
+function askAdmin(url: string, body: unknown, ca: Buffer | undefined): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const asked = request(
+    const options = { method: body === undefined ? 'GET' : 'POST', agent: false, timeout: ADMIN_WAIT_MS } as const;
+    const asked = (ca ? requestTls : request)(
       url,
-      { method: body === undefined ? 'GET' : 'POST', agent: false, timeout: ADMIN_WAIT_MS },
+      ca ? { ...options, ca } : options,
       (answer) => {
         let text = '';
         answer.setEncoding('utf8').on('data', (piece: string) => (text += piece));

@@ -3,6 +3,7 @@
 One process a reader, so that a hang is ended by killing it and a SIGBUS of a mapping is seen as what it is.
 Usage: reader.py ACCESS FILE ORIGINAL [ACCESS FILE ORIGINAL ...]
 Prints one JSON object a file: {"same": bytes} | {"errno": name, "at": offset} | {"differs": offset, "access": ...}.
+ACCESS may end in ":cold": what the kernel has kept of the file is dropped first.
 Refuses to judge: whether an errno was allowed is the test's business.
 """
 
@@ -121,6 +122,7 @@ def read(access, path, original_path):
         original = file.read()
     seed = zlib.crc32(path.encode())
     at = 0
+    access, _, is_cold = access.partition(":")
 
     def note(offset):
         nonlocal at
@@ -132,6 +134,8 @@ def read(access, path, original_path):
         else:
             fd = os.open(path, os.O_RDONLY)
             try:
+                if is_cold:
+                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
                 if access in ("small", "sequential"):
                     buffered(fd, original, note)
                 elif access == "random":

@@ -51,14 +51,19 @@ const controlFaults: readonly (readonly [string, FaultRule])[] = [
 ];
 
 /** Data, server and mount for `cases`; everything is taken down with the test. */
-export async function startFaultBench(t: Test, python: string, cases: readonly FaultCase[]): Promise<FaultBench> {
+export async function startFaultBench(
+  t: Test,
+  python: string,
+  cases: readonly FaultCase[],
+  options: { readonly tls?: boolean } = {},
+): Promise<FaultBench> {
   const keys = cases.map(({ key, size }) => ({ key, size }));
   for (const access of accesses) {
     keys.push({ key: restartKey(access), size: sizeFor(access) }, { key: refusedKey(access), size: sizeFor(access) });
   }
   const data = writeFaultData(keys, 2 * controlFaults.length);
   t.teardown(() => data.remove());
-  const server = await startFaultyServer(data.dataDir);
+  const server = await startFaultyServer(data.dataDir, options);
   t.teardown(() => server.stop());
   const mount = await startMount(server, { bucket: FAULT_BUCKET, flags: ['--memory-target', '256'] });
   t.teardown(() => mount.stop());
