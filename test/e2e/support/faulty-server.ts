@@ -94,19 +94,15 @@ export async function startFaultyServer(
 function askAdmin(url: string, body: unknown, ca: Buffer | undefined): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const options = { method: body === undefined ? 'GET' : 'POST', agent: false, timeout: ADMIN_WAIT_MS } as const;
-    const asked = (ca ? requestTls : request)(
-      url,
-      ca ? { ...options, ca } : options,
-      (answer) => {
-        let text = '';
-        answer.setEncoding('utf8').on('data', (piece: string) => (text += piece));
-        answer.on('error', reject);
-        answer.on('end', () => {
-          if (answer.statusCode === 200) resolve(JSON.parse(text));
-          else reject(new Error(`${url}: ${answer.statusCode} ${text}`));
-        });
-      },
-    );
+    const asked = (ca ? requestTls : request)(url, ca ? { ...options, ca } : options, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+      answer.on('error', reject);
+      answer.on('end', () => {
+        if (answer.statusCode === 200) resolve(JSON.parse(text));
+        else reject(new Error(`${url}: ${answer.statusCode} ${text}`));
+      });
+    });
     asked.on('timeout', () => asked.destroy(new Error(`${url}: no answer`)));
     asked.on('error', reject);
     asked.end(body === undefined ? undefined : JSON.stringify(body));

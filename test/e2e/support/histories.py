@@ -131,6 +131,8 @@ class Static:
             handles.remove(handle)
             os.close(handle["fd"])
             return None
+        if choice < 0.22:
+            return self.epoch(draw)
         if choice < 0.24:
             return self.list(draw)
         if choice < 0.28:
@@ -174,6 +176,31 @@ class Static:
         if choice < 0.97:
             return self.threads(draw, handle, content)
         return self.forked(draw, handle, content)
+
+    def epoch(self, draw):
+        """Small files one after another, as a data loader opens them: in order, in no order, or some left out."""
+        count("epochs")
+        directory = draw.choice([name for name in self.directories if name.startswith(("images/", "many"))])
+        names = [name for name in self.files if os.path.dirname(name) == directory]
+        order = draw.choice(["sorted", "listed", "shuffled", "some"])
+        if order == "listed":
+            names = [f"{directory}/{name}" for name in os.listdir(os.path.join(self.mount, directory))]
+        elif order == "shuffled":
+            draw.shuffle(names)
+        elif order == "some":
+            names = [name for name in names if draw.random() < 0.7]
+        start = draw.randrange(len(names))
+        for name in names[start : start + draw.choice([5, 30, 200])]:
+            wanted = self.content(name)
+            with open(os.path.join(self.mount, name), "rb", buffering=0) as file:
+                if draw.random() < 0.3:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                # Most loaders read whole files; some only look at the head.
+                length = draw.choice([100, 4096, 200_000, 200_000, 200_000])
+                trouble = same(name, 0, file.read(length), wanted[:length])
+            if trouble:
+                return "epoch: " + trouble
+        return None
 
     def holes(self, fd, size, offset):
         if offset >= size:
@@ -342,6 +369,12 @@ def is_one_size(key):
     return key[-1] in "02"
 
 
+SMALL_SIZES = [1, 500, PAGE, 20_000, 65_535, 65_536, 65_537, 70_000]
+# Directories of small files, and how many there are in each.
+EPOCH_DIRECTORIES = 6
+EPOCH_FILES = 60
+
+
 class Store:
     """The bucket, by unsigned requests, and the history of what was in it."""
 
@@ -400,6 +433,10 @@ class Store:
         return version
 
 
+def epoch_keys(directory):
+    return [f"e{directory}/{at:03}" for at in range(EPOCH_FILES)]
+
+
 class Changing:
     def __init__(self, mount, url, ttl):
         self.mount = mount
@@ -413,6 +450,8 @@ class Changing:
         for base in range(sequences + 1):
             for at in range(4):
                 self.store.change(f"c{base}/k{at}", draw.choice(SIZES if at == 0 else SIZES[:6]))
+        for key in (key for directory in range(EPOCH_DIRECTORIES) for key in epoch_keys(directory)):
+            self.store.change(key, draw.choice(SMALL_SIZES))
 
     def run(self, seed):
         draw = random.Random(seed)
@@ -443,8 +482,10 @@ class Changing:
                 os.close(handle["fd"])
 
     def change_on(self, draw, keys, stop):
+        small = epoch_keys(self.sequence % EPOCH_DIRECTORIES)
         while not stop.is_set():
             self.store.change(draw.choice(keys), draw.choice(SIZES))
+            self.store.change(draw.choice(small), draw.choice(SMALL_SIZES))
             stop.wait(draw.choice([0, 0.002, 0.02]))
 
     def step(self, draw, keys, handles):
@@ -456,6 +497,8 @@ class Changing:
         if choice < 0.125 and self.ttl == 1:
             time.sleep(1.2)
             return None
+        if choice < 0.15:
+            return self.epoch(draw)
         if not handles or (choice < 0.35 and len(handles) < HANDLES_MAX):
             return self.open(draw, key, handles)
         if choice < 0.40:
@@ -470,6 +513,26 @@ class Changing:
         if choice < 0.53:
             return self.map(draw, handle)
         return self.read(draw, handle)
+
+    def epoch(self, draw):
+        """Small files in order, which the daemon fetches before they are opened, while they change."""
+        count("epochs")
+        keys = epoch_keys(self.sequence % EPOCH_DIRECTORIES)
+        if draw.random() < 0.3:
+            draw.shuffle(keys)
+        for key in keys[draw.randrange(len(keys)) :]:
+            handles = []
+            trouble = self.open(draw, key, handles)
+            for handle in handles:
+                try:
+                    got = direct_read(handle["fd"], 0, 73728) if handle["direct"] else os.read(handle["fd"], 73728)
+                    trouble = self.narrow(handle, 0, 73728, got)
+                except OSError as error:
+                    trouble = self.failed_read(handle, 0, error)
+                os.close(handle["fd"])
+            if trouble:
+                return "epoch: " + trouble
+        return None
 
     def now_or_lately(self, key, since):
         """Versions that an open or a look-up begun at `since` may show (deleted ones too)."""

@@ -1,6 +1,6 @@
 /**
  * The tree that random histories read: files of all sizes around block and page edges, deep and odd names, a directory
- * of several listing pages, and shards that together are larger than the smallest pool.
+ * of several listing pages, a data set of small files, and shards: each of the last two larger than the smallest pool.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -9,6 +9,10 @@ import { join } from 'node:path';
 const MIB = 1024 * 1024;
 
 const sizes = [0, 1, 4095, 4096, 4097, 70_000, MIB - 1, MIB, MIB + 1, 2 * MIB, 3 * MIB + 12_345];
+
+/** Files as of an image data set, more than the smallest pool holds; the sizes lie around what shares a slot (64 KiB). */
+const IMAGES = 2000;
+const IMAGE_BYTES_MAX = 72_000;
 
 /** Names in one directory: more than two LIST pages. */
 const MANY = 2300;
@@ -25,6 +29,12 @@ export function writeHistoryData(bucket: string): void {
   }
   mkdirSync(join(bucket, 'many'));
   for (let at = 0; at < MANY; at++) make(`many/${at}-${'x'.repeat(at % 50)}`, at % 300);
+  for (let at = 0; at < IMAGES; at++) {
+    const directory = `images/class ${at % 4}`;
+    if (at < 4) mkdirSync(join(bucket, directory), { recursive: true });
+    const edges = [65_535, 65_536, 65_537, 0];
+    make(`${directory}/${at}.jpg`, edges[at % 50] ?? (at * 7919) % IMAGE_BYTES_MAX);
+  }
   mkdirSync(join(bucket, 'shards'));
   for (let at = 0; at < 4; at++) make(`shards/${at}.tar`, 24 * MIB + at * 100_001);
 }
