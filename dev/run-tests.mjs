@@ -1,11 +1,10 @@
 // Runs the compiled tests: `node dev/run-tests.mjs quick|full|e2e [name part ...]`. Files that end in `.full.test.js` take
-// long and run in `full` only; `e2e` is the end-to-end part. Each file is a process of its own under tap.
+// long and run in `full` only; `e2e` is the end-to-end part. Each file is a process of its own.
 // Prints a line a file, everything a failed file said, every skip with its reason, and last how many tests passed.
-// Plain JavaScript, because it only starts another program and sums up what it said.
+// Plain JavaScript, because it only starts other programs and sums up what they said.
 import { spawn } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -30,43 +29,73 @@ if (wanted.length === 0) {
 }
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
-/** Lines of the file that is being reported. */
-let lines = [];
 
-/** tap prints a file's own tests indented, then the file's verdict at the margin. */
-function take(line) {
-  const verdict = /^(not )?ok \d+ - (dist\/\S+)(.*)$/.exec(line);
-  if (!verdict) {
-    lines.push(line);
-    return;
-  }
-  const [, failed, file, rest] = verdict;
-  console.log(`${failed ? 'FAILED' : 'ok    '} ${file}${rest}`);
+/** Two at a time: most files wait for processes and sockets more than they compute. */
+const JOBS = 2;
+/** A test that says nothing of its own is given this long by tap. */
+const TEST_SECONDS = 120;
+/** A file that is not over by then is killed, whatever hangs in it. */
+const FILE_MINUTES = 25;
+
+/** Sums up what a file printed: its own tests stand at the margin of its TAP. */
+function report(file, output, code, ms) {
+  const lines = output.split('\n');
   let tests = 0;
-  for (const inner of lines) {
-    const test = /^ {4}(not )?ok \d+( - .*)?$/.exec(inner);
-    const skip = /^\s*ok \d+ - (.*# SKIP.*)$/i.exec(inner);
+  for (const line of lines) {
+    const skip = /^\s*ok \d+ - (.*# SKIP.*)$/i.exec(line);
     if (skip) console.log(`         skipped: ${skip[1]}`);
+    const test = /^(not )?ok \d+( - .*)?$/.exec(line);
     if (!test) continue;
-    if (/# (SKIP|TODO)/i.test(inner)) counts.skipped++;
+    tests++;
+    if (/# (SKIP|TODO)/i.test(line)) counts.skipped++;
     else if (test[1]) counts.failed++;
     else counts.passed++;
-    tests++;
   }
-  if (failed && tests === 0) counts.failed++;
-  if (failed) console.log(lines.join('\n'));
-  lines = [];
+  const bad = code !== 0 || tests === 0;
+  if (bad && !lines.some((line) => /^not ok/.test(line))) counts.failed++;
+  console.log(`${bad ? 'FAILED' : 'ok    '} ${file} (${(ms / 1000).toFixed(1)} s)`);
+  if (bad) console.log(output);
 }
 
-const tap = spawn(
-  process.execPath,
-  [join(root, 'node_modules/tap/dist/esm/run.mjs'), 'run', '--reporter=tap', '--disable-coverage', ...wanted],
-  { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] },
+/**
+ * A tap test is a program: run as one, without the runner's instrumentation, which would be inherited by the daemons that
+ * the tests start and makes them other programs than the ones we ship.
+ */
+function runFile(file) {
+  return new Promise((resolve) => {
+    const startMs = performance.now();
+    const child = spawn(process.execPath, ['--enable-source-maps', file], {
+      cwd: root,
+      env: { ...process.env, TAP_TIMEOUT: String(TEST_SECONDS) },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    const collect = (piece) => (output += piece);
+    child.stdout.setEncoding('utf8').on('data', collect);
+    child.stderr.setEncoding('utf8').on('data', collect);
+    const deadline = setTimeout(() => {
+      output += `\nkilled after ${FILE_MINUTES} minutes\n`;
+      child.kill('SIGKILL');
+    }, FILE_MINUTES * 60_000);
+    // `exit`, not `close`: a process that a failed test left behind may hold the pipes.
+    child.on('exit', (code) => {
+      clearTimeout(deadline);
+      setTimeout(() => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+        report(file, output, code, performance.now() - startMs);
+        resolve();
+      }, 100);
+    });
+  });
+}
+
+const queue = [...wanted];
+await Promise.all(
+  Array.from({ length: JOBS }, async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) await runFile(file);
+  }),
 );
-createInterface({ input: tap.stdout }).on('line', take);
-tap.on('close', (code) => {
-  if (lines.some((line) => /^(not ok|Bail out)/.test(line))) console.log(lines.join('\n'));
-  console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
-  // Nothing executed is a failure too: a run without tests proves nothing.
-  process.exit(code !== 0 ? (code ?? 1) : counts.failed > 0 || counts.passed === 0 ? 1 : 0);
-});
+console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+// Nothing executed is a failure too: a run without tests proves nothing.
+process.exit(counts.failed > 0 || counts.passed === 0 ? 1 : 0);
