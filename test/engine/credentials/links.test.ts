@@ -232,7 +232,7 @@ quietTest('container (ECS, EKS pod identity)', async (t, home) => {
   t.equal(agent.requests[0]?.path, '/v1/credentials');
 
   const renewed = new Promise<string | undefined>((resolve) => source.onChange((next) => resolve(next?.accessKeyId)));
-  clock.advance(55 * 60_000);
+  clock.advance(58 * 60_000);
   t.equal(await renewed, 'AKPOD2', 'renewed in the background before their end');
 
   status = 403;
