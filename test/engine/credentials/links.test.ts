@@ -215,24 +215,26 @@ quietTest('SSO from the token cache', async (t, home) => {
 });
 
 quietTest('container (ECS, EKS pod identity)', async (t, home) => {
+  // The agent's clock is the one that is turned: an hour by the other would be over too soon, or too late.
+  const clock = new ManualClock(Date.now());
+  const inAnHourByThat = (): string => new Date(clock.wallMs() + 3_600_000).toISOString();
   let status = 200;
   let number = 0;
   const agent = await startScripted(t, (_request, response) => {
     response.writeHead(status, { 'content-type': 'application/json' });
-    const body = { AccessKeyId: `AKPOD${++number}`, SecretAccessKey: 's', Token: 't', Expiration: inAnHour() };
+    const body = { AccessKeyId: `AKPOD${++number}`, SecretAccessKey: 's', Token: 't', Expiration: inAnHourByThat() };
     response.end(status === 200 ? JSON.stringify(body) : '{"Code":"AccessDenied","Message":"no role"}');
   });
   process.env['AWS_CONTAINER_CREDENTIALS_FULL_URI'] = `${agent.url}/v1/credentials`;
   process.env['AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE'] = writeHomeFile(home, 'pod-token', 'pod-secret');
   process.env['AWS_CONTAINER_AUTHORIZATION_TOKEN'] = 'loses against the file';
-  const clock = new ManualClock(Date.now());
   const source = await sourceFor(t, {}, clock);
   t.match(await source.current(), { accessKeyId: 'AKPOD1', expiresAtMs: Number });
   t.equal(agent.requests[0]?.headers.authorization, 'pod-secret');
   t.equal(agent.requests[0]?.path, '/v1/credentials');
 
   const renewed = new Promise<string | undefined>((resolve) => source.onChange((next) => resolve(next?.accessKeyId)));
-  clock.advance(58 * 60_000);
+  clock.advance(55 * 60_000 + 1_000);
   t.equal(await renewed, 'AKPOD2', 'renewed in the background before their end');
 
   status = 403;
