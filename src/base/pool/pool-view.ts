@@ -58,7 +58,10 @@ export class PoolView {
     const whole = wholeSlotOf(slot, slotCount);
     const segment = this.#segments[Math.floor(whole / SEGMENT_SLOTS)];
     const slotBytes = small ? SMALL_BYTES : BLOCK_BYTES;
-    invariant(segment !== undefined && whole < slotCount && from >= 0 && to <= slotBytes && from <= to, `slot ${slot} [${from}, ${to})`);
+    invariant(
+      segment !== undefined && whole < slotCount && from >= 0 && to <= slotBytes && from <= to,
+      `slot ${slot} [${from}, ${to})`,
+    );
     const within = small ? ((slot - slotCount) % SMALL_SLOTS) * SMALL_BYTES : 0;
     const base = (whole % SEGMENT_SLOTS) * BLOCK_BYTES + within;
     return segment.subarray(base + from, base + to);
