@@ -42,7 +42,8 @@ function report(file, output, code, ms) {
   const lines = output.split('\n');
   let tests = 0;
   for (const line of lines) {
-    const skip = /^\s*ok \d+ - (.*# SKIP.*)$/i.exec(line);
+    // A skipped test point, or part of a test that says in a comment why it is left out.
+    const skip = /^\s*ok \d+ - (.*# SKIP.*)$/i.exec(line) ?? /^\s*# skipped: (.*)$/i.exec(line);
     if (skip) console.log(`         skipped: ${skip[1]}`);
     const test = /^(not )?ok \d+( - .*)?$/.exec(line);
     if (!test) continue;
