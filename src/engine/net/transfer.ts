@@ -46,24 +46,15 @@ export class Transfer implements Exchange {
   start(): void {
     this.fetch.beginAttempt();
     const wasFresh = this.connection.isFresh;
-    this.#deps.signer.get(this.#asked).then(
-      (request) => {
-        if (this.#isOver) return;
-        if (this.connection.isClosed) {
-          const failure = transportFailure('EarlyClose', 'the server closed the connection before the request');
-          this.#end(wasFresh ? failure : { ...failure, remedy: 'now' });
-          return;
-        }
-        this.#sentMs = this.#deps.nowMs();
-        this.fetch.startedMs ??= this.#sentMs;
-        this.connection.start(request, this);
-      },
-      (error: unknown) => {
-        const said = error instanceof Error ? error.message : String(error);
-        if (!this.#isOver)
-          this.#end(transportFailure('SigningFailed', `the request could not be signed: ${said}`, 'none'));
-      },
-    );
+    const request = this.#deps.signer.get(this.#asked);
+    if (this.connection.isClosed) {
+      const failure = transportFailure('EarlyClose', 'the server closed the connection before the request');
+      this.#end(wasFresh ? failure : { ...failure, remedy: 'now' });
+      return;
+    }
+    this.#sentMs = this.#deps.nowMs();
+    this.fetch.startedMs ??= this.#sentMs;
+    this.connection.start(request, this);
   }
 
   /** Ends it without a word; closes the connection unless it is idle (the owner gives it back). */

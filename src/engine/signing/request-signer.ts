@@ -1,14 +1,12 @@
 /**
- * Turns "bytes [a, b) of this version of this key" into the bytes of a signed HTTP request, with the SDK's own signer.
+ * Turns "bytes [a, b) of this version of this key" into the bytes of a signed HTTP request.
  * Bodies are empty, so the payload is declared unsigned; the range and the pinned ETag are signed, so nobody on the way
  * can change them unnoticed. The path is signed and sent as it is, never normalised.
  * Refuses to hold credentials longer than they are current: the owner replaces them with setCredentials.
  */
-import { Hash } from '@smithy/hash-node';
-import { HttpRequest } from '@smithy/protocol-http';
-import { SignatureV4 } from '@smithy/signature-v4';
 import type { DataCredentials, DataTarget } from '../api.js';
 import { objectPath } from './object-path.js';
+import { Signature, UNSIGNED_PAYLOAD, amzDateOf, type HeaderField } from './signature.js';
 
 /** Bytes [startOffset, endOffset) of one object version. */
 export interface RangeRequest {
@@ -32,21 +30,18 @@ export interface RequestSignerDeps {
   wallMs(): number;
 }
 
-/** What the signer hashes with. A signature of a GET costs about 40 µs of CPU with it (measured, keys cached). */
-class Sha256 extends Hash {
-  constructor(secret?: ConstructorParameters<typeof Hash>[1]) {
-    super('sha256', secret);
-  }
-}
-
 /** A clock that disagrees by more than this is worth correcting; the store tolerates 15 minutes. */
 const CLOCK_OFFSET_MIN_MS = 1_000;
 
 export class RequestSigner {
   readonly #options: RequestSignerOptions;
   readonly #deps: RequestSignerDeps;
-  #signer: SignatureV4 | undefined;
+  #signature: Signature | undefined;
+  #sessionToken: string | undefined;
   #clockOffsetMs = 0;
+  /** x-amz-date of the second that was signed last. */
+  #second = -1;
+  #amzDate = '';
 
   constructor(options: RequestSignerOptions, deps: RequestSignerDeps) {
     this.#options = options;
@@ -55,19 +50,9 @@ export class RequestSigner {
 
   /** From now on sign as this identity; undefined = send requests unsigned. */
   setCredentials(credentials: DataCredentials | undefined): void {
-    if (credentials === undefined) {
-      this.#signer = undefined;
-      return;
-    }
-    const { accessKeyId, secretAccessKey, sessionToken } = credentials;
-    this.#signer = new SignatureV4({
-      credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) },
-      region: this.#options.target.signingRegion,
-      service: this.#options.target.signingService,
-      sha256: Sha256,
-      uriEscapePath: false,
-      applyChecksum: false,
-    });
+    const { signingRegion, signingService } = this.#options.target;
+    this.#sessionToken = credentials?.sessionToken;
+    this.#signature = credentials && new Signature(credentials, { region: signingRegion, service: signingService });
   }
 
   /** Learns the store's clock from a `Date` header; returns whether that changed anything. */
@@ -85,35 +70,55 @@ export class RequestSigner {
     return this.#clockOffsetMs;
   }
 
-  /** The request as it goes on the wire. */
-  async get(range: RangeRequest): Promise<string> {
-    const { target } = this.#options;
-    const path = objectPath(target.basePath, range.key);
-    const headers: Record<string, string> = {
-      host: target.hostHeader,
-      range: `bytes=${range.startOffset}-${range.endOffset - 1}`,
-      'if-match': range.etag,
-      ...target.headers,
-    };
-    if (this.#signer === undefined) return this.#serialise(path, headers);
-    headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
-    const request = new HttpRequest({ method: 'GET', hostname: target.hostname, path, headers });
-    const signingDate = new Date(this.#deps.wallMs() + this.#clockOffsetMs);
-    const signed = await this.#signer.sign(request, { signingDate });
-    return this.#serialise(path, signed.headers);
+  /** The GET of a range as it goes on the wire. */
+  get(range: RangeRequest): string {
+    const path = objectPath(this.#options.target.basePath, range.key);
+    return this.request('GET', path, '', [
+      ['if-match', range.etag],
+      ['range', `bytes=${range.startOffset}-${range.endOffset - 1}`],
+    ]);
   }
 
-  #serialise(path: string, headers: Readonly<Record<string, string>>): string {
+  /**
+   * Any request without a body (or with one that is not signed), its head as it goes on the wire. `path` and `query` are
+   * escaped, the query sorted and without '?'; `headers` come beside host and those of the target, and are signed too.
+   */
+  request(method: string, path: string, query: string, headers: readonly HeaderField[]): string {
     const { target, absolutePrefix, hopHeaders } = this.#options;
-    let text = `GET ${absolutePrefix}${path} HTTP/1.1\r\n`;
-    for (const name in headers) text += headerLine(name, headers[name] ?? '');
-    for (const name in hopHeaders) text += headerLine(name, hopHeaders[name] ?? '');
-    return `${text}${headerLine('user-agent', target.userAgent)}\r\n`;
+    const fields: HeaderField[] = [['host', target.hostHeader]];
+    for (const [name, value] of headers) fields.push([name, clean(value)]);
+    for (const name in target.headers) fields.push([name, clean(target.headers[name] ?? '')]);
+    let text = `${method} ${absolutePrefix}${path}${query === '' ? '' : `?${query}`} HTTP/1.1\r\n`;
+    if (this.#signature !== undefined) {
+      const amzDate = this.#now();
+      fields.push(['x-amz-content-sha256', UNSIGNED_PAYLOAD], ['x-amz-date', amzDate]);
+      if (this.#sessionToken !== undefined) fields.push(['x-amz-security-token', clean(this.#sessionToken)]);
+      fields.sort(byName);
+      text += `authorization: ${this.#signature.authorization(method, path, query, fields, amzDate)}\r\n`;
+    }
+    for (const [name, value] of fields) text += `${name}: ${value}\r\n`;
+    for (const name in hopHeaders) text += `${name}: ${clean(hopHeaders[name] ?? '')}\r\n`;
+    return `${text}user-agent: ${clean(target.userAgent)}\r\n\r\n`;
+  }
+
+  #now(): string {
+    const second = Math.floor((this.#deps.wallMs() + this.#clockOffsetMs) / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#amzDate = amzDateOf(second * 1000);
+    }
+    return this.#amzDate;
   }
 }
 
+function byName(a: HeaderField, b: HeaderField): number {
+  return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0;
+}
+
+// eslint-disable-next-line no-control-regex -- that is what is taken out
+const CONTROLS = /[\x00-\x08\x0a-\x1f\x7f]/g;
+
 /** A line break in a value (an odd ETag, a header option) would start another header. */
-function headerLine(name: string, value: string): string {
-  // eslint-disable-next-line no-control-regex -- that is what is taken out
-  return `${name}: ${value.replace(/[\x00-\x08\x0a-\x1f\x7f]/g, '')}\r\n`;
+function clean(value: string): string {
+  return value.replace(CONTROLS, '');
 }
