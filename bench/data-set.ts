@@ -4,7 +4,7 @@
  * Usage: node dist/bench/data-set.js DIRECTORY [--list N]; refuses a directory that already holds other things.
  */
 import { randomFillSync } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, linkSync, mkdirSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 const MIB = 1024 * 1024;
@@ -41,6 +41,27 @@ export function writeBenchDataSet(root: string, options: BenchDataSetOptions = b
     writeFileSync(join(root, 'small', String(at).padStart(5, '0')), piece.subarray(at, at + 40_000));
   }
   for (let at = 0; at < options.listEntries; at++) writeFileSync(join(root, 'list', String(at).padStart(6, '0')), 'x');
+  writeFileSync(marker, '');
+}
+
+/** Keys of the bucket that `writeManyKeys` writes, all below many/. */
+export const MANY_KEYS = 1_000_000;
+/** Names of one file: ext4 allows 65,000 links. */
+const LINKS_OF_ONE_FILE = 60_000;
+
+/** Writes a bucket of a million keys of one byte, as hard links: about 10 s and 200 MB of the kernel's memory on tmpfs. */
+export function writeManyKeys(root: string): void {
+  const marker = `${root}.complete`;
+  if (existsSync(marker)) return;
+  const folder = join(root, 'many');
+  mkdirSync(folder, { recursive: true });
+  let original = '';
+  for (let at = 0; at < MANY_KEYS; at++) {
+    const path = join(folder, `image-${String(at).padStart(8, '0')}.jpg`);
+    if (existsSync(path)) continue;
+    if (at % LINKS_OF_ONE_FILE === 0 || original === '') writeFileSync((original = path), 'x');
+    else linkSync(original, path);
+  }
   writeFileSync(marker, '');
 }
 

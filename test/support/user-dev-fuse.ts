@@ -12,9 +12,9 @@ const INNER = 'S3X_TEST_USER_DEV_FUSE';
 
 /**
  * Call first in a test file, with import.meta.url: true when this process shall run the tests; false when a child has run
- * them (its TAP output went through ours, its exit code is set).
+ * them (its output went through ours, its exit code is set). `args` are the program's own, for the child.
  */
-export function runsWithUserDevFuse(url: string): boolean {
+export function runsWithUserDevFuse(url: string, args: readonly string[] = []): boolean {
   if (process.geteuid?.() !== 0 || process.env[INNER] !== undefined) return true;
   try {
     if ((statSync('/dev/fuse').mode & 0o666) === 0o666) return true;
@@ -28,7 +28,7 @@ export function runsWithUserDevFuse(url: string): boolean {
     'mount --bind "$0/fuse" /dev/fuse && exec "$@"';
   const { status } = spawnSync(
     'unshare',
-    ['-m', 'sh', '-c', script, folder, process.execPath, ...process.execArgv, fileURLToPath(url)],
+    ['-m', 'sh', '-c', script, folder, process.execPath, ...process.execArgv, fileURLToPath(url), ...args],
     { stdio: 'inherit', env: { ...process.env, [INNER]: '1' } },
   );
   rmdirSync(folder);
