@@ -44,6 +44,10 @@ const conflicts: readonly (readonly [OptionName, OptionName, string])[] = [
   ['part-size', 'read-part-size', '--part-size sets both parts'],
   ['part-size', 'write-part-size', '--part-size sets both parts'],
   ['memory-target', 'max-memory-target', 'they are two names of one option'],
+  ['immutable', 'metadata-ttl', '--immutable means that nothing expires'],
+  ['immutable', 'negative-metadata-ttl', '--immutable means that nothing expires'],
+  ['immutable', 'allow-delete', '--immutable means that nothing changes'],
+  ['immutable', 'allow-overwrite', '--immutable means that nothing changes'],
   ['no-log', 'log-directory', 'nothing would be logged there'],
   ['no-log', 'debug', 'nothing would be logged'],
   ['no-log', 'debug-crt', 'nothing would be logged'],
@@ -78,14 +82,18 @@ export function buildConfig(
   const metadataTtlMs = read('metadata-ttl', values.timeToLiveMs);
   const negativeTtlMs = read('negative-metadata-ttl', values.timeToLiveMs);
   if (given.values.get('metadata-ttl') === '0') notes.push('--metadata-ttl 0 means minimal (1 second)');
-  const ttlMs = metadataTtlMs === undefined ? values.MINIMAL_TTL_MS : metadataTtlMs;
+  const ttlMs = flag('immutable') ? null : metadataTtlMs === undefined ? values.MINIMAL_TTL_MS : metadataTtlMs;
+  if (flag('immutable') && given.values.get('fuse-binding') === 'native') {
+    notes.push('--immutable with --fuse-binding native: names never expire, but each open is still a request');
+  }
 
   const bothPartBytes = read('part-size', partBytes);
   const config: MountConfig = {
     store: storeOptions(bucket, given, context),
     mountPoint: mountPoint(directory, context.cwd),
     foreground: flag('foreground'),
-    readOnly: flag('read-only'),
+    readOnly: flag('read-only') || flag('immutable'),
+    immutable: flag('immutable'),
     allowOther: flag('allow-other'),
     allowRoot: flag('allow-root'),
     autoUnmount: flag('auto-unmount'),

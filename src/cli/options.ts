@@ -137,6 +137,12 @@ const table = {
     group: 'Caching options:',
     describe: 'The same for names that do not exist [default: as --metadata-ttl]',
   },
+  immutable: {
+    kind: 'flag',
+    group: 'Caching options:',
+    describe:
+      'The objects never change while they are mounted: read-only, names and attributes never expire, and opening a file that the kernel has costs no request',
+  },
   cache: { kind: 'value', group: 'Caching options:', describe: 'Cache objects on disk', state: 'later' },
   'max-cache-size': { kind: 'value', group: 'Caching options:', describe: 'Size of the disk cache', state: 'later' },
   'cache-block-size': { kind: 'value', group: 'Caching options:', describe: 'Block of the disk cache', state: 'later' },

@@ -9,13 +9,17 @@ import type { ReadReply } from '../fuse/handlers.js';
 import type { ObjectReader, Prefetcher, ReadSink } from '../prefetch/api.js';
 import type { FileNode, InodeTable } from './inode-table.js';
 
-export interface FileHandlesDeps {
-  readonly table: InodeTable;
-  readonly prefetcher: Prefetcher;
+/** Who hears of reads that were answered with an error. */
+export interface ReadWatch {
   /** A read was answered here with what says that the version is no longer in the bucket. */
   readonly stale: (node: FileNode) => void;
   /** A read failed otherwise. */
   readonly failed: (node: FileNode, errno: number) => void;
+}
+
+export interface FileHandlesDeps extends ReadWatch {
+  readonly table: InodeTable;
+  readonly prefetcher: Prefetcher;
 }
 
 interface FileHandle {
@@ -83,15 +87,15 @@ export class FileHandles {
 }
 
 /** Passes an answer on and notes a bad one. What net threads answer by themselves comes as S3FileSystem.versionLost. */
-class WatchedSink implements ReadSink {
+export class WatchedSink implements ReadSink {
   readonly #reply: ReadReply;
   readonly #node: FileNode;
-  readonly #deps: FileHandlesDeps;
+  readonly #watch: ReadWatch;
 
-  constructor(reply: ReadReply, node: FileNode, deps: FileHandlesDeps) {
+  constructor(reply: ReadReply, node: FileNode, watch: ReadWatch) {
     this.#reply = reply;
     this.#node = node;
-    this.#deps = deps;
+    this.#watch = watch;
   }
 
   get ticket(): ReadReply['ticket'] {
@@ -106,8 +110,8 @@ class WatchedSink implements ReadSink {
     // A file that was open and is now gone is a stale one: read(2) knows no "no such file".
     const gone = errno === ESTALE || errno === ENOENT;
     this.#reply.error(gone ? ESTALE : errno);
-    if (gone) this.#deps.stale(this.#node);
-    else this.#deps.failed(this.#node, errno);
+    if (gone) this.#watch.stale(this.#node);
+    else this.#watch.failed(this.#node, errno);
   }
 
   handedOver(onInterrupt: () => void): { finished(): void } {

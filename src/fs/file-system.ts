@@ -5,8 +5,9 @@
  * own; here each operation of the kernel is spelled in their terms. docs/SEMANTICS.md says what is promised.
  * Answers at once whatever needs no request. Refuses every write with EROFS (RefusedWrites).
  */
-import { EINVAL, EIO, ENOENT, ENXIO, EROFS, errnoName, ErrnoError, ESTALE } from '../base/errno.js';
+import { EINVAL, EIO, ENOENT, ENOSYS, ENXIO, EROFS, errnoName, ErrnoError, ESTALE } from '../base/errno.js';
 import type { Clock } from '../base/clock.js';
+import { invariant } from '../base/invariant.js';
 import type { Log } from '../base/log.js';
 import type { ObjectStore } from '../engine/api.js';
 import type {
@@ -26,8 +27,9 @@ import { BackgroundLister } from './background-lister.js';
 import { DirectoryHandles } from './directory-handles.js';
 import { EntryMaker } from './entry-maker.js';
 import { FaultLog } from './fault-log.js';
-import { FileHandles } from './file-handles.js';
+import { FileHandles, type ReadWatch } from './file-handles.js';
 import { Freshness } from './freshness.js';
+import { InodeReaders } from './inode-readers.js';
 import { type DirectoryNode, type FileNode, InodeTable, isVersion } from './inode-table.js';
 import { KnownNames, type KnownName } from './known-names.js';
 import { defaultLimits, type FileSystemLimits } from './limits.js';
@@ -57,6 +59,11 @@ export interface FileSystemOptions extends AttributeOptions {
   readonly readOnly: boolean;
   /** Pages of a version stay in the kernel's cache from one open to the next; default true. */
   readonly keepCache?: boolean;
+  /**
+   * `--immutable`: OPEN and FLUSH are answered with ENOSYS, which the kernel remembers: READs then come without a handle,
+   * and neither opens nor closes are heard of. Only on a mount that is read-only and whose names never expire.
+   */
+  readonly withoutOpens?: boolean;
   /** The store lists in key order and knows start-after; false for directory buckets. Default true. */
   readonly listsInOrder?: boolean;
   /** First node id and handle to give; a daemon that takes over starts above its predecessor's. Default 2. */
@@ -78,6 +85,7 @@ export interface FileSystemDeps {
 /** Counters and gauges for `stats`. */
 export interface FileSystemStats {
   readonly nodes: number;
+  /** Open handles; without opens, the nodes that are being read. */
   readonly openFiles: number;
   readonly openDirectories: number;
   readonly lookupHits: number;
@@ -111,6 +119,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   readonly #background: BackgroundLister;
   readonly #lookup: Lookup;
   readonly #files: FileHandles;
+  readonly #inodeReaders: InodeReaders | undefined;
   readonly #directories: DirectoryHandles;
   readonly #siblings: Siblings | undefined;
   readonly #revalidations = new SingleFlight<void>();
@@ -129,7 +138,12 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     const faults = (this.#faults = new FaultLog(deps));
     const table = (this.#table = new InodeTable(
       { rootKey: options.prefix, firstNodeId },
-      { forgotten: (nodeId) => deps.prefetcher.forgetVersion(nodeId) },
+      {
+        forgotten: (nodeId) => {
+          this.#inodeReaders?.forgotten(nodeId);
+          deps.prefetcher.forgetVersion(nodeId);
+        },
+      },
     ));
     this.#attributes = new AttributeMaker(options, deps.clock.wallMs());
     const entries = (this.#entries = new EntryMaker({ attributes: this.#attributes, freshness }));
@@ -143,9 +157,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     this.#directories = new DirectoryHandles({ table, lister, names, entries, freshness });
     const { speculator } = deps;
     this.#siblings = speculator && new Siblings({ table, listings: cache, names, freshness, speculator });
-    this.#files = new FileHandles({
-      table,
-      prefetcher: deps.prefetcher,
+    const watch: ReadWatch = {
       stale: (node) => this.#foundStale(node, 'read'),
       failed: (node, errno) => {
         const error = new ErrnoError(
@@ -154,13 +166,20 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
         );
         this.#faults.report('read', node.key, error);
       },
-    });
+    };
+    const { prefetcher } = deps;
+    this.#files = new FileHandles({ table, prefetcher, ...watch });
+    if (options.withoutOpens) {
+      invariant(options.readOnly && freshness.endless, 'without opens nothing is written and no name expires');
+      const began = (node: FileNode, first: boolean): void => this.#siblings?.opened(node, first);
+      this.#inodeReaders = new InodeReaders({ table, prefetcher, clock: deps.clock, began, ...watch });
+    }
   }
 
   stats(): FileSystemStats {
     return {
       nodes: this.#table.size,
-      openFiles: this.#files.size,
+      openFiles: this.#files.size + (this.#inodeReaders?.size ?? 0),
       openDirectories: this.#directories.size,
       lookupHits: this.#lookup.hits,
       lookupMisses: this.#lookup.misses,
@@ -198,6 +217,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   open(context: RequestContext, nodeId: number, flags: number): MaybePromise<OpenReply> {
     const node = this.#table.file(nodeId);
     if ((flags & O_ACCMODE) !== O_RDONLY || (flags & O_TRUNC) !== 0) return this.refuse('open for writing');
+    // Remembered as "no OPEN needed", by this kernel's every open from now on.
+    if (this.#inodeReaders) throw new ErrnoError(ENOSYS);
     if (!node.current) throw this.#staleError(node);
     // A restore may have come or run out since the listing: only a HEAD tells.
     const maybeArchived = ARCHIVE_CLASSES.has(node.storageClass);
@@ -206,19 +227,26 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   read(
-    _context: RequestContext,
-    _nodeId: number,
+    context: RequestContext,
+    nodeId: number,
     handle: number,
     offset: number,
     sizeBytes: number,
     reply: ReadReply,
   ): void {
-    this.#files.read(handle, offset, sizeBytes, reply);
+    if (this.#inodeReaders)
+      this.#readNode(this.#inodeReaders, context, this.#table.file(nodeId), offset, sizeBytes, reply);
+    else this.#files.read(handle, offset, sizeBytes, reply);
   }
 
   /** A reader thread answered this READ by itself from resident blocks. */
-  accessed(handle: number, offset: number, sizeBytes: number): void {
-    this.#files.accessed(handle, offset, sizeBytes);
+  accessed(nodeId: number, handle: number, offset: number, sizeBytes: number): void {
+    if (!this.#inodeReaders) {
+      this.#files.accessed(handle, offset, sizeBytes);
+      return;
+    }
+    const node = this.#table.find(nodeId);
+    if (node?.kind === 'file') this.#inodeReaders.accessed(node, offset, sizeBytes);
   }
 
   /**
@@ -227,11 +255,13 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
    */
   versionLost(nodeId: number): void {
     const node = this.#table.find(nodeId);
-    if (node?.kind === 'file') this.#foundStale(node, node.opens > 0 ? 'read' : 'open');
+    if (node?.kind === 'file') this.#foundStale(node, node.opens > 0 || this.#inodeReaders ? 'read' : 'open');
   }
 
-  /** Nothing was written, so there is nothing to say; the kernel is told not to ask (noFlush). */
-  flush(): void {}
+  /** Nothing was written, so there is nothing to say; the kernel is told not to ask (noFlush, or ENOSYS once). */
+  flush(): void {
+    if (this.#inodeReaders) throw new ErrnoError(ENOSYS);
+  }
 
   fsync(): void {}
 
@@ -240,8 +270,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   /** An object has no holes: data from start to end. */
-  lseek(_context: RequestContext, _nodeId: number, handle: number, offset: number, whence: number): number {
-    const { sizeBytes } = this.#files.node(handle);
+  lseek(_context: RequestContext, nodeId: number, handle: number, offset: number, whence: number): number {
+    const { sizeBytes } = this.#inodeReaders ? this.#table.file(nodeId) : this.#files.node(handle);
     if (offset >= sizeBytes) throw new ErrnoError(ENXIO, 'beyond the end');
     if (whence === SEEK_DATA) return offset;
     if (whence === SEEK_HOLE) return sizeBytes;
@@ -298,6 +328,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     this.#lister.abortAll();
     this.#revalidations.abortAll();
     this.#files.closeAll();
+    this.#inodeReaders?.closeAll();
     this.#directories.closeAll();
     this.#names.clear();
     this.#listings.clear();
@@ -337,14 +368,38 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     return { cacheDirectory: true, keepCache };
   }
 
-  #opened(node: FileNode): OpenReply {
-    if (ARCHIVE_CLASSES.has(node.storageClass) && !node.restored) {
-      this.#faults.problem('archived', { key: node.key, storageClass: node.storageClass }, [
-        `open of '${node.key}' is refused with EIO: the object is archived (${node.storageClass})`,
-        'restore it first (aws s3api restore-object) and wait until the restored copy is there',
-      ]);
-      throw new ErrnoError(EIO, `${node.key} is archived in ${node.storageClass}`);
+  #refuseArchived(node: FileNode, operation: string): void {
+    if (!ARCHIVE_CLASSES.has(node.storageClass) || node.restored) return;
+    this.#faults.problem('archived', { key: node.key, storageClass: node.storageClass }, [
+      `${operation} of '${node.key}' is refused with EIO: the object is archived (${node.storageClass})`,
+      'restore it first (aws s3api restore-object) and wait until the restored copy is there',
+    ]);
+    throw new ErrnoError(EIO, `${node.key} is archived in ${node.storageClass}`);
+  }
+
+  /** Without opens the first READ of a node that is perhaps archived asks what an OPEN would have asked. */
+  #readNode(
+    readers: InodeReaders,
+    { signal }: RequestContext,
+    node: FileNode,
+    offset: number,
+    sizeBytes: number,
+    reply: ReadReply,
+  ): void {
+    if (!ARCHIVE_CLASSES.has(node.storageClass) || readers.has(node)) {
+      readers.read(node, offset, sizeBytes, reply);
+      return;
     }
+    void this.#revalidate(node, signal)
+      .then(() => this.#refuseArchived(node, 'read'))
+      .then(
+        () => readers.read(node, offset, sizeBytes, reply),
+        (error: unknown) => reply.error(error instanceof ErrnoError ? error.errno : EIO),
+      );
+  }
+
+  #opened(node: FileNode): OpenReply {
+    this.#refuseArchived(node, 'open');
     const handle = this.#nextHandle++;
     const first = !node.wasOpened;
     this.#files.open(handle, node);
@@ -385,8 +440,12 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     // A name that was replaced between lookup and open is an everyday thing; a reader that loses its file is not.
     if (operation !== 'read') return;
     this.#faults.problem('stale', { key: node.key, etag: node.etag }, [
-      `'${node.key}' was replaced or deleted while it was open; its readers get ESTALE`,
-      'open it again to read what is there now',
+      this.#inodeReaders
+        ? `'${node.key}' was replaced or deleted although the mount is --immutable; its readers get ESTALE`
+        : `'${node.key}' was replaced or deleted while it was open; its readers get ESTALE`,
+      this.#inodeReaders
+        ? 'open it again to read what is there now; mount without --immutable where objects change'
+        : 'open it again to read what is there now',
     ]);
   }
 

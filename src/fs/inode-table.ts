@@ -44,7 +44,7 @@ export interface FileNode extends NodeBase {
   validatedAtMs: number;
   /** False once another version is known, or this one is known to be gone. */
   current: boolean;
-  /** A handle was open once: the prefetcher may hold blocks. */
+  /** A handle was open, or it was read without one: the prefetcher may hold blocks. */
   wasOpened: boolean;
   /** Fetched ahead: it lives without lookups, for the LOOKUP that is expected. Written by the table only. */
   reserved: boolean;
@@ -240,6 +240,11 @@ export class InodeTable {
   opened(node: Node): void {
     node.opens++;
     if (node.kind === 'file') node.wasOpened = true;
+  }
+
+  /** The node is read without a handle (`--immutable`). */
+  noteRead(node: FileNode): void {
+    node.wasOpened = true;
   }
 
   closed(node: Node): void {

@@ -230,13 +230,13 @@ export class Siblings {
     if (this.#release(node)) this.#deps.table.unreserve(node);
   }
 
-  /** Takes the node off the list; false when it was not on it. An open one needs no reservation to live. */
+  /** Takes the node off the list; false when it was not on it. One that is open or that the kernel knows needs no reservation to live. */
   #release(node: FileNode): boolean {
     const reserved = this.#reserved.get(node);
     if (!reserved) return false;
     this.#reserved.delete(node);
     this.#reservedBytes -= reserved.costBytes;
-    if (node.opens > 0) this.#deps.table.unreserve(node);
+    if (node.opens > 0 || node.lookups > 0) this.#deps.table.unreserve(node);
     return true;
   }
 }

@@ -11,6 +11,8 @@ export interface MountConfig {
   readonly mountPoint: string;
   readonly foreground: boolean;
   readonly readOnly: boolean;
+  /** Objects never change: implies readOnly and both times to live null; opens cost no request. */
+  readonly immutable: boolean;
   readonly allowOther: boolean;
   readonly allowRoot: boolean;
   readonly autoUnmount: boolean;

@@ -74,7 +74,7 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
       handlers: parts.fileSystem,
       pool: parts.pool,
       readerThreads: parts.readerThreads,
-      accessed: (handle, offset, sizeBytes) => parts.fileSystem.accessed(handle, offset, sizeBytes),
+      accessed: (nodeId, handle, offset, sizeBytes) => parts.fileSystem.accessed(nodeId, handle, offset, sizeBytes),
       deviceReady: (fd) => {
         parts.replier.bind(fd);
         parts.net.setDevice(fd);
@@ -165,6 +165,8 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         metadataTtlMs: config.metadataTtlMs,
         negativeMetadataTtlMs: config.negativeMetadataTtlMs,
         readOnly: config.readOnly,
+        // libfuse keeps its own count of opens and cannot pass ENOSYS on in a way that both understand.
+        withoutOpens: config.immutable && config.fuseBinding === 'dev',
         listsInOrder: config.store.bucketType !== 'directory',
       },
       {

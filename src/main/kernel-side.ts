@@ -39,8 +39,8 @@ export interface KernelSideDeps {
   readonly handlers: FuseHandlers;
   readonly pool: PoolView;
   readonly readerThreads: number;
-  /** A reader thread answered a READ of this handle by itself. */
-  readonly accessed: (handle: number, offset: number, sizeBytes: number) => void;
+  /** A reader thread answered a READ of this handle (0 without opens) by itself. */
+  readonly accessed: (nodeId: number, handle: number, offset: number, sizeBytes: number) => void;
   /** The mount is there, and READs may be answered on this descriptor. Called before the first request is read. */
   readonly deviceReady: (fd: number) => void;
   /** A thread died: end the daemon. */

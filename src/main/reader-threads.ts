@@ -26,7 +26,7 @@ export interface ReaderThreadsOptions {
 
 export interface ReaderThreadsDeps {
   readonly log: Log;
-  readonly accessed: (handle: number, offset: number, sizeBytes: number) => void;
+  readonly accessed: (nodeId: number, handle: number, offset: number, sizeBytes: number) => void;
   /** A thread died: end the daemon. */
   readonly onFatal: (error: Error) => void;
   /** All threads have ended: the file system is unmounted. */
@@ -87,7 +87,7 @@ export class ReaderThreads {
       this.#readers.map(({ ring }) => new RingConsumer(ring)),
       dispatcher,
       {
-        onAccess: (access) => this.#deps.accessed(access.handle, access.offset, access.sizeBytes),
+        onAccess: (access) => this.#deps.accessed(access.nodeId, access.handle, access.offset, access.sizeBytes),
         onEnded: (errno) => {
           this.#live--;
           if (errno !== 0) log.error({ errno: errnoName(errno) }, 'a reader thread ended with an error');

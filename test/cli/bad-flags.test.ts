@@ -57,6 +57,7 @@ const rows: readonly (readonly [args: string, line: RegExp])[] = [
   [`${B} --fuse-binding kernel`, /allowed: dev, native/],
   [`${B} --bind a/b`, /--bind a\/b/],
   [`${B} --allow-other --allow-root`, /--allow-other and --allow-root cannot/],
+  [`${B} --immutable --metadata-ttl 60`, /--immutable and --metadata-ttl cannot be given together: .*nothing expires/],
   [`${B} --no-log --debug`, /--no-log and --debug cannot/],
   [`${B} --dual-stack --endpoint-url http://h`, /--dual-stack and --endpoint-url cannot/],
   [`${B} --transfer-acceleration --force-path-style`, /cannot be given together/],

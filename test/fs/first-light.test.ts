@@ -20,7 +20,7 @@ void t.test('a file is found, opened, read and forgotten', async (t) => {
   t.equal(kernel.read(nodeId, handle, 11, 100), '', 'nothing at the end');
   t.equal(kernel.read(nodeId, handle, 5000, 100), '', 'nothing beyond');
   t.same(prefetcher.reads.at(-1), { key: 'data/train/a.bin', offset: 6, sizeBytes: 5 });
-  fs.accessed(handle, 0, 4);
+  fs.accessed(0, handle, 0, 4);
   t.same(prefetcher.accesses, [{ key: 'data/train/a.bin', offset: 0, sizeBytes: 4 }]);
   fs.release(context(), nodeId, handle);
   t.equal(prefetcher.closed, 1);

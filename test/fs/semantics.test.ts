@@ -8,15 +8,19 @@ import t from 'tap';
 const root = new URL('../../../', import.meta.url);
 
 void t.test('every test that docs/SEMANTICS.md names exists', (t) => {
-  const files = readdirSync(new URL('test/fs/', root)).filter((name) => name.endsWith('.test.ts'));
-  const sources = new Map(
-    files.map((name) => [
-      name.replace('.test.ts', ''),
-      readFileSync(new URL(`test/fs/${name}`, root), 'utf8').replace(/t\.test\(\s+/g, 't.test('),
-    ]),
-  );
+  const sources = new Map<string, string>();
+  for (const [folder, prefix] of [
+    ['test/fs/', ''],
+    ['test/e2e/', 'e2e/'],
+  ] as const) {
+    for (const name of readdirSync(new URL(folder, root))) {
+      if (!name.endsWith('.test.ts')) continue;
+      const source = readFileSync(new URL(`${folder}${name}`, root), 'utf8');
+      sources.set(prefix + name.replace('.test.ts', ''), source.replace(/t\.test\(\s+/g, 't.test('));
+    }
+  }
   const text = readFileSync(new URL('docs/SEMANTICS.md', root), 'utf8').replace(/\s+/g, ' ');
-  const named = [...text.matchAll(/[(|;] ?([a-z-]+): ([^;)|]+?) ?(?=[;)|])/g)].filter(([, file]) =>
+  const named = [...text.matchAll(/[(|;] ?([a-z0-9/-]+): ([^;)|]+?) ?(?=[;)|])/g)].filter(([, file]) =>
     sources.has(file ?? ''),
   );
   t.ok(named.length >= 40, `${named.length} tests are named`);

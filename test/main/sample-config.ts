@@ -19,6 +19,7 @@ export function sampleConfig(changes: Partial<MountConfig> = {}): MountConfig {
     mountPoint: '/nonexistent',
     foreground: false,
     readOnly: false,
+    immutable: false,
     allowOther: false,
     allowRoot: false,
     autoUnmount: false,
