@@ -111,7 +111,8 @@ export const PRIORITY_SPECULATIVE = 3;
 /**
  * One ranged GET into pool slots. `slots[i]` holds block `firstBlock + i`; byte `offset` of the object lands in its slot
  * at `offset - block * BLOCK_BYTES`. The main thread holds the slots live but never evicts them until the net thread has
- * said fetchDone or fetchFailed: until then the net thread is the only writer of their bytes and ARRIVED_END.
+ * said fetchDone or fetchFailed: until then the net thread is the only writer of the range's bytes in them. Other
+ * fetches may fill other parts of the same slots; `startOffset` begins a page, or continues what the slot holds.
  */
 export interface FetchCommand {
   readonly fetchId: number;
@@ -137,6 +138,9 @@ export interface ReadSpan {
   readonly fetchId: number;
 }
 
+/** Most spans of one READ: parts of one writev, and at most so many net threads take part. */
+export const SPANS_MAX = 10;
+
 /**
  * A READ that waits for bytes on their way. With a ticket the net thread answers the kernel; without one it only reports
  * (readReady) and leaves the pins to the main thread.
@@ -144,7 +148,7 @@ export interface ReadSpan {
 export interface ParkedRead {
   readonly readId: number;
   readonly ticket: RequestTicketParts | undefined;
-  /** One or two spans, in file order. */
+  /** In file order; one or two, more when several fetches fill parts of one block. SPANS_MAX at most. */
   readonly spans: readonly ReadSpan[];
 }
 

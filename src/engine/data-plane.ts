@@ -200,7 +200,7 @@ export class DataPlane {
   }
 
   #arrived(span: ReadSpan): boolean {
-    return this.#deps.pool.arrivedEnd(span.slot) >= span.to;
+    return this.#deps.pool.holds(span.slot, span.from, span.to);
   }
 
   /** The thread of the last span whose bytes are still to come; any thread answers when all are there. */

@@ -12,10 +12,18 @@ import type { Log } from '../base/log.js';
 import { BLOCK_BYTES } from '../base/pool/layout.js';
 import { MIB } from '../base/units.js';
 import type { PoolView } from '../base/pool/pool-view.js';
-import { PRIORITY_SPECULATIVE, PRIORITY_STREAM, PRIORITY_WAITING } from '../engine/api.js';
+import {
+  PRIORITY_SPECULATIVE,
+  PRIORITY_STREAM,
+  PRIORITY_WAITING,
+  PRIORITY_WINDOW,
+  SPANS_MAX,
+  type ReadSpan,
+} from '../engine/api.js';
 import type { DataPlane } from '../engine/data-plane.js';
 import type { ObjectVersion } from './api.js';
-import type { Block, BlockIndex, Room } from './block-index.js';
+import type { Block, BlockIndex, Fill, Room } from './block-index.js';
+import { gapsOf, pageCeil, pageFloor, spansOf } from './block-ranges.js';
 
 /** No reading ahead of a version for this long after one of its fetches failed (guessed: the net threads have retried already). */
 const HOLD_OFF_MS = 1000;
@@ -27,18 +35,40 @@ const HOLD_OFF_MS = 1000;
 const SPECULATIVE_FETCHES_MAX = 128;
 const SPECULATIVE_BYTES_MAX = 32 * MIB;
 
+/**
+ * Parts of one block that may be missing or under way for one READ, or missing ahead of a stream: more are not worth
+ * their GETs, and the block is fetched anew into another slot. Bounds a READ's spans: what is there lies in between.
+ */
+const PARTS_MAX = 2;
+
+/** What begins so close to a stream's reader is the next that it wants, whatever its window. */
+const NEXT_BYTES = 2 * MIB;
+
 /** Part of one block that a GET shall bring: bytes [from, to) within it. */
 interface Piece {
   readonly blockIndex: number;
-  /** The resident block that these bytes complete: from is its goalEnd. Undefined for a new block. */
+  /** The block that holds other parts already. Undefined for a new block. */
   readonly extends: Block | undefined;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A block with room for bytes that are about to be fetched. */
+interface Prepared {
+  readonly block: Block;
+  readonly fill: Fill;
+}
+
+/** What a READ needs of one block. */
+interface NeededPart {
+  readonly block: Block;
   readonly from: number;
   readonly to: number;
 }
 
 interface ActiveFetch {
   readonly nodeId: number;
-  readonly blocks: readonly Block[];
+  readonly prepared: readonly Prepared[];
   /** Counted against the bounds of what nobody has asked for. */
   readonly speculativeBytes: number;
   /** Nobody waits for it, so its failure says nothing about the store. */
@@ -90,9 +120,10 @@ export class BlockFetcher {
   }
 
   /**
-   * The blocks that hold or will hold [offset, endOffset) of the object, each pinned for the caller (@gives), in order.
-   * What is missing is fetched with `exact` only bytes [exact.from, exact.to) of the object, else as whole blocks.
-   * Undefined, and nothing pinned, when that takes a new slot and there is none now, or `room` is 'none'.
+   * What will answer a READ of [offset, endOffset) of the object: its spans in file order, each pinned for the caller
+   * (@gives), and counted as consumed. What is missing is fetched with `exact` only within [exact.from, exact.to) of the
+   * object (page by page), else to the end of its block. Undefined, and nothing pinned, when that takes a new slot and
+   * there is none now, or `room` is 'none'.
    */
   need(
     version: ObjectVersion,
@@ -100,49 +131,75 @@ export class BlockFetcher {
     endOffset: number,
     exact: { readonly from: number; readonly to: number } | undefined,
     room: 'any' | 'none',
-  ): readonly Block[] | undefined {
-    const pinned: Block[] = [];
-    const missing: Piece[] = [];
-    const fetched: Block[] = [];
+  ): readonly ReadSpan[] | undefined {
+    const parts: NeededPart[] = [];
+    const prepared: Prepared[] = [];
     const lastBlock = Math.floor((endOffset - 1) / BLOCK_BYTES);
     for (let blockIndex = Math.floor(offset / BLOCK_BYTES); blockIndex <= lastBlock; blockIndex++) {
       const base = blockIndex * BLOCK_BYTES;
       const blockBytes = blockBytesOf(version, blockIndex);
-      const needFrom = Math.max(offset - base, 0);
-      const needTo = Math.min(endOffset - base, blockBytes);
-      let block = this.index.get(version.nodeId, blockIndex);
-      if (!block || block.from > needFrom || block.goalEnd < needTo) {
-        const piece = exact
-          ? exactPiece(block, blockIndex, Math.max(exact.from - base, 0), Math.min(exact.to - base, blockBytes))
-          : wholePiece(block, blockIndex, needFrom, blockBytes);
-        block = room === 'none' && !piece.extends ? undefined : this.#prepare(version, piece, 'any');
-        if (block) {
-          missing.push(piece);
-          fetched.push(block);
-        }
-      }
+      const from = Math.max(offset - base, 0);
+      const to = Math.min(endOffset - base, blockBytes);
+      const wantFrom = exact ? Math.max(exact.from - base, 0) : pageFloor(from);
+      const wantTo = exact ? Math.min(exact.to - base, blockBytes) : blockBytes;
+      const block = this.#prepareNeeded(version, { blockIndex, from, to, wantFrom, wantTo }, room, prepared);
       if (!block) {
-        for (const held of pinned) this.view.unpin(held.slot);
-        for (const prepared of fetched) this.index.settled(prepared);
+        for (const part of parts) this.view.unpin(part.block.slot);
+        for (const one of prepared) this.index.settled(one.block, one.fill);
         return undefined;
       }
       // Pinned at once: preparing the next block may throw out any that is not.
       this.view.pin(block.slot);
-      pinned.push(block);
+      parts.push({ block, from, to });
     }
-    const [first, second] = missing;
-    if (first && second && first.to === BLOCK_BYTES && second.from === 0) {
-      this.#start(version, missing, fetched, PRIORITY_WAITING);
-    } else {
-      missing.forEach((piece, at) => this.#start(version, [piece], fetched.slice(at, at + 1), PRIORITY_WAITING));
+    for (const run of runsOf(prepared)) this.#start(version, run, PRIORITY_WAITING);
+    const spans: ReadSpan[] = [];
+    for (const { block, from, to } of parts) {
+      const ofBlock = spansOf(this.view, block, from, to);
+      for (let more = 1; more < ofBlock.length; more++) this.view.pin(block.slot);
+      spans.push(...ofBlock);
+      this.index.consumed(block, from, to);
     }
-    return pinned;
+    invariant(spans.length <= SPANS_MAX, 'spans of one READ');
+    return spans;
+  }
+
+  /**
+   * The block that holds or is about to hold bytes [from, to); what is missing of it is added to `prepared`. Undefined
+   * when that takes a new slot and there is none.
+   */
+  #prepareNeeded(
+    version: ObjectVersion,
+    place: { blockIndex: number; from: number; to: number; wantFrom: number; wantTo: number },
+    room: 'any' | 'none',
+    prepared: Prepared[],
+  ): Block | undefined {
+    const { blockIndex, from, to, wantFrom, wantTo } = place;
+    const held = this.index.get(version.nodeId, blockIndex);
+    if (held) {
+      if (this.view.holds(held.slot, from, to)) return held;
+      const missing = gapsOf(this.view, held, pageFloor(from), pageCeil(to, held.blockBytes));
+      const coming = held.fills.filter((fill) => fill.from < to && from < fill.to).length;
+      if (missing.length + coming <= PARTS_MAX) {
+        // To the page, or to the block's end, unless that would be in too many pieces.
+        const wider = missing.length > 0 ? gapsOf(this.view, held, wantFrom, wantTo) : missing;
+        for (const gap of wider.length + coming <= PARTS_MAX ? wider : missing) {
+          prepared.push({ block: held, fill: this.index.extend(held, gap.from, gap.to) });
+        }
+        return held;
+      }
+    }
+    // None, or one so full of holes that it is replaced.
+    const piece: Piece = { blockIndex, extends: undefined, from: wantFrom, to: wantTo };
+    const one = room === 'none' ? undefined : this.#prepare(version, piece, 'any');
+    if (one) prepared.push(one);
+    return one?.block;
   }
 
   /**
    * Fetches what is missing of the stream's window [fromOffset, wantEndOffset), as far as there is spare room. Runs
    * shorter than a quarter of the window wait until more is missing, so that a steady stream asks for whole parts
-   * instead of single blocks.
+   * instead of single blocks. What the reader will want next goes before what only keeps its window full.
    */
   readAhead(version: ObjectVersion, fromOffset: number, wantEndOffset: number, windowBytes: number): void {
     if (this.#holdsOff(version.nodeId)) return;
@@ -162,18 +219,40 @@ export class BlockFetcher {
     const endBlock = Math.ceil(wantEndOffset / BLOCK_BYTES);
     for (let blockIndex = Math.floor(fromOffset / BLOCK_BYTES); blockIndex < endBlock; blockIndex++) {
       const needFrom = Math.max(fromOffset - blockIndex * BLOCK_BYTES, 0);
-      const piece = aheadPiece(version, held?.get(blockIndex), blockIndex, needFrom);
+      const block = held?.get(blockIndex);
+      const pieces =
+        block && block.heldBytes === block.blockBytes ? [] : this.#aheadPieces(version, block, blockIndex, needFrom);
       // What is held ends a run, so it will not get longer; a piece from within a block cannot continue one.
-      if (!piece || piece.from > 0) endRun();
-      if (!piece) continue;
-      run.push(piece);
-      runBytes += piece.to - piece.from;
-      if (runBytes >= chunkBytes || blockIndex * BLOCK_BYTES + piece.to === version.sizeBytes) endRun();
+      if (pieces.length === 0) endRun();
+      for (const piece of pieces) {
+        if (piece.from > 0) endRun();
+        run.push(piece);
+        runBytes += piece.to - piece.from;
+        const isBlockEnd = piece.to === blockBytesOf(version, blockIndex);
+        if (!isBlockEnd || runBytes >= chunkBytes || blockIndex * BLOCK_BYTES + piece.to === version.sizeBytes)
+          endRun();
+      }
     }
     // What is left is shorter than a part: urgent when the reader is near, otherwise it waits to become a whole one.
     const first = run[0];
     if (first && first.blockIndex * BLOCK_BYTES - fromOffset <= windowBytes / 2) endRun();
-    for (const pieces of runs) if (!this.#sendAhead(version, pieces)) return;
+    for (const pieces of runs) {
+      const [piece] = pieces;
+      const aheadBytes = piece ? piece.blockIndex * BLOCK_BYTES + piece.from - fromOffset : 0;
+      const priority = aheadBytes <= Math.max(chunkBytes, NEXT_BYTES) ? PRIORITY_STREAM : PRIORITY_WINDOW;
+      if (!this.#sendAhead(version, pieces, priority)) return;
+    }
+  }
+
+  /** What to fetch of a block ahead of a stream that wants it from `needFrom`: nothing when it is there or under way. */
+  #aheadPieces(version: ObjectVersion, held: Block | undefined, blockIndex: number, needFrom: number): Piece[] {
+    const blockBytes = blockBytesOf(version, blockIndex);
+    const whole: Piece = { blockIndex, extends: undefined, from: pageFloor(needFrom), to: blockBytes };
+    if (!held) return [whole];
+    const gaps = gapsOf(this.view, held, pageFloor(needFrom), blockBytes);
+    if (gaps.length <= PARTS_MAX) return gaps.map((gap) => ({ blockIndex, extends: held, ...gap }));
+    // If parts of it are under way, the reader itself will say what it still needs.
+    return held.fills.length > 0 ? [] : [whole];
   }
 
   /** Fetches a version of one block whole for nobody yet; false when it cannot be done now (Speculator). */
@@ -184,10 +263,9 @@ export class BlockFetcher {
     if (this.#holdsOff(nodeId)) return false;
     if (this.#speculativeFetches >= SPECULATIVE_FETCHES_MAX) return false;
     if (this.#speculativeBytes + sizeBytes > SPECULATIVE_BYTES_MAX) return false;
-    const piece: Piece = { blockIndex: 0, extends: undefined, from: 0, to: sizeBytes };
-    const block = this.#prepare(version, piece, 'spare');
-    if (!block) return false;
-    this.#start(version, [piece], [block], PRIORITY_SPECULATIVE);
+    const one = this.#prepare(version, { blockIndex: 0, extends: undefined, from: 0, to: sizeBytes }, 'spare');
+    if (!one) return false;
+    this.#start(version, [one], PRIORITY_SPECULATIVE);
     return true;
   }
 
@@ -204,8 +282,8 @@ export class BlockFetcher {
       fetch.cancelled = true;
       this.plane.cancel(fetchId);
       // A handle that opens the version again must not wait for bytes that no longer come.
-      for (const block of fetch.blocks) {
-        if (this.view.arrivedEnd(block.slot) < block.goalEnd) this.index.drop(block);
+      for (const { block, fill } of fetch.prepared) {
+        if (!this.view.holds(block.slot, fill.from, fill.to)) this.index.drop(block);
       }
     }
   }
@@ -219,38 +297,39 @@ export class BlockFetcher {
   }
 
   /** Starts as much of a run as finds room; false when not all of it did. */
-  #sendAhead(version: ObjectVersion, pieces: readonly Piece[]): boolean {
-    const blocks: Block[] = [];
+  #sendAhead(version: ObjectVersion, pieces: readonly Piece[], priority: number): boolean {
+    const run: Prepared[] = [];
     for (const piece of pieces) {
-      const block = this.#prepare(version, piece, 'spare');
-      if (!block) break;
-      blocks.push(block);
+      const one = this.#prepare(version, piece, 'spare');
+      if (!one) break;
+      run.push(one);
     }
-    if (blocks.length > 0) this.#start(version, pieces.slice(0, blocks.length), blocks, PRIORITY_STREAM);
-    return blocks.length === pieces.length;
+    if (run.length > 0) this.#start(version, run, priority);
+    return run.length === pieces.length;
   }
 
   /** The block that the piece's bytes will land in, filling; undefined when there is no room. */
-  #prepare(version: ObjectVersion, piece: Piece, room: Room): Block | undefined {
+  #prepare(version: ObjectVersion, piece: Piece, room: Room): Prepared | undefined {
+    const { blockIndex, from, to } = piece;
     if (piece.extends) {
       // Making room for an earlier piece may have thrown this block out.
       if (piece.extends.dropped) return undefined;
-      this.index.extend(piece.extends, piece.to);
-      return piece.extends;
+      return { block: piece.extends, fill: this.index.extend(piece.extends, from, to) };
     }
-    const { blockIndex, from, to } = piece;
     const blockBytes = blockBytesOf(version, blockIndex);
-    return this.index.allocate({ nodeId: version.nodeId, blockIndex, blockBytes, from, goalEnd: to }, room);
+    const block = this.index.allocate({ nodeId: version.nodeId, blockIndex, blockBytes, from, to }, room);
+    const fill = block?.fills[0];
+    return block && fill && { block, fill };
   }
 
   /** One GET for neighbouring pieces; all but the first start at their block's first byte. */
-  #start(version: ObjectVersion, pieces: readonly Piece[], blocks: readonly Block[], priority: number): void {
-    const first = pieces[0];
-    const last = pieces[pieces.length - 1];
-    invariant(first !== undefined && last !== undefined && pieces.length === blocks.length, 'a run has pieces');
+  #start(version: ObjectVersion, run: readonly Prepared[], priority: number): void {
+    const first = run[0];
+    const last = run[run.length - 1];
+    invariant(first !== undefined && last !== undefined, 'a run has pieces');
     const isSpeculative = priority === PRIORITY_SPECULATIVE;
     const speculativeBytes = isSpeculative ? version.sizeBytes : 0;
-    const fetch: ActiveFetch = { nodeId: version.nodeId, blocks, speculativeBytes, cancelled: false };
+    const fetch: ActiveFetch = { nodeId: version.nodeId, prepared: run, speculativeBytes, cancelled: false };
     if (isSpeculative) this.#speculativeFetches++;
     this.#speculativeBytes += speculativeBytes;
     const fetchId: number = this.plane.fetch(
@@ -258,10 +337,10 @@ export class BlockFetcher {
         key: version.key,
         etag: version.etag,
         objectBytes: version.sizeBytes,
-        startOffset: first.blockIndex * BLOCK_BYTES + first.from,
-        endOffset: last.blockIndex * BLOCK_BYTES + last.to,
-        firstBlock: first.blockIndex,
-        slots: blocks.map((block) => block.slot),
+        startOffset: first.block.blockIndex * BLOCK_BYTES + first.fill.from,
+        endOffset: last.block.blockIndex * BLOCK_BYTES + last.fill.to,
+        firstBlock: first.block.blockIndex,
+        slots: run.map(({ block }) => block.slot),
         priority,
       },
       {
@@ -276,7 +355,7 @@ export class BlockFetcher {
     );
     this.#active.set(fetchId, fetch);
     this.#fetchesOf.set(version.nodeId, (this.#fetchesOf.get(version.nodeId) ?? 0) + 1);
-    for (const block of blocks) this.index.setFetch(block, fetchId);
+    for (const { fill } of run) fill.fetchId = fetchId;
   }
 
   #settle(fetchId: number): void {
@@ -288,7 +367,7 @@ export class BlockFetcher {
     else this.#fetchesOf.delete(fetch.nodeId);
     if (fetch.speculativeBytes > 0) this.#speculativeFetches--;
     this.#speculativeBytes -= fetch.speculativeBytes;
-    for (const block of fetch.blocks) this.index.settled(block);
+    for (const { block, fill } of fetch.prepared) this.index.settled(block, fill);
     this.#deps.roomMayBe();
   }
 }
@@ -297,33 +376,16 @@ function blockBytesOf(version: ObjectVersion, blockIndex: number): number {
   return Math.min(BLOCK_BYTES, version.sizeBytes - blockIndex * BLOCK_BYTES);
 }
 
-/**
- * How exactly bytes [from, to) come to a block that lacks some of them. A block holds one range: a resident one that
- * starts at or before `from` and reaches it is completed; any other, and one that another fetch fills with other bytes,
- * is replaced.
- */
-function exactPiece(held: Block | undefined, blockIndex: number, from: number, to: number): Piece {
-  const completes = held && held.fetchId === 0 && held.from <= from && from <= held.goalEnd && held.goalEnd < to;
-  if (completes) return { blockIndex, extends: held, from: held.goalEnd, to };
-  return { blockIndex, extends: undefined, from, to };
-}
-
-/** As exactPiece for a stream that wants the block from `needFrom` to its end: a gap is worth filling, a replacement is whole. */
-function wholePiece(held: Block | undefined, blockIndex: number, needFrom: number, blockBytes: number): Piece {
-  const completes = held && held.fetchId === 0 && held.from <= needFrom && held.goalEnd < blockBytes;
-  if (completes) return { blockIndex, extends: held, from: held.goalEnd, to: blockBytes };
-  return { blockIndex, extends: undefined, from: 0, to: blockBytes };
-}
-
-/** What to fetch of a block ahead of a stream that wants it from `needFrom`; undefined when it is there or under way. */
-function aheadPiece(
-  version: ObjectVersion,
-  held: Block | undefined,
-  blockIndex: number,
-  needFrom: number,
-): Piece | undefined {
-  const blockBytes = blockBytesOf(version, blockIndex);
-  // If another range of it is under way, the reader itself will say what it still needs.
-  if (held && (held.fetchId !== 0 || (held.from <= needFrom && held.goalEnd >= blockBytes))) return undefined;
-  return wholePiece(held, blockIndex, needFrom, blockBytes);
+/** What one GET brings each: neighbours whose bytes touch. */
+function runsOf(prepared: readonly Prepared[]): Prepared[][] {
+  const runs: Prepared[][] = [];
+  let before: Prepared | undefined;
+  for (const one of prepared) {
+    const run = runs[runs.length - 1];
+    const touches = before?.fill.to === BLOCK_BYTES && one.fill.from === 0;
+    if (run && touches && one.block.blockIndex === (before?.block.blockIndex ?? 0) + 1) run.push(one);
+    else runs.push([one]);
+    before = one;
+  }
+  return runs;
 }

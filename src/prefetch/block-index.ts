@@ -2,8 +2,8 @@
  * The mount's resident blocks: which bytes of which object version are in which slot, or on their way there, and which
  * block goes when room is needed. Shared by all handles, so that eight readers of one shard fetch it once.
  *
- * Thread: main. Owns: the Block records; slots through BlockTable. A block is `filling` (a fetch writes it), then
- * resident. Order of eviction: blocks that their readers have consumed or closed, the longest untouched first; then
+ * Thread: main. Owns: the Block records; slots through BlockTable. A block is `filling` (fetches write parts of it), then
+ * resident, with all of its bytes or some. Order of eviction: blocks that their readers have consumed or closed, the longest untouched first; then
  * least recently used, with a second chance for those a reader thread touched (recency bit). Never filling or pinned ones.
  * Reading ahead gets spare room only: it never throws out what another stream has fetched ahead and will read soon.
  * A block of at most SMALL_BYTES takes a part of a carved slot. For such a block any eviction makes room; for a larger one
@@ -13,7 +13,7 @@
 import { LRUCache } from 'lru-cache';
 import { invariant } from '../base/invariant.js';
 import type { BlockTable } from '../base/pool/block-table.js';
-import { BLOCK_BYTES, SMALL_BYTES, SMALL_SLOTS, wholeSlotOf } from '../base/pool/layout.js';
+import { BLOCK_BYTES, PAGE_BYTES, SMALL_BYTES, SMALL_SLOTS, wholeSlotOf } from '../base/pool/layout.js';
 
 export interface Block {
   readonly nodeId: number;
@@ -21,11 +21,11 @@ export interface Block {
   readonly slot: number;
   /** Bytes of the object in this block. */
   readonly blockBytes: number;
-  /** First byte held; bytes [from, goalEnd) are there or on their way. */
-  readonly from: number;
-  goalEnd: number;
-  /** The fetch that fills it, 0 when none does. */
-  fetchId: number;
+  /** What is on its way, in no order: no two bring the same byte. */
+  readonly fills: Fill[];
+  /** Bytes that are there or on their way, and the end of the last of them. */
+  heldBytes: number;
+  heldEnd: number;
   /** Bytes that readers have taken, and the furthest end they got to (both only hints for eviction). */
   consumedBytes: number;
   consumedEnd: number;
@@ -35,13 +35,20 @@ export interface Block {
   dropped: boolean;
 }
 
-/** Which bytes of which place a new block shall hold: [from, goalEnd) of the block's `blockBytes`. */
+/** Bytes [from, to) of a block on their way; `fetchId` is 0 until a fetch is under way for them. */
+export interface Fill {
+  readonly from: number;
+  readonly to: number;
+  fetchId: number;
+}
+
+/** Which bytes of which place a new block shall hold at first: [from, to) of the block's `blockBytes`. */
 export interface BlockPlace {
   readonly nodeId: number;
   readonly blockIndex: number;
   readonly blockBytes: number;
   readonly from: number;
-  readonly goalEnd: number;
+  readonly to: number;
 }
 
 /** What may be thrown out for a new block: anything unused for a READ that waits, only what nobody will miss otherwise. */
@@ -107,19 +114,31 @@ export class BlockIndex {
   }
 
   /**
-   * A new block that a fetch is about to fill with [from, goalEnd), replacing one of the same place; undefined when
-   * there is no such room. Follow with setFetch, or with settled when nothing is fetched after all.
+   * A new block with one fill, [from, to), replacing one of the same place; undefined when there is no such room. Set
+   * the fill's fetchId when its fetch starts, and call `settled` when it is over, or when nothing is fetched after all.
    */
   allocate(place: BlockPlace, room: Room): Block | undefined {
-    const { nodeId, blockIndex, blockBytes, from, goalEnd } = place;
-    invariant(from < goalEnd && goalEnd <= blockBytes && blockBytes <= BLOCK_BYTES, `block range ${from}..${goalEnd}`);
+    const { nodeId, blockIndex, blockBytes, from, to } = place;
+    invariant(0 <= from && from < to && to <= blockBytes && blockBytes <= BLOCK_BYTES, `block range ${from}..${to}`);
     if (!this.table.hasRoomFor(blockBytes) && !this.#makeRoom(room, blockBytes)) return undefined;
     const old = this.peek(nodeId, blockIndex);
     if (old) this.drop(old);
     const slot = this.table.insert({ nodeId, blockIndex }, from, blockBytes);
     invariant(slot >= 0, 'a slot was free');
     const usedMs = this.#nowMs();
-    const block: Block = { ...place, slot, fetchId: 0, consumedBytes: 0, consumedEnd: 0, usedMs, dropped: false };
+    const block: Block = {
+      nodeId,
+      blockIndex,
+      slot,
+      blockBytes,
+      fills: [{ from, to, fetchId: 0 }],
+      heldBytes: to - from,
+      heldEnd: to,
+      consumedBytes: 0,
+      consumedEnd: 0,
+      usedMs,
+      dropped: false,
+    };
     this.#filling.add(block);
     this.#noteCarved(block);
     let blocks = this.#nodes.get(nodeId);
@@ -128,25 +147,32 @@ export class BlockIndex {
     return block;
   }
 
-  /** The block's bytes beyond goalEnd are fetched too: a resident partial block becomes filling again. */
-  extend(block: Block, goalEnd: number): void {
-    const resident = this.#resident.delete(block);
-    invariant(resident && goalEnd > block.goalEnd && goalEnd <= block.blockBytes, 'extends a resident block');
-    this.#spent.delete(block);
-    block.goalEnd = goalEnd;
+  /** Bytes [from, to) of the block, of which none is there or on its way, are about to be fetched too; as for `allocate`. */
+  extend(block: Block, from: number, to: number): Fill {
+    invariant(!block.dropped && 0 <= from && from < to && to <= block.blockBytes, `extends a block by ${from}..${to}`);
+    invariant(!block.fills.some((fill) => fill.from < to && from < fill.to), 'one fetch brings a byte');
+    // Otherwise bytes would land in pages that are never said to be there (PoolView.publishLanded).
+    const continues = from === this.table.view.arrivedEnd(block.slot);
+    const ends = to === block.blockBytes || block.fills.some((fill) => fill.from === to);
+    invariant((from % PAGE_BYTES === 0 || continues) && (to % PAGE_BYTES === 0 || ends), 'parts of a block are pages');
+    const fill: Fill = { from, to, fetchId: 0 };
+    block.fills.push(fill);
+    block.heldBytes += to - from;
+    block.heldEnd = Math.max(block.heldEnd, to);
     block.usedMs = this.#nowMs();
+    this.#resident.delete(block);
+    this.#spent.delete(block);
     this.#filling.add(block);
+    return fill;
   }
 
-  setFetch(block: Block, fetchId: number): void {
-    invariant(this.#filling.has(block) && block.fetchId === 0, 'one fetch fills a block');
-    block.fetchId = fetchId;
-  }
-
-  /** The fetch is over: what arrived stays, an empty block goes. */
-  settled(block: Block): void {
-    block.fetchId = 0;
-    block.goalEnd = this.table.view.arrivedEnd(block.slot);
+  /** The fill's fetch is over: what arrived stays, an empty block goes. */
+  settled(block: Block, fill: Fill): void {
+    const at = block.fills.indexOf(fill);
+    invariant(at >= 0, 'a fill is settled once');
+    block.fills.splice(at, 1);
+    block.heldBytes -= fill.to - this.table.view.arrivedUpTo(block.slot, fill.from, fill.to);
+    if (block.fills.length > 0) return;
     if (block.dropped) {
       this.#free(block);
       return;
@@ -155,8 +181,12 @@ export class BlockIndex {
     invariant(filling, 'a settled block was filling');
     this.#resident.set(block, true);
     block.usedMs = this.#nowMs();
-    if (block.goalEnd <= block.from) this.drop(block);
-    else this.#noteSpent(block);
+    if (block.heldBytes === 0) {
+      this.drop(block);
+      return;
+    }
+    this.table.joinArrived(block.slot);
+    this.#noteSpent(block);
   }
 
   /** Readers took bytes [from, to) of the block; one wholly taken is the first to go when room is needed. */
@@ -172,7 +202,7 @@ export class BlockIndex {
     if (block.dropped) return;
     this.#forget(block);
     this.table.hide(block.slot);
-    if (block.fetchId === 0) this.#free(block);
+    if (block.fills.length === 0) this.#free(block);
   }
 
   /** Nobody has this version open: its resident blocks are kept, but are the first to go. */
@@ -203,7 +233,7 @@ export class BlockIndex {
   /** Moves a block that was wholly taken to the young end of the spent; several readers may take it one after another. */
   #noteSpent(block: Block): void {
     if (block.dropped || this.#filling.has(block)) return;
-    if (block.consumedEnd < block.goalEnd || block.consumedBytes < block.goalEnd - block.from) return;
+    if (block.consumedEnd < block.heldEnd || block.consumedBytes < block.heldBytes) return;
     this.#spent.delete(block);
     this.#spent.add(block);
   }

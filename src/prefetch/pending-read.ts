@@ -8,16 +8,13 @@
  * (kernel fact 5).
  */
 import { EINTR, EIO } from '../base/errno.js';
-import { BLOCK_BYTES } from '../base/pool/layout.js';
 import type { ReadSpan } from '../engine/api.js';
 import type { ObjectVersion, ReadSink } from './api.js';
 import type { BlockFetcher } from './block-fetcher.js';
+import { pageCeil, pageFloor } from './block-ranges.js';
 
 /** A READ whose fetch was cancelled under it is placed again this often: more means that our reasoning is wrong. */
 const PLACINGS_MAX = 4;
-
-/** A random read is fetched exactly, rounded to this: the kernel's page. */
-const PAGE_BYTES = 4096;
 
 export interface ReadRange {
   readonly version: ObjectVersion;
@@ -62,24 +59,16 @@ export class PendingRead {
     if (this.#over) return true;
     const { version, offset, endOffset, whole } = this.#range;
     const { fetcher } = this.#deps;
+    // A random read is fetched exactly, rounded to the kernel's page.
     const exact = whole
       ? undefined
       : {
-          from: Math.floor(offset / PAGE_BYTES) * PAGE_BYTES,
-          to: Math.min(Math.ceil(endOffset / PAGE_BYTES) * PAGE_BYTES, version.sizeBytes),
+          from: pageFloor(offset),
+          to: pageCeil(endOffset, version.sizeBytes),
         };
-    const blocks = fetcher.need(version, offset, endOffset, exact, room);
-    if (!blocks) return false;
-    const spans: ReadSpan[] = [];
-    let resident = true;
-    for (const block of blocks) {
-      const base = block.blockIndex * BLOCK_BYTES;
-      const from = Math.max(offset - base, 0);
-      const to = Math.min(endOffset - base, block.blockBytes);
-      if (fetcher.view.arrivedEnd(block.slot) < to) resident = false;
-      spans.push({ slot: block.slot, from, to, fetchId: block.fetchId });
-      fetcher.index.consumed(block, from, to);
-    }
+    const spans = fetcher.need(version, offset, endOffset, exact, room);
+    if (!spans) return false;
+    const resident = spans.every(({ slot, from, to }) => fetcher.view.holds(slot, from, to));
     // Once the dispatcher was told that another thread answers, one does, bytes resident or not.
     if (resident && (!this.#handover || !this.#sink.ticket)) this.#answer(spans);
     else this.#park(spans);

@@ -17,11 +17,12 @@ import { BlockTable } from '../../src/base/pool/block-table.js';
 import { PoolView } from '../../src/base/pool/pool-view.js';
 import { ManualClock } from '../../src/base/clock.js';
 import { BlockIndex, type Block, type Room } from '../../src/prefetch/block-index.js';
+import { gapsOf } from '../../src/prefetch/block-ranges.js';
 import { runTextCases } from './text-cases.js';
 
 /** More than a small slot holds; nodes from SMALL_NODES on have small blocks. */
 const BLOCK = 100_000;
-const SMALL_BLOCK = 1000;
+const SMALL_BLOCK = 10_000;
 const SMALL_NODES = 100;
 
 function bytesOf(nodeId: number): number {
@@ -41,19 +42,27 @@ class Bench {
   }
 
   allocate(nodeId: number, blockIndex: number, room: Room, from = 0, goalEnd = bytesOf(nodeId)): Block | undefined {
-    const block = this.index.allocate({ nodeId, blockIndex, blockBytes: bytesOf(nodeId), from, goalEnd }, room);
-    if (block) this.index.setFetch(block, this.#nextFetch++);
+    const block = this.index.allocate({ nodeId, blockIndex, blockBytes: bytesOf(nodeId), from, to: goalEnd }, room);
+    for (const fill of block?.fills ?? []) fill.fetchId = this.#nextFetch++;
     return block;
   }
 
-  settle(block: Block, end = block.goalEnd): void {
-    this.view.publishArrived(block.slot, end);
-    this.index.settled(block);
+  /** Ends the oldest fill of the block; so many bytes of it came. */
+  settle(block: Block, bytes = Infinity): void {
+    const [fill] = block.fills;
+    if (!fill) throw new Error('nothing fills the block');
+    const end = Math.min(fill.to, fill.from + bytes);
+    if (end > fill.from) this.view.publishLanded(block.slot, fill.from, fill.from, end);
+    this.index.settled(block, fill);
   }
 
-  extend(block: Block): void {
-    this.index.extend(block, block.blockBytes);
-    this.index.setFetch(block, this.#nextFetch++);
+  /** Another fill, of the first bytes that are neither there nor on their way. */
+  extend(block: Block): boolean {
+    const [gap] = gapsOf(this.view, block, 0, block.blockBytes);
+    if (!gap) return false;
+    const to = gap.to - gap.from > 8192 ? (Math.floor(gap.from / 4096) + 1) * 4096 : gap.to;
+    this.index.extend(block, gap.from, to).fetchId = this.#nextFetch++;
+    return true;
   }
 }
 
@@ -69,7 +78,7 @@ t.test('evictions', (t) => {
     /** A block that was dropped by its name, or replaced by another of it, is known as old-NAME. */
     const replace = (name: string): void => {
       const old = known.get(name);
-      if (old?.dropped && old.fetchId !== 0) known.set(`old-${name}`, old);
+      if (old?.dropped && old.fills.length > 0) known.set(`old-${name}`, old);
       if (old?.dropped) known.delete(name);
     };
     const gone = (): string => {
@@ -173,7 +182,7 @@ const call: fc.Arbitrary<Call> = fc.oneof(
       type: fc.constant('allocate' as const),
       node: fc.integer({ min: 1, max: 3 }),
       at: fc.nat(4),
-      from: fc.constantFrom(0, 0, 400),
+      from: fc.constantFrom(0, 0, 8192),
       room: fc.constantFrom<Room>('any', 'any', 'spare'),
     }),
   },
@@ -183,7 +192,7 @@ const call: fc.Arbitrary<Call> = fc.oneof(
       type: fc.constant('allocate' as const),
       node: fc.integer({ min: SMALL_NODES, max: SMALL_NODES + 1 }),
       at: fc.nat(60),
-      from: fc.constantFrom(0, 0, 400),
+      from: fc.constantFrom(0, 0, 8192),
       room: fc.constantFrom<Room>('any', 'any', 'spare'),
     }),
   },
@@ -230,7 +239,7 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
           held.add(block.slot);
           if (index.table.pins(block.slot) !== pins) throw new Error('pins');
           if (view.words[block.slot * 32 + 3] !== block.blockIndex) throw new Error('a slot was taken over');
-          if (inIndex && filling === (block.fetchId === 0)) throw new Error('filling means under a fetch');
+          if (inIndex && filling === (block.fills.length === 0)) throw new Error('filling means under a fetch');
         }
         const wholes = new Set([...held].map((slot) => wholeSlotOf(slot, SLOTS)));
         const smalls = [...held].filter((slot) => slot >= SLOTS);
@@ -270,18 +279,12 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
           }
           case 'settle':
             if (!picked?.filling) break;
-            picked.filling = false;
-            bench.settle(
-              picked.block,
-              view.arrivedEnd(picked.block.slot) +
-                Math.floor((picked.block.goalEnd - view.arrivedEnd(picked.block.slot)) * one.share),
-            );
+            bench.settle(picked.block, Math.floor(BLOCK * one.share));
+            picked.filling = picked.block.fills.length > 0;
             break;
           case 'extend':
-            if (!picked || picked.filling || picked.block.dropped || picked.block.goalEnd >= picked.block.blockBytes)
-              break;
-            bench.extend(picked.block);
-            picked.filling = true;
+            if (!picked || picked.block.dropped || picked.block.fills.length > 3) break;
+            if (bench.extend(picked.block)) picked.filling = true;
             break;
           case 'drop':
             if (picked) index.drop(picked.block);
@@ -318,7 +321,7 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
       }
       for (const one of blocks) {
         for (; one.pins > 0; one.pins--) view.unpin(one.block.slot);
-        if (one.filling) bench.settle(one.block, one.block.blockBytes);
+        while (one.block.fills.length > 0) bench.settle(one.block);
         one.filling = false;
       }
       for (let at = 0; at < SLOTS; at++) if (!bench.allocate(9, at, 'any')) throw new Error('not all slots come back');
@@ -335,12 +338,13 @@ t.test('broken invariants are caught', (t) => {
   const bench = new Bench(4);
   const block = bench.allocate(1, 0, 'any');
   if (!block) throw new Error('an empty pool has room');
-  t.throws(() => bench.index.setFetch(block, 7), { name: 'InvariantError' }, 'one fetch fills a block');
-  t.throws(() => bench.index.extend(block, BLOCK), { name: 'InvariantError' }, 'a filling block is not extended');
+  const [fill] = block.fills;
+  if (!fill) throw new Error('a new block has a fill');
+  t.throws(() => bench.index.extend(block, 4096, BLOCK), { name: 'InvariantError' }, 'one fetch brings a byte');
   bench.settle(block, 500);
-  t.equal(block.goalEnd, 500);
-  t.throws(() => bench.index.extend(block, 400), { name: 'InvariantError' });
-  t.throws(() => bench.index.settled(block), { name: 'InvariantError' }, 'settled once');
+  t.equal(block.heldBytes, 500);
+  t.throws(() => bench.index.extend(block, 500, BLOCK + 1), { name: 'InvariantError' });
+  t.throws(() => bench.index.settled(block, fill), { name: 'InvariantError' }, 'settled once');
   t.throws(() => bench.allocate(1, 1, 'any', 0, BLOCK_BYTES + 1), { name: 'InvariantError' });
   t.end();
 });

@@ -229,7 +229,7 @@ export class SimulatedMount {
     // Every slot can be had again.
     const nodeId = 999_999;
     for (let blockIndex = 0; blockIndex < this.view.memory.slotCount; blockIndex++) {
-      const block = index.allocate({ nodeId, blockIndex, blockBytes: BLOCK_BYTES, from: 0, goalEnd: 1 }, 'any');
+      const block = index.allocate({ nodeId, blockIndex, blockBytes: BLOCK_BYTES, from: 0, to: 1 }, 'any');
       if (!block) this.problems.push(`only ${blockIndex} slots can be had at the end`);
       if (!block) break;
     }

@@ -63,8 +63,8 @@ export class SimulatedNet {
   readonly #random: Random;
   readonly #chunkBytesMax: number;
   readonly #deps: SimulatedNetDeps;
-  /** Which fetch writes a slot. */
-  readonly #writers = new Map<number, number>();
+  /** Which fetches write a slot. */
+  readonly #writers = new Map<number, FetchCommand[]>();
   #plane: DataPlane | undefined;
 
   constructor(options: SimulatedNetOptions, deps: SimulatedNetDeps) {
@@ -120,9 +120,12 @@ export class SimulatedNet {
           cancelled: false,
         });
         for (const slot of fetch.slots) {
-          const writer = this.#writers.get(slot);
-          if (writer !== undefined) throw new Error(`fetches ${writer} and ${fetch.fetchId} both write slot ${slot}`);
-          this.#writers.set(slot, fetch.fetchId);
+          const writers = this.#writers.get(slot) ?? [];
+          for (const other of writers) {
+            if (other.startOffset >= fetch.endOffset || fetch.startOffset >= other.endOffset) continue;
+            throw new Error(`fetches ${other.fetchId} and ${fetch.fetchId} bring the same bytes of slot ${slot}`);
+          }
+          this.#writers.set(slot, [...writers, fetch]);
         }
         return;
       }
@@ -178,9 +181,10 @@ export class SimulatedNet {
     const row = slot * SLOT_WORDS;
     if (((view.words[row + GATE] ?? 0) & GATE_LIVE) === 0) throw new Error(`slot ${slot} was freed under its fetch`);
     if (view.words[row + BLOCK_INDEX] !== block) throw new Error(`slot ${slot} holds another block than ${block}`);
-    if (view.arrivedEnd(slot) !== transfer.at - base) throw new Error(`a gap in slot ${slot} at ${transfer.at}`);
+    const since = Math.max(0, fetch.startOffset - base);
+    if (view.holds(slot, transfer.at - base, end - base)) throw new Error(`slot ${slot} has ${transfer.at} already`);
     view.bytes(slot, transfer.at - base, end - base).set(this.#deps.objectBytes(fetch.key, transfer.at, end));
-    view.publishArrived(slot, end - base);
+    view.publishLanded(slot, since, transfer.at - base, end - base);
     this.bytesBrought += end - transfer.at;
     transfer.at = end;
     for (const read of [...thread.parked.values()]) this.#look(thread, read);
@@ -200,11 +204,15 @@ export class SimulatedNet {
 
   #release(thread: NetThread, fetch: FetchCommand): void {
     thread.transfers.delete(fetch.fetchId);
-    for (const slot of fetch.slots) this.#writers.delete(slot);
+    for (const slot of fetch.slots) {
+      const left = (this.#writers.get(slot) ?? []).filter((other) => other !== fetch);
+      if (left.length > 0) this.#writers.set(slot, left);
+      else this.#writers.delete(slot);
+    }
   }
 
   #missing(read: ParkedRead): ParkedRead['spans'] {
-    return read.spans.filter((span) => this.#deps.view.arrivedEnd(span.slot) < span.to);
+    return read.spans.filter((span) => !this.#deps.view.holds(span.slot, span.from, span.to));
   }
 
   /** Answers a parked read whose bytes are all there, or sends it away when the rest comes elsewhere. */

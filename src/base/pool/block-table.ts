@@ -22,10 +22,13 @@ import {
   HINT_PROBES,
   NODE_HI,
   NODE_LO,
+  PAGES,
+  PAGE_WORDS,
   RECENT,
   SLOT_WORDS,
   SMALL_BYTES,
   SMALL_SLOTS,
+  TELL,
   hintStart,
   wholeSlotOf,
 } from './layout.js';
@@ -91,6 +94,9 @@ export class BlockTable {
     Atomics.store(words, row + ARRIVED_FROM, from);
     Atomics.store(words, row + ARRIVED_END, from);
     Atomics.store(words, row + RECENT, 0);
+    // Nobody looks at these without a pin, and the store to GATE publishes them.
+    words[row + TELL] = 0;
+    words.fill(0, row + PAGES, row + PAGES + PAGE_WORDS);
     Atomics.store(words, row + GATE, GATE_LIVE);
     this.#writeHint(nodeLo, nodeHi, key.blockIndex, slot);
     return slot;
@@ -129,6 +135,26 @@ export class BlockTable {
   /** Reads and clears the recency bit. */
   takeRecent(slot: number): boolean {
     return Atomics.exchange(this.view.words, slot * SLOT_WORDS + RECENT, 0) === 1;
+  }
+
+  /**
+   * No fetch fills the slot: what arrived in pieces that touch the first one becomes one range with it, which is cheaper
+   * to look up. The end goes up before the start goes down, so a reader in between sees less than there is, never more.
+   */
+  joinArrived(slot: number): void {
+    const { view } = this;
+    const row = slot * SLOT_WORDS;
+    const from = view.arrivedFrom(slot);
+    const end = view.arrivedUpTo(slot, from, view.blockBytes(slot));
+    if (end > view.arrivedEnd(slot)) Atomics.store(view.words, row + ARRIVED_END, end);
+    if (from > 0 && end > from && view.arrivedUpTo(slot, 0, from) === from) {
+      Atomics.store(view.words, row + ARRIVED_FROM, 0);
+    }
+  }
+
+  /** Readers report each hit in this block from now on, or no longer. */
+  setTell(slot: number, tell: boolean): void {
+    Atomics.store(this.view.words, slot * SLOT_WORDS + TELL, tell ? 1 : 0);
   }
 
   /** Pins on this slot right now; for tests and counters. */

@@ -8,8 +8,12 @@
  *   GATE          live flag and pin count   main (live), any thread by compare-and-swap (pins)
  *   NODE_LO/HI, BLOCK_INDEX, BLOCK_BYTES_WORD, ARRIVED_FROM   main, only while the slot is not live
  *   RECENT        any thread stores 1, main clears (the recency bit for eviction)
- *   ARRIVED_END   main before the slot goes live, then the one net thread that fills it
- * Order: payload bytes, then Atomics.store(ARRIVED_END); key words, then Atomics.store(GATE).
+ *   TELL          main: readers report every hit in this block
+ *   ARRIVED_END   main while no fetch fills the slot, then the one net thread whose fetch owns the byte at ARRIVED_END
+ *   PAGES         main while the slot is not live, then net threads by Atomics.or, each for the pages of its own fetches
+ * What a block holds: bytes [ARRIVED_FROM, ARRIVED_END), where its first fetch lands, to the byte; and each whole page
+ * whose bit in PAGES is set, where fetches of other parts of it land, side by side.
+ * Order: payload bytes, then Atomics on ARRIVED_END or PAGES; key words, then Atomics.store(GATE).
  * Blocks? Nothing here waits.
  */
 import { invariant } from '../invariant.js';
@@ -38,8 +42,16 @@ export const BLOCK_BYTES_WORD = 4;
 /** First byte within the block that the fill will bring; 0 for whole blocks. */
 export const ARRIVED_FROM = 5;
 export const RECENT = 6;
+/** 1: a reader thread tells the main thread of each hit in this block, not only of those that cross a line. */
+export const TELL = 7;
 /** Exclusive end, within the block, of the bytes that have arrived. */
 export const ARRIVED_END = 16;
+/** First of PAGE_WORDS words: a bit for each page of the block. */
+export const PAGES = 17;
+
+/** The kernel's page, and the unit in which parts of a block arrive that do not continue what is there. */
+export const PAGE_BYTES = 4096;
+export const PAGE_WORDS = BLOCK_BYTES / PAGE_BYTES / 32;
 
 /** Bit of GATE that says the slot holds a block; the bits below count pins. */
 export const GATE_LIVE = 1 << 30;

@@ -7,7 +7,7 @@
  *   2. load GATE; not live -> miss
  *   3. compare-and-swap GATE to GATE + 1; lost the race -> again from 2
  *   4. now the slot cannot be evicted: compare its key words with the wanted key; different -> unpin, next probe
- *   5. compare ARRIVED_FROM / ARRIVED_END with the wanted bytes; not there yet -> unpin, miss
+ *   5. compare ARRIVED_FROM / ARRIVED_END, then PAGES with the wanted bytes; not there yet -> unpin, miss
  *   6. use the bytes, 7. unpin
  * Eviction (main thread, block-table.ts) swaps GATE from exactly "live, no pins" to 0, so it fails against 3..7.
  * A slot that was evicted and refilled between 2 and 3 is caught by 4. Blocks? Never.
@@ -24,11 +24,14 @@ import {
   HINT_PROBES,
   NODE_HI,
   NODE_LO,
+  PAGES,
+  PAGE_BYTES,
   RECENT,
   SEGMENT_SLOTS,
   SLOT_WORDS,
   SMALL_BYTES,
   SMALL_SLOTS,
+  TELL,
   hintStart,
   wholeSlotOf,
   type PoolMemory,
@@ -113,7 +116,7 @@ export class PoolView {
       if (!this.tryPin(slot)) continue;
       if (this.#keyIs(row, nodeLo, nodeHi, blockIndex)) {
         const wantEnd = Math.min(to, Atomics.load(words, row + BLOCK_BYTES_WORD));
-        if (from >= Atomics.load(words, row + ARRIVED_FROM) && wantEnd <= Atomics.load(words, row + ARRIVED_END)) {
+        if (this.holds(slot, from, wantEnd)) {
           Atomics.store(words, row + RECENT, 1);
           return slot;
         }
@@ -138,9 +141,92 @@ export class PoolView {
     return Atomics.load(this.words, slot * SLOT_WORDS + ARRIVED_END);
   }
 
+  /** Are bytes [from, to) of the block there? Caller holds a pin, or is the main thread. */
+  holds(slot: number, from: number, to: number): boolean {
+    const row = slot * SLOT_WORDS;
+    const first = Atomics.load(this.words, row + ARRIVED_FROM);
+    const end = Atomics.load(this.words, row + ARRIVED_END);
+    return (from >= first && to <= end) || this.#arrivedUpTo(row, first, end, from, to) >= to;
+  }
+
+  /** The first byte of [from, to) that is not there; `to` when all are. Caller as for `holds`. */
+  arrivedUpTo(slot: number, from: number, to: number): number {
+    const row = slot * SLOT_WORDS;
+    const first = Atomics.load(this.words, row + ARRIVED_FROM);
+    const end = Atomics.load(this.words, row + ARRIVED_END);
+    return this.#arrivedUpTo(row, first, end, from, to);
+  }
+
+  #arrivedUpTo(row: number, first: number, end: number, from: number, to: number): number {
+    const { words } = this;
+    let at = from;
+    while (at < to) {
+      if (at >= first && at < end) {
+        at = end;
+        continue;
+      }
+      const page = Math.floor(at / PAGE_BYTES);
+      const bits = Atomics.load(words, row + PAGES + (page >>> 5));
+      // A whole word of pages that are there is passed at once.
+      if (bits === -1) at = ((page >>> 5) + 1) * 32 * PAGE_BYTES;
+      else if ((bits & (1 << (page & 31))) !== 0) at = (page + 1) * PAGE_BYTES;
+      else return at;
+    }
+    return to;
+  }
+
+  /** The first byte of [from, to) that is there; `to` when none is. Caller as for `holds`. */
+  missingUpTo(slot: number, from: number, to: number): number {
+    const row = slot * SLOT_WORDS;
+    const { words } = this;
+    const first = Atomics.load(words, row + ARRIVED_FROM);
+    const end = Atomics.load(words, row + ARRIVED_END);
+    let at = from;
+    while (at < to) {
+      if (at >= first && at < end) return at;
+      const page = Math.floor(at / PAGE_BYTES);
+      const bits = Atomics.load(words, row + PAGES + (page >>> 5));
+      if ((bits & (1 << (page & 31))) !== 0) return at;
+      const next = (page + 1) * PAGE_BYTES;
+      at = at < first && first < next && first < end ? first : next;
+    }
+    return to;
+  }
+
+  /** Main thread wants to hear of every hit in this block. Caller holds a pin. */
+  tellsHits(slot: number): boolean {
+    return Atomics.load(this.words, slot * SLOT_WORDS + TELL) === 1;
+  }
+
   /** Publishes bytes that the filling thread has written: call after the bytes are in place. Only the filler calls it. */
   publishArrived(slot: number, endOffset: number): void {
     Atomics.store(this.words, slot * SLOT_WORDS + ARRIVED_END, endOffset);
+  }
+
+  /**
+   * Publishes bytes [from, to) of a block, in place already, of a fetch that lands upwards from `since` in it: what
+   * continues the first range moves its end, all else counts by whole pages (the object's last one ends with it). No two
+   * fetches bring the same byte at a time, so only one of them can be at ARRIVED_END.
+   */
+  publishLanded(slot: number, since: number, from: number, to: number): void {
+    const row = slot * SLOT_WORDS;
+    const { words } = this;
+    const end = Atomics.load(words, row + ARRIVED_END);
+    if (from <= end && from >= Atomics.load(words, row + ARRIVED_FROM)) {
+      // Only upwards: what a reader has seen as arrived stays arrived.
+      if (to > end) Atomics.store(words, row + ARRIVED_END, to);
+      return;
+    }
+    const isLast = to === Atomics.load(words, row + BLOCK_BYTES_WORD);
+    const endPage = isLast ? Math.ceil(to / PAGE_BYTES) : Math.floor(to / PAGE_BYTES);
+    let page = Math.max(Math.ceil(since / PAGE_BYTES), Math.floor(from / PAGE_BYTES));
+    while (page < endPage) {
+      const word = page >>> 5;
+      const wordEnd = Math.min(endPage, (word + 1) * 32);
+      const bits = wordEnd - page === 32 ? -1 : ((1 << (wordEnd - page)) - 1) << (page & 31);
+      Atomics.or(words, row + PAGES + word, bits);
+      page = wordEnd;
+    }
   }
 
   #keyIs(row: number, nodeLo: number, nodeHi: number, blockIndex: number): boolean {

@@ -2,8 +2,9 @@
  * One fetch command's own state: which byte comes next, into which slot, and what was tried so far.
  * It outlives connections: a broken one costs the bytes that were not there yet, never those that were.
  *
- * Thread: the net thread that was given the command. Owns: the bytes and ARRIVED_END of the command's slots, until the
- * fetch is over. Shared words: ARRIVED_END (this fetch is its only writer). Order: bytes, then ARRIVED_END, upwards only.
+ * Thread: the net thread that was given the command. Owns: the bytes of the command's range in its slots, until the
+ * fetch is over. Shared words: ARRIVED_END and PAGES, as far as they speak of that range (PoolView.publishLanded).
+ * Order: bytes, then the words, upwards only.
  * Blocks? Never. Refuses to publish bytes of an answer that was not verified: `landed` follows a checked head.
  */
 import { invariant } from '../../base/invariant.js';
@@ -94,12 +95,12 @@ export class Fetch {
   /** `bytes` of the last view are filled: publishes them. */
   landed(bytes: number): void {
     const block = Math.floor(this.#nextOffset / BLOCK_BYTES);
-    const end = this.#nextOffset - block * BLOCK_BYTES + bytes;
+    const from = this.#nextOffset - block * BLOCK_BYTES;
+    const end = from + bytes;
     invariant(bytes > 0 && end <= BLOCK_BYTES && bytes <= this.missingBytes, 'bytes landed outside their view');
     this.#nextOffset += bytes;
-    const slot = this.#slotOf(block);
-    // Only upwards: what a reader has seen as arrived stays arrived.
-    if (end > this.#pool.arrivedEnd(slot)) this.#pool.publishArrived(slot, end);
+    const since = Math.max(0, this.command.startOffset - block * BLOCK_BYTES);
+    this.#pool.publishLanded(this.#slotOf(block), since, from, end);
   }
 
   #slotOf(block: number): number {

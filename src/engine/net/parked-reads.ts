@@ -4,7 +4,7 @@
  * a second answer cannot happen, whatever comes in between (arrival, interrupt, failure, deadline).
  *
  * Thread: a net thread. Owns: the READs in its table; the pins of those with a ticket, until it answers.
- * Shared words: reads ARRIVED_END / ARRIVED_FROM, gives pins back on GATE. Blocks? The replier's writev, briefly.
+ * Shared words: reads which bytes of a slot have arrived, gives pins back on GATE. Blocks? The replier's writev, briefly.
  * READs without a ticket are only reported: their pins stay the main thread's, whatever the outcome.
  * Refuses to wait longer than `deadlineMs`: EIO is better than a process that nobody can kill.
  */
@@ -127,8 +127,7 @@ export class ParkedReads {
   }
 
   #hasArrived(span: ParkedRead['spans'][number]): boolean {
-    const { pool } = this.#deps;
-    return pool.arrivedEnd(span.slot) >= span.to && pool.arrivedFrom(span.slot) <= span.from;
+    return this.#deps.pool.holds(span.slot, span.from, span.to);
   }
 
   #answer(waiting: Waiting): void {
