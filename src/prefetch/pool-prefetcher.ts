@@ -96,7 +96,7 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
   }
 
   get poolBytes(): number {
-    return this.#deps.view.memory.slotCount * BLOCK_BYTES;
+    return this.index.table.usableSlots * BLOCK_BYTES;
   }
 
   speculate(version: ObjectVersion): boolean {
@@ -127,8 +127,8 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
       this.#streams.delete(stream);
     }
     const streams = this.#streams.size + (this.#streams.has(reader) ? 0 : 1);
-    const { slotCount } = this.#deps.view.memory;
-    const slots = Math.max(0, Math.min(slotCount / 2, slotCount - SLOTS_IN_USE * streams));
+    const { usableSlots } = this.index.table;
+    const slots = Math.max(0, Math.min(usableSlots / 2, usableSlots - SLOTS_IN_USE * streams));
     return Math.min(WINDOW_BYTES_MAX, Math.floor(slots / streams) * BLOCK_BYTES);
   }
 

@@ -9,6 +9,8 @@
  * Blocks of node 100 and above are small: 16 of them in a carved slot (slot 4 is part 0 of slot 0, slot 20 of slot 1).
  *   fills N.A-B [spare] fill, block A to B of a node: prints the slots taken and what was thrown out
  *   pin B, unpin B      by a reader;  wait MS   lets the clock go on
+ *   reclaim N [spare]   frees N slots and gives their memory back: prints how many and what went
+ *   allow N             at most N slots more are touched;  kept N   passed blocks (first command of a case)
  */
 import fc from 'fast-check';
 import t from 'tap';
@@ -36,9 +38,16 @@ class Bench {
   readonly known = new Map<string, Block>();
   #nextFetch = 1;
 
-  constructor(slots: number) {
+  constructor(slots: number, passedBlocksKept = Infinity) {
     this.view = new PoolView(allocatePool(slots));
-    this.index = new BlockIndex(new BlockTable(this.view), () => this.clock.nowMs());
+    this.index = new BlockIndex(new BlockTable(this.view), () => this.clock.nowMs(), { passedBlocksKept });
+  }
+
+  /** What the memory governor does; the slots given back. */
+  reclaim(slots: number, room: Room): number[] {
+    const given: number[] = [];
+    this.index.table.cool(this.index.reclaim(slots, room), (cooled) => given.push(...cooled));
+    return given;
   }
 
   allocate(nodeId: number, blockIndex: number, room: Room, from = 0, goalEnd = bytesOf(nodeId)): Block | undefined {
@@ -68,8 +77,8 @@ class Bench {
 
 t.test('evictions', (t) => {
   runTextCases(t, 'evictions', () => {
-    const bench = new Bench(4);
-    const { index, known, view } = bench;
+    let bench = new Bench(4);
+    let { index, known, view } = bench;
     const of = (name: string): Block => {
       const block = known.get(name);
       if (!block) throw new Error(`no block ${name}`);
@@ -146,6 +155,17 @@ t.test('evictions', (t) => {
         case 'wait':
           bench.clock.advance(Number(name));
           return [];
+        case 'reclaim':
+          return [
+            `gave back ${bench.reclaim(Number(name), argument === 'spare' ? 'spare' : 'any').join(' ')}${gone()}`,
+          ];
+        case 'allow':
+          index.table.allowFresh(Number(name));
+          return [];
+        case 'kept':
+          bench = new Bench(4, Number(name));
+          ({ index, known, view } = bench);
+          return [];
         case 'counts':
           return [JSON.stringify(index.counts).replaceAll('"', '')];
         default:
@@ -173,6 +193,7 @@ type Call =
     }
   | { readonly type: 'consume'; readonly pick: number; readonly from: number; readonly to: number }
   | { readonly type: 'forget' | 'retire'; readonly node: number }
+  | { readonly type: 'reclaim'; readonly slots: number; readonly room: Room }
   | { readonly type: 'wait'; readonly ms: number };
 
 const call: fc.Arbitrary<Call> = fc.oneof(
@@ -217,119 +238,145 @@ const call: fc.Arbitrary<Call> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ type: fc.constantFrom('forget', 'retire'), node: fc.constantFrom(1, 2, 3, SMALL_NODES) }),
   },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant('reclaim' as const),
+      slots: fc.nat(SLOTS),
+      room: fc.constantFrom<Room>('any', 'spare'),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('wait' as const), ms: fc.constantFrom(1, 3000) }) },
 );
 
 t.test('any calls: slots are never overbooked, lost or freed twice; filling and pinned blocks stay', (t) => {
   let refusedAny = 0;
   let evicted = 0;
+  let reclaimed = 0;
   fc.assert(
-    fc.property(fc.array(call, { minLength: 60, maxLength: 160, size: 'max' }), (calls) => {
-      const bench = new Bench(SLOTS);
-      const { index, view } = bench;
-      /** The model: every block whose slot may still be taken, whether fetched, and its pins. */
-      const blocks: { readonly block: Block; filling: boolean; pins: number }[] = [];
-      const check = (): void => {
-        const held = new Set<number>();
-        for (const { block, filling, pins } of blocks) {
-          const inIndex = index.peek(block.nodeId, block.blockIndex) === block;
-          if (inIndex === block.dropped) throw new Error('dropped means out of the index');
-          if (!inIndex && !filling && pins === 0) continue;
-          if (held.has(block.slot)) throw new Error(`slot ${block.slot} is held twice`);
-          held.add(block.slot);
-          if (index.table.pins(block.slot) !== pins) throw new Error('pins');
-          if (view.words[block.slot * 32 + 3] !== block.blockIndex) throw new Error('a slot was taken over');
-          if (inIndex && filling === (block.fills.length === 0)) throw new Error('filling means under a fetch');
-        }
-        const wholes = new Set([...held].map((slot) => wholeSlotOf(slot, SLOTS)));
-        const smalls = [...held].filter((slot) => slot >= SLOTS);
-        for (const slot of smalls) if (held.has(wholeSlotOf(slot, SLOTS))) throw new Error('carved and whole at once');
-        const { resident, filling, free, dropped, spent } = index.counts;
-        if (free + wholes.size > SLOTS) throw new Error('more slots than there are');
-        if (spent > resident) throw new Error('spent blocks are resident');
-        // Dropped ones whose last pin went hold their slot until room is made.
-        const droppedFilling = blocks.filter((one) => one.block.dropped && one.filling).length;
-        if (resident + filling + dropped + droppedFilling < held.size) throw new Error('a block is lost');
-        if (dropped === 0 && free + wholes.size !== SLOTS) throw new Error('a slot is lost');
-        if (dropped === 0 && index.table.carvedSlots !== new Set(smalls.map((slot) => wholeSlotOf(slot, SLOTS))).size)
-          throw new Error('carved slots do not add up');
-      };
-      for (const one of calls) {
-        const live = blocks.filter(({ block, filling, pins }) => !block.dropped || filling || pins > 0);
-        const picked = 'pick' in one ? live[one.pick % Math.max(1, live.length)] : undefined;
-        switch (one.type) {
-          case 'allocate': {
-            const before = index.counts;
-            const block = bench.allocate(one.node, one.at, one.room, one.from);
-            if (block) blocks.push({ block, filling: true, pins: 0 });
-            if (block && before.free === 0) evicted++;
-            if (!block && one.room === 'any') {
-              refusedAny++;
-              // Refused only when every slot is pinned or filling, or a part of it is when a whole one is wanted.
-              const bound = live.filter(({ filling, pins }) => filling || pins > 0).map(({ block }) => block.slot);
-              const parts = (whole: number): number =>
-                bound.filter((slot) => wholeSlotOf(slot, SLOTS) === whole).length;
-              const isBound = (whole: number): boolean =>
-                bound.includes(whole) || parts(whole) >= (one.node < SMALL_NODES ? 1 : SMALL_SLOTS);
-              for (let whole = 0; whole < SLOTS; whole++) {
-                if (!isBound(whole)) throw new Error(`refused although slot ${whole} could be had`);
-              }
-            }
-            break;
+    fc.property(
+      fc.constantFrom(0, 2, 64),
+      fc.array(call, { minLength: 60, maxLength: 160, size: 'max' }),
+      (passedBlocksKept, calls) => {
+        const bench = new Bench(SLOTS, passedBlocksKept);
+        const { index, view } = bench;
+        /** The model: every block whose slot may still be taken, whether fetched, and its pins. */
+        const blocks: { readonly block: Block; filling: boolean; pins: number }[] = [];
+        const check = (): void => {
+          const held = new Set<number>();
+          for (const { block, filling, pins } of blocks) {
+            const inIndex = index.peek(block.nodeId, block.blockIndex) === block;
+            if (inIndex === block.dropped) throw new Error('dropped means out of the index');
+            if (!inIndex && !filling && pins === 0) continue;
+            if (held.has(block.slot)) throw new Error(`slot ${block.slot} is held twice`);
+            held.add(block.slot);
+            if (index.table.pins(block.slot) !== pins) throw new Error('pins');
+            if (view.words[block.slot * 32 + 3] !== block.blockIndex) throw new Error('a slot was taken over');
+            if (inIndex && filling === (block.fills.length === 0)) throw new Error('filling means under a fetch');
           }
-          case 'settle':
-            if (!picked?.filling) break;
-            bench.settle(picked.block, Math.floor(BLOCK * one.share));
-            picked.filling = picked.block.fills.length > 0;
-            break;
-          case 'extend':
-            if (!picked || picked.block.dropped || picked.block.fills.length > 3) break;
-            if (bench.extend(picked.block)) picked.filling = true;
-            break;
-          case 'drop':
-            if (picked) index.drop(picked.block);
-            break;
-          case 'use':
-            if (picked) index.get(picked.block.nodeId, picked.block.blockIndex);
-            break;
-          case 'pin':
-            if (!picked || picked.block.dropped) break;
-            view.pin(picked.block.slot);
-            picked.pins++;
-            break;
-          case 'unpin':
-            if (!picked || picked.pins === 0) break;
-            view.unpin(picked.block.slot);
-            picked.pins--;
-            break;
-          case 'consume':
-            if (picked && one.from < one.to && one.to <= picked.block.blockBytes)
-              index.consumed(picked.block, one.from, one.to);
-            break;
-          case 'forget':
-            index.dropVersion(one.node);
-            break;
-          case 'retire':
-            index.retire(one.node);
-            break;
-          case 'wait':
-            bench.clock.advance(one.ms);
-            break;
+          const wholes = new Set([...held].map((slot) => wholeSlotOf(slot, SLOTS)));
+          const smalls = [...held].filter((slot) => slot >= SLOTS);
+          for (const slot of smalls)
+            if (held.has(wholeSlotOf(slot, SLOTS))) throw new Error('carved and whole at once');
+          const { resident, filling, free, dropped, spent } = index.counts;
+          if (free + wholes.size > SLOTS) throw new Error('more slots than there are');
+          if (spent > resident) throw new Error('spent blocks are resident');
+          // Dropped ones whose last pin went hold their slot until room is made.
+          const droppedFilling = blocks.filter((one) => one.block.dropped && one.filling).length;
+          if (resident + filling + dropped + droppedFilling < held.size) throw new Error('a block is lost');
+          if (dropped === 0 && free + wholes.size !== SLOTS) throw new Error('a slot is lost');
+          if (dropped === 0 && index.table.carvedSlots !== new Set(smalls.map((slot) => wholeSlotOf(slot, SLOTS))).size)
+            throw new Error('carved slots do not add up');
+        };
+        for (const one of calls) {
+          const live = blocks.filter(({ block, filling, pins }) => !block.dropped || filling || pins > 0);
+          const picked = 'pick' in one ? live[one.pick % Math.max(1, live.length)] : undefined;
+          switch (one.type) {
+            case 'allocate': {
+              const before = index.counts;
+              const block = bench.allocate(one.node, one.at, one.room, one.from);
+              if (block) blocks.push({ block, filling: true, pins: 0 });
+              if (block && before.free === 0) evicted++;
+              if (!block && one.room === 'any') {
+                refusedAny++;
+                // Refused only when every slot is pinned or filling, or a part of it is when a whole one is wanted.
+                const bound = live.filter(({ filling, pins }) => filling || pins > 0).map(({ block }) => block.slot);
+                const parts = (whole: number): number =>
+                  bound.filter((slot) => wholeSlotOf(slot, SLOTS) === whole).length;
+                const isBound = (whole: number): boolean =>
+                  bound.includes(whole) || parts(whole) >= (one.node < SMALL_NODES ? 1 : SMALL_SLOTS);
+                for (let whole = 0; whole < SLOTS; whole++) {
+                  if (!isBound(whole)) throw new Error(`refused although slot ${whole} could be had`);
+                }
+              }
+              break;
+            }
+            case 'settle':
+              if (!picked?.filling) break;
+              bench.settle(picked.block, Math.floor(BLOCK * one.share));
+              picked.filling = picked.block.fills.length > 0;
+              break;
+            case 'extend':
+              if (!picked || picked.block.dropped || picked.block.fills.length > 3) break;
+              if (bench.extend(picked.block)) picked.filling = true;
+              break;
+            case 'drop':
+              if (picked) index.drop(picked.block);
+              break;
+            case 'use':
+              if (picked) index.get(picked.block.nodeId, picked.block.blockIndex);
+              break;
+            case 'pin':
+              if (!picked || picked.block.dropped) break;
+              view.pin(picked.block.slot);
+              picked.pins++;
+              break;
+            case 'unpin':
+              if (!picked || picked.pins === 0) break;
+              view.unpin(picked.block.slot);
+              picked.pins--;
+              break;
+            case 'consume':
+              if (picked && one.from < one.to && one.to <= picked.block.blockBytes)
+                index.consumed(picked.block, one.from, one.to);
+              break;
+            case 'forget':
+              index.dropVersion(one.node);
+              break;
+            case 'retire':
+              index.retire(one.node);
+              break;
+            case 'reclaim': {
+              const given = bench.reclaim(one.slots, one.room);
+              reclaimed += given.length;
+              const inUse = blocks
+                .filter(({ block, filling, pins }) => !block.dropped || filling || pins > 0)
+                .map(({ block }) => wholeSlotOf(block.slot, SLOTS));
+              if (given.length > one.slots) throw new Error('more given back than asked for');
+              if (given.some((slot) => inUse.includes(slot))) throw new Error('memory in use was given back');
+              break;
+            }
+            case 'wait':
+              bench.clock.advance(one.ms);
+              break;
+          }
+          // A dropped block whose last pin went waits in the index's list: its slot is still its own until room is made.
+          check();
         }
-        // A dropped block whose last pin went waits in the index's list: its slot is still its own until room is made.
-        check();
-      }
-      for (const one of blocks) {
-        for (; one.pins > 0; one.pins--) view.unpin(one.block.slot);
-        while (one.block.fills.length > 0) bench.settle(one.block);
-        one.filling = false;
-      }
-      for (let at = 0; at < SLOTS; at++) if (!bench.allocate(9, at, 'any')) throw new Error('not all slots come back');
-      return bench.allocate(9, SLOTS, 'any') === undefined;
-    }),
+        for (const one of blocks) {
+          for (; one.pins > 0; one.pins--) view.unpin(one.block.slot);
+          while (one.block.fills.length > 0) bench.settle(one.block);
+          one.filling = false;
+        }
+        for (let at = 0; at < SLOTS; at++)
+          if (!bench.allocate(9, at, 'any')) throw new Error('not all slots come back');
+        return bench.allocate(9, SLOTS, 'any') === undefined;
+      },
+    ),
     { numRuns: 900 },
   );
   t.ok(evicted > 100, `${evicted} evictions`);
+  t.ok(reclaimed > 100, `${reclaimed} slots given back`);
   t.ok(refusedAny > 10, `${refusedAny} refusals`);
   t.end();
 });

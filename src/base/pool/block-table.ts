@@ -4,7 +4,7 @@
  * free, and is whole again as soon as all its parts are. Carving is bookkeeping of this thread only: a part's row is live
  * exactly while it holds a block, so a pinned part keeps its whole slot from being given to anybody else.
  *
- * Thread: main only. Owns: every key word, the live flag, the hint table, the free list.
+ * Thread: main only. Owns: every key word, the live flag, the hint table, the free lists.
  * Shared words: GATE (live flag here, pins by any thread), the key words, ARRIVED_END until the slot is live.
  * Order, insert: key words and ARRIVED_FROM/END, then GATE live, then the hint. Evict: GATE from exactly (live, no pins)
  * to 0 by compare-and-swap, then the hint is cleared; a reader that still finds the hint fails on GATE or on the key.
@@ -44,7 +44,11 @@ export interface BlockKey {
 
 export class BlockTable {
   readonly view: PoolView;
+  /** Free slots whose memory was used before: the last freed is the next taken, so that little memory is touched. */
   readonly #free: number[] = [];
+  /** Free slots that cost memory when they are taken: never used, or given back to the system. */
+  readonly #fresh: number[] = [];
+  #freshAllowed = Infinity;
   /** Carved slots and their free small slots. */
   readonly #carved = new Map<number, number[]>();
   /** The carved slots of which parts are free. */
@@ -56,12 +60,51 @@ export class BlockTable {
     this.view = view;
     this.#checked = options.checked ?? false;
     // Low slots are handed out first, so that a mount which needs little touches little.
-    for (let slot = view.memory.slotCount - 1; slot >= 0; slot--) this.#free.push(slot);
+    for (let slot = view.memory.slotCount - 1; slot >= 0; slot--) this.#fresh.push(slot);
   }
 
-  /** Whole slots that are free. */
+  /** Whole slots that are free and may be taken. */
   get freeSlots(): number {
+    return this.#free.length + this.#takeable();
+  }
+
+  /** Whole slots that are free although their memory is in use. */
+  get idleSlots(): number {
     return this.#free.length;
+  }
+
+  /** Whole slots whose memory is in use, free or not. */
+  get touchedSlots(): number {
+    return this.view.memory.slotCount - this.#fresh.length;
+  }
+
+  /** Whole slots that the pool may have as things stand: those in use and those that may yet be touched. */
+  get usableSlots(): number {
+    return this.touchedSlots + this.#takeable();
+  }
+
+  /** From now on at most so many more slots are touched for the first time. The rest of the pool is as if it were not there. */
+  allowFresh(slots: number): void {
+    this.#freshAllowed = slots;
+  }
+
+  /**
+   * Takes up to `slotsMax` free slots whose memory is in use out of it, those free for the longest first; `give` returns
+   * their pages to the system. Says how many. They come back as fresh slots.
+   */
+  cool(slotsMax: number, give: (slots: readonly number[]) => void): number {
+    const slots = this.#free.splice(0, Math.max(0, slotsMax));
+    if (slots.length === 0) return 0;
+    give(slots);
+    // High slots first, so that the low ones are the next to be touched.
+    this.#fresh.push(...slots);
+    this.#fresh.sort((a, b) => b - a);
+    return slots.length;
+  }
+
+  /** Would `insert` find memory that is in use already? */
+  hasTouchedRoomFor(blockBytes: number): boolean {
+    return this.#free.length > 0 || (blockBytes <= SMALL_BYTES && this.#parts.size > 0);
   }
 
   /** Whole slots that are carved into small ones. */
@@ -71,7 +114,7 @@ export class BlockTable {
 
   /** Would `insert` find a slot for a block of so many bytes? */
   hasRoomFor(blockBytes: number): boolean {
-    return this.#free.length > 0 || (blockBytes <= SMALL_BYTES && this.#parts.size > 0);
+    return this.hasTouchedRoomFor(blockBytes) || this.#takeable() > 0;
   }
 
   /**
@@ -79,7 +122,7 @@ export class BlockTable {
    * `from` on are published as they arrive. `blockBytes` is what the object has in this block.
    */
   insert(key: BlockKey, from: number, blockBytes: number): number {
-    const slot = blockBytes <= SMALL_BYTES ? this.#takeSmall() : this.#free.pop();
+    const slot = blockBytes <= SMALL_BYTES ? this.#takeSmall() : this.#takeWhole();
     if (slot === undefined) return -1;
     invariant(from >= 0 && from <= blockBytes && blockBytes <= BLOCK_BYTES, `block bytes ${from}..${blockBytes}`);
     const { words } = this.view;
@@ -162,6 +205,17 @@ export class BlockTable {
     return Atomics.load(this.view.words, slot * SLOT_WORDS + GATE) & ~GATE_LIVE;
   }
 
+  #takeable(): number {
+    return Math.min(this.#fresh.length, this.#freshAllowed);
+  }
+
+  #takeWhole(): number | undefined {
+    const used = this.#free.pop();
+    if (used !== undefined || this.#takeable() === 0) return used;
+    this.#freshAllowed--;
+    return this.#fresh.pop();
+  }
+
   /** A free small slot, of a slot that is carved already if possible. */
   #takeSmall(): number | undefined {
     const { slotCount } = this.view.memory;
@@ -171,7 +225,7 @@ export class BlockTable {
       if (parts?.length === 0) this.#parts.delete(whole);
       return slot;
     }
-    const whole = this.#free.pop();
+    const whole = this.#takeWhole();
     if (whole === undefined) return undefined;
     const parts = Array.from({ length: SMALL_SLOTS }, (_, at) => slotCount + (whole + 1) * SMALL_SLOTS - 1 - at);
     this.#carved.set(whole, parts);

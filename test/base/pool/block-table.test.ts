@@ -196,3 +196,40 @@ t.test('segments: slots beyond 1024 have bytes of their own', (t) => {
   t.equal(view.bytes(1024, BLOCK_BYTES - SMALL_BYTES, BLOCK_BYTES)[0], 7, 'small slots of the second segment');
   t.end();
 });
+
+t.test('memory: touched as needed, given back, touched again only as far as is allowed', (t) => {
+  const table = new BlockTable(new PoolView(allocatePool(4)));
+  const state = (): number[] => [table.touchedSlots, table.idleSlots, table.freeSlots, table.usableSlots];
+  t.same(state(), [0, 0, 4, 4], 'touched, idle, free, usable');
+  const slots = [0, 1, 2].map((blockIndex) => table.insert({ nodeId: 1, blockIndex }, 0, BLOCK_BYTES));
+  t.same(slots, [0, 1, 2], 'low slots first');
+  table.allowFresh(0);
+  t.same(state(), [3, 0, 0, 3]);
+  t.notOk(table.hasRoomFor(BLOCK_BYTES), 'the fourth is withheld');
+  t.equal(table.insert({ nodeId: 1, blockIndex: 3 }, 0, BLOCK_BYTES), -1);
+  t.ok(table.tryEvict(0) && table.tryEvict(1));
+  t.same(state(), [3, 2, 2, 3]);
+  const given: number[] = [];
+  t.equal(
+    table.cool(1, (cooled) => given.push(...cooled)),
+    1,
+  );
+  t.same(given, [0], 'the one that was free for the longest');
+  t.same(state(), [2, 1, 1, 2]);
+  t.equal(
+    table.cool(9, (cooled) => given.push(...cooled)),
+    1,
+    'only what is free',
+  );
+  t.equal(
+    table.cool(9, () => t.fail('nothing to give')),
+    0,
+  );
+  table.allowFresh(2);
+  t.same(state(), [1, 0, 2, 3]);
+  t.equal(table.insert({ nodeId: 1, blockIndex: 4 }, 0, SMALL_BYTES), 4 * 1 + 0 * SMALL_SLOTS, 'low slots first again');
+  t.same(state(), [2, 0, 1, 3], 'a small block touches a whole slot');
+  t.ok(table.hasTouchedRoomFor(SMALL_BYTES), 'of which the other parts are there');
+  t.notOk(table.hasTouchedRoomFor(BLOCK_BYTES));
+  t.end();
+});
