@@ -3,6 +3,7 @@
  * plane (ranged GETs into pool slots by net threads), as types only, so that tests replace either.
  * Everything here is plain data that can be posted between threads, except the two interfaces at the end.
  */
+import type { ListColumns } from './listing/columns.js';
 import type { RequestTicketParts } from './ticket.js';
 
 /** Which bucket, as whom, and how to get there. What the user said; resolved once at start. */
@@ -53,6 +54,7 @@ export interface ListRequest {
   readonly keysMax?: number;
 }
 
+/** A page as objects: what the SDK makes of an answer. */
 export interface ListPage {
   readonly objects: readonly ObjectHead[];
   /** Full prefixes, each ending with the delimiter. */
@@ -65,7 +67,7 @@ export interface ListPage {
 export interface ObjectStore {
   /** The object's metadata, undefined when there is no such key. */
   head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined>;
-  list(request: ListRequest, signal?: AbortSignal): Promise<ListPage>;
+  list(request: ListRequest, signal?: AbortSignal): Promise<ListColumns>;
   close(): void;
 }
 
@@ -129,6 +131,14 @@ export interface FetchCommand {
   readonly priority: number;
 }
 
+/** One LIST page, fetched and parsed by a net thread. */
+export interface ListCommand {
+  readonly listId: number;
+  readonly request: ListRequest;
+  /** Ask for the restore state of archived objects (AWS only). */
+  readonly asksRestore: boolean;
+}
+
 /** Bytes of one slot that a parked READ needs. The slot is pinned by the main thread for the READ; who answers unpins. */
 export interface ReadSpan {
   readonly slot: number;
@@ -163,6 +173,9 @@ export type NetCommand =
   | { readonly type: 'park'; readonly read: ParkedRead }
   /** The kernel interrupted the READ: answer EINTR at once and unpin, unless already answered. */
   | { readonly type: 'interruptRead'; readonly readId: number }
+  /** Answered by `listed` or `listFailed`, once, unless it was cancelled first. */
+  | { readonly type: 'list'; readonly list: ListCommand }
+  | { readonly type: 'cancelList'; readonly listId: number }
   | { readonly type: 'credentials'; readonly credentials: DataCredentials | undefined }
   /** Close idle connections beyond this many; upper bound of open connections of this thread. */
   | { readonly type: 'limits'; readonly connectionsMax: number }
@@ -178,6 +191,16 @@ export type NetEvent =
       /** What parked READs of this fetch were answered with. */
       readonly errno: number;
       /** S3 error code or our own word for it (`ConnectionReset`, `ContentRangeMismatch`, ...). */
+      readonly code: string;
+      readonly status: number;
+      readonly message: string;
+    }
+  /** `columns.buffer` is transferred: the poster has nothing left of it. */
+  | { readonly type: 'listed'; readonly listId: number; readonly columns: ListColumns }
+  | {
+      readonly type: 'listFailed';
+      readonly listId: number;
+      readonly errno: number;
       readonly code: string;
       readonly status: number;
       readonly message: string;

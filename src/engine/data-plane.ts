@@ -181,6 +181,9 @@ export class DataPlane {
       case 'log':
         this.#deps.log[event.level]({ thread: `net-${thread}`, ...event.fields }, event.message);
         return;
+      // Listings have their own plane (listing/list-plane.ts).
+      case 'listed':
+      case 'listFailed':
       case 'ready':
       case 'closed':
         return;

@@ -98,14 +98,14 @@ export class BackgroundLister {
   }
 
   /** Where to begin: a directory known to be large is listed around the name that was asked for. */
-  #begin(directoryKey: string, habit: Habit): PagePosition {
+  #begin(directoryKey: string, habit: Habit): PagePosition | undefined {
     const { cache, freshness } = this.#deps;
     const last = habit.lastPage;
     const wasted = last !== undefined && last.hits === 0;
     habit.patience = wasted ? Math.min(habit.patience * 2, PATIENCE_MAX) : MISSES_TO_START;
     const large = cache.isLarge(directoryKey) || (last !== undefined && !last.isLast);
     if (!cache.inOrder || freshness.endless || !large) return { startKey: '' };
-    return this.#fromStart(directoryKey) ?? aroundName(habit.lastName);
+    return this.#fromStart(directoryKey) ?? this.#around(habit.lastName);
   }
 
   /** What follows the pages that are known from the beginning on, while they are few; undefined without such. */
@@ -120,6 +120,10 @@ export class BackgroundLister {
     return undefined;
   }
 
+  #around(name: string): PagePosition | undefined {
+    return this.#deps.lister.startAfterWorks ? aroundName(name) : undefined;
+  }
+
   /** Where to go on, or undefined when nobody asks any more. */
   #after(page: ListingPage, habit: Habit): PagePosition | undefined {
     // Without an order (directory buckets know no start-after either) more pages tell lookups nothing.
@@ -131,7 +135,7 @@ export class BackgroundLister {
     if (page.covers(habit.lastName) && page.covers(`${habit.lastName}/`)) return undefined;
     habit.misses = 0;
     if (page.hits === 0 && habit.patience !== MISSES_TO_START) return undefined;
-    return this.#fromStart(page.directoryKey) ?? aroundName(habit.lastName);
+    return this.#fromStart(page.directoryKey) ?? this.#around(habit.lastName);
   }
 }
 

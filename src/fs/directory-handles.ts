@@ -15,6 +15,7 @@ import type { DirectoryNode, InodeTable, Node } from './inode-table.js';
 import { inoOfKey } from './ino.js';
 import { parentDirectoryKey } from './keymap.js';
 import type { KnownNames } from './known-names.js';
+import type { FileSystemLimits } from './limits.js';
 import type { Lister } from './lister.js';
 import type { ListingPage } from './listing-page.js';
 
@@ -24,6 +25,7 @@ export interface DirectoryHandlesDeps {
   readonly names: KnownNames;
   readonly entries: EntryMaker;
   readonly freshness: Freshness;
+  readonly limits: FileSystemLimits;
 }
 
 interface DirectoryHandle {
@@ -77,12 +79,13 @@ export class DirectoryHandles {
       if (segment === null) return;
       if (segment === undefined) {
         if (given) return;
-        await stream.more(context.signal);
+        await stream.more(ordinal, context.signal);
+        this.#bound(stream);
         continue;
       }
       ordinal = Math.max(ordinal, segment.firstOrdinal);
       // The next page travels while this one is read.
-      if (ordinal === segment.firstOrdinal && stream.peek(segment.endOrdinal) === undefined) stream.lookAhead();
+      if (ordinal === segment.firstOrdinal) stream.lookAhead();
       for (; ordinal < segment.endOrdinal; ordinal++) {
         const row = this.#row(node, segment, ordinal);
         if (!row || (row.head && stream.hides(row.name))) continue;
@@ -101,6 +104,16 @@ export class DirectoryHandles {
 
   closeAll(): void {
     for (const handle of [...this.#handles.keys()]) this.release(handle);
+  }
+
+  /** What this handle read long ago makes room; other handles do so when they are read. */
+  #bound(stream: DirectoryStream): void {
+    let overBytes = this.bytes - this.#deps.limits.openListingBytesMax;
+    while (overBytes > 0) {
+      const droppedBytes = stream.dropOldest();
+      if (droppedBytes === 0) return;
+      overBytes -= droppedBytes;
+    }
   }
 
   #get(handle: number): DirectoryHandle {

@@ -1,14 +1,19 @@
 /**
- * What one directory handle reads: `.`, `..`, then the pages of the listing, fetched as the reader gets there and one
- * page ahead. Each row has an ordinal that never changes while the handle lives, and the offset after a row is its
- * ordinal plus one: so any offset can be read again (seekdir), and reading from 0 again begins a new listing once the
+ * What one directory handle reads: `.`, `..`, then the pages of the listing, fetched as the reader gets there and some
+ * pages ahead (RangeReader). Each row has an ordinal that never changes while the handle lives, and the offset after a row is
+ * its ordinal plus one: so any offset can be read again (seekdir), and reading from 0 again begins a new listing once the
  * old one is too old (rewinddir). Hidden rows keep their ordinals; offsets have gaps.
  * A file is shown only when it is certain that no directory of its name follows: those few that a page cannot decide are
- * carried to the page that can. Keeps its pages (about 100 bytes an entry) until the handle is closed.
+ * carried to the page that can.
+ * Bounds: pages are kept (about 100 bytes an entry) until the owner asks for memory back (`dropOldest`); a dropped page is
+ * fetched again when somebody seeks back to it, and if its names have changed meanwhile that is ESTALE, never a wrong row.
  */
+import { ErrnoError, ESTALE } from '../base/errno.js';
 import type { Freshness } from './freshness.js';
+import type { FileSystemLimits } from './limits.js';
 import type { ListedFile, ListingPage } from './listing-page.js';
-import type { Lister, PagePosition } from './lister.js';
+import type { Lister } from './lister.js';
+import { RangeReader } from './range-reader.js';
 
 /** Ordinals of the two names that every directory has. */
 export const DOT = 0;
@@ -30,21 +35,40 @@ export interface CarriedFile extends ListedFile {
   readonly sentAtMs: number;
 }
 
+/** A segment without its page. */
+interface Dropped {
+  readonly page: undefined;
+  readonly startKey: string;
+  readonly endKey: string | undefined;
+  readonly digest: number;
+  readonly carried: readonly CarriedFile[];
+  readonly firstOrdinal: number;
+  readonly endOrdinal: number;
+}
+
+export interface DirectoryStreamDeps {
+  readonly lister: Lister;
+  readonly freshness: Freshness;
+  readonly limits: FileSystemLimits;
+}
+
 export class DirectoryStream {
   readonly #directoryKey: string;
-  readonly #lister: Lister;
-  readonly #freshness: Freshness;
-  readonly #abort = new AbortController();
-  #segments: Segment[] = [];
+  readonly #deps: DirectoryStreamDeps;
+  #segments: (Segment | Dropped)[] = [];
+  #pageBytes = 0;
+  /** Segments before this one are dropped, unless somebody sought back. */
+  #droppedTo = 0;
+  #ranges: RangeReader;
   /** Files that no page so far decided about. */
   #undecided: CarriedFile[] = [];
   /** Directories seen so far, kept only where the order of the listing tells nothing. */
   #directories = new Set<string>();
 
-  constructor(directoryKey: string, deps: { readonly lister: Lister; readonly freshness: Freshness }) {
+  constructor(directoryKey: string, deps: DirectoryStreamDeps) {
     this.#directoryKey = directoryKey;
-    this.#lister = deps.lister;
-    this.#freshness = deps.freshness;
+    this.#deps = deps;
+    this.#ranges = new RangeReader(directoryKey, deps);
   }
 
   get directoryKey(): string {
@@ -53,7 +77,7 @@ export class DirectoryStream {
 
   /** Bytes that the handle holds on to (shared with the listing cache while they are there too). */
   get bytes(): number {
-    return this.#segments.reduce((sum, segment) => sum + segment.page.bytes, 0);
+    return this.#pageBytes + this.#ranges.bytes;
   }
 
   /** Takes over a whole listing that is known already. */
@@ -65,7 +89,7 @@ export class DirectoryStream {
   /** Reading begins at 0 (again): a listing that is too old is dropped. Offsets given before it are then void. */
   rewind(): void {
     const first = this.#segments[0];
-    if (first && !this.#freshness.isFresh(first.page.sentAtMs)) this.#restart();
+    if (first && !(first.page && this.#deps.freshness.isFresh(first.page.sentAtMs))) this.#restart();
   }
 
   /**
@@ -74,7 +98,77 @@ export class DirectoryStream {
    */
   peek(ordinal: number): Segment | null | undefined {
     // A directory that hides a file may come on any later page: all pages first.
-    if (!this.#lister.inOrder && !this.#segments.at(-1)?.page.isLast) return undefined;
+    if (!this.#deps.lister.inOrder && !this.#isWhole) return undefined;
+    const found = this.#segments[this.#indexOf(ordinal)];
+    if (found) return found.page ? found : undefined;
+    return this.#isWhole ? null : undefined;
+  }
+
+  /** Is there a directory that hides the file of this name, beyond what its page could tell? */
+  hides(name: string): boolean {
+    return this.#directories.has(name);
+  }
+
+  /** Fetches what `peek(ordinal)` missed, or one page on the way there. Throws StoreError, EINTR when `signal` aborts. */
+  async more(ordinal: number, signal: AbortSignal): Promise<void> {
+    const index = this.#indexOf(ordinal);
+    const found = this.#segments[index];
+    if (found && !found.page) return this.#restore(index, found, signal);
+    const last = this.#segments.at(-1);
+    if (last && last.page === undefined) return this.#restore(this.#segments.length - 1, last, signal);
+    if (last?.page?.isLast) return;
+    const ranges = this.#ranges;
+    const { lister } = this.#deps;
+    const page = last?.page
+      ? await ranges.next(last.page, signal)
+      : await lister.page(this.#directoryKey, { startKey: '' }, signal);
+    // Meanwhile another reader of the handle may have brought the same page, or the stream may have begun again.
+    if (this.#segments.at(-1) === last && this.#ranges === ranges) this.#append(page);
+  }
+
+  /** Starts to fetch what follows the last page, if anything does; errors show when a reader asks for it. */
+  lookAhead(): void {
+    const last = this.#segments.at(-1);
+    if (last?.page && !last.page.isLast) this.#ranges.lookAhead(last.page);
+  }
+
+  /** Gives back the memory of the oldest page that is kept, never of the last two; returns how much. */
+  dropOldest(): number {
+    // Without an order nothing can be fetched again from the middle.
+    if (!this.#deps.lister.inOrder || !this.#deps.lister.startAfterWorks) return 0;
+    for (; this.#droppedTo < this.#segments.length - 2; this.#droppedTo++) {
+      const segment = this.#segments[this.#droppedTo];
+      if (!segment?.page) continue;
+      const { page, carried, firstOrdinal, endOrdinal } = segment;
+      const { startKey, endKey } = page;
+      const digest = page.digest();
+      this.#segments[this.#droppedTo++] = {
+        page: undefined,
+        startKey,
+        endKey,
+        digest,
+        carried,
+        firstOrdinal,
+        endOrdinal,
+      };
+      this.#pageBytes -= page.bytes;
+      return page.bytes;
+    }
+    return 0;
+  }
+
+  close(): void {
+    this.#restart();
+    this.#ranges.close();
+  }
+
+  get #isWhole(): boolean {
+    const last = this.#segments.at(-1);
+    return last !== undefined && (last.page ? last.page.isLast : last.endKey === undefined);
+  }
+
+  /** Index of the segment that holds `ordinal` or comes after it. */
+  #indexOf(ordinal: number): number {
     const wanted = Math.max(ordinal, FIRST_ROW);
     let low = 0;
     let high = this.#segments.length;
@@ -84,51 +178,37 @@ export class DirectoryStream {
       if (segment && segment.endOrdinal <= wanted) low = middle + 1;
       else high = middle;
     }
-    const found = this.#segments[low];
-    if (found) return found;
-    return this.#segments.at(-1)?.page.isLast ? null : undefined;
+    return low;
   }
 
-  /** Is there a directory that hides the file of this name, beyond what its page could tell? */
-  hides(name: string): boolean {
-    return this.#directories.has(name);
-  }
-
-  /** Fetches one more page. Throws StoreError, or EINTR when `signal` aborts. */
-  async more(signal?: AbortSignal): Promise<void> {
-    const last = this.#segments.at(-1);
-    if (last?.page.isLast) return;
-    const page = await this.#lister.page(this.#directoryKey, positionAfter(last?.page), signal ?? this.#abort.signal);
-    // Meanwhile the look-ahead may have brought the same page, or the stream may have begun again.
-    if (this.#segments.at(-1) === last) this.#append(page);
-  }
-
-  /** Starts to fetch the page after the last one, if there is one; errors show when a reader asks for it. */
-  lookAhead(): void {
-    const last = this.#segments.at(-1);
-    if (!last || last.page.isLast) return;
-    this.more().catch(() => undefined);
-  }
-
-  close(): void {
-    this.#abort.abort();
-    this.#restart();
+  async #restore(index: number, dropped: Dropped, signal: AbortSignal): Promise<void> {
+    const { startKey, endKey, firstOrdinal, endOrdinal, carried, digest } = dropped;
+    const fetched = await this.#deps.lister.page(this.#directoryKey, { startKey }, signal);
+    if (this.#segments[index] !== dropped) return;
+    const page = endKey !== undefined && fetched.covers(endKey) ? fetched.cut(endKey) : fetched;
+    if (page.endKey !== endKey || page.digest() !== digest) {
+      throw new ErrnoError(
+        ESTALE,
+        `'${this.#directoryKey}' has changed where it is read again: begin anew (rewinddir)`,
+      );
+    }
+    this.#segments[index] = { page, carried, firstOrdinal, endOrdinal };
+    this.#pageBytes += page.bytes;
+    this.#droppedTo = Math.min(this.#droppedTo, index);
   }
 
   #restart(): void {
     this.#segments = [];
+    this.#pageBytes = 0;
+    this.#droppedTo = 0;
     this.#undecided = [];
     this.#directories = new Set();
+    this.#ranges.close();
+    this.#ranges = new RangeReader(this.#directoryKey, this.#deps);
   }
 
   #append(page: ListingPage): void {
-    if (!this.#lister.inOrder) {
-      // All pages, when the disorder is found on this one; else only this page's are new.
-      const pages = this.#directories.size === 0 ? [...this.#segments.map((segment) => segment.page), page] : [page];
-      for (const each of pages) {
-        for (let row = 0; row < each.rows; row++) if (each.isDirectory(row)) this.#directories.add(each.name(row));
-      }
-    }
+    if (!this.#deps.lister.inOrder) this.#noteDirectories(page);
     const carried: CarriedFile[] = [];
     const still: CarriedFile[] = [];
     for (const file of this.#undecided) {
@@ -141,9 +221,15 @@ export class DirectoryStream {
     this.#undecided = still;
     const firstOrdinal = this.#segments.at(-1)?.endOrdinal ?? FIRST_ROW;
     this.#segments.push({ page, carried, firstOrdinal, endOrdinal: firstOrdinal + carried.length + page.rows });
+    this.#pageBytes += page.bytes;
   }
-}
 
-function positionAfter(page: ListingPage | undefined): PagePosition {
-  return page ? { startKey: page.endKey ?? '', token: page.nextToken } : { startKey: '' };
+  /** All pages, when the disorder is found on this one; else only this page's are new. */
+  #noteDirectories(page: ListingPage): void {
+    const pages = [page];
+    if (this.#directories.size === 0) for (const segment of this.#segments) if (segment.page) pages.push(segment.page);
+    for (const each of pages) {
+      for (let row = 0; row < each.rows; row++) if (each.isDirectory(row)) this.#directories.add(each.name(row));
+    }
+  }
 }

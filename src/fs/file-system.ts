@@ -153,8 +153,17 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     const names = (this.#names = new KnownNames({ factsMax: limits.nameFactsMax }, { listings: cache, freshness }));
     const lister = (this.#lister = new Lister({ store: deps.store, cache, freshness, limits, faults }));
     const background = (this.#background = new BackgroundLister({ lister, cache, freshness, limits }));
-    this.#lookup = new Lookup({ store: deps.store, names, background, freshness, limits, faults });
-    this.#directories = new DirectoryHandles({ table, lister, names, entries, freshness });
+    this.#lookup = new Lookup({
+      store: deps.store,
+      names,
+      lister,
+      listings: cache,
+      background,
+      freshness,
+      limits,
+      faults,
+    });
+    this.#directories = new DirectoryHandles({ table, lister, names, entries, freshness, limits });
     const { speculator } = deps;
     this.#siblings = speculator && new Siblings({ table, listings: cache, names, freshness, speculator });
     const watch: ReadWatch = {

@@ -9,7 +9,6 @@ export const NAME_BYTES_MAX = 255;
 /** S3's longest key in UTF-8 bytes; a longer path cannot exist, so nobody asks the store for it. */
 export const KEY_BYTES_MAX = 1024;
 
-const SLASH = 0x2f;
 const surrogate = /\p{Surrogate}/u;
 
 /** True when `name` can be shown as a file name: 1 to 255 bytes of valid UTF-8, no slash, no NUL, not `.` or `..`. */
@@ -55,12 +54,4 @@ export function parentDirectoryKey(key: string): string {
 export function baseName(key: string): string {
   const end = key.endsWith('/') ? key.length - 1 : key.length;
   return key.slice(key.lastIndexOf('/', end - 1) + 1, end);
-}
-
-/**
- * True when a listing that has come to `endKey` cannot say yet whether a directory `name` exists: `name/` sorts after
- * `endKey`. Between `a` and `a/` lie `a!`, `a-b`, `a.txt`: only names that `endKey` itself starts with are undecided.
- */
-export function directoryMayFollow(name: string, endKey: string): boolean {
-  return endKey.startsWith(name) && (endKey.length === name.length || endKey.charCodeAt(name.length) < SLASH);
 }

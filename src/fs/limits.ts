@@ -17,6 +17,12 @@ export interface FileSystemLimits {
   readonly backgroundPagesMax: number;
   /** Keys asked for in one LIST page; S3 gives 1000 at most. */
   readonly listKeysMax: number;
+  /** LISTs of key ranges of one directory that are under way at a time for one reader. */
+  readonly listRangesMax: number;
+  /** Pages of one directory that are fetched before its reader gets there (100 kB each). */
+  readonly listPagesAheadMax: number;
+  /** Listing pages that open directories keep for reading again; older ones are fetched anew when somebody seeks back. */
+  readonly openListingBytesMax: number;
   /** Empty LIST pages in a row that are followed before a listing is given up (a store that never ends). */
   readonly emptyPagesMax: number;
 }
@@ -29,5 +35,8 @@ export const defaultLimits: FileSystemLimits = {
   backgroundListingsMax: 4,
   backgroundPagesMax: 2000,
   listKeysMax: 1000,
+  listRangesMax: 8,
+  listPagesAheadMax: 16,
+  openListingBytesMax: 32 * 1024 * 1024,
   emptyPagesMax: 1000,
 };

@@ -25,6 +25,7 @@ export class ListingCache {
   readonly #directories = new Map<string, ListingPage[]>();
   readonly #freshness: Freshness;
   #inOrder: boolean;
+  #bytesMax: number;
 
   /** `inOrder` false: the store does not list in key order (directory buckets). */
   constructor(
@@ -33,8 +34,10 @@ export class ListingCache {
   ) {
     this.#freshness = deps.freshness;
     this.#inOrder = options.inOrder;
+    this.#bytesMax = options.bytesMax;
     this.#pages = new LRUCache({
-      maxSize: options.bytesMax,
+      // The bound moves, so it is kept here (#trim).
+      maxSize: Number.MAX_SAFE_INTEGER,
       sizeCalculation: (page) => page.bytes + page.directoryKey.length,
       dispose: (page) => this.#unlink(page),
     });
@@ -57,7 +60,17 @@ export class ListingCache {
   }
 
   get bytesMax(): number {
-    return this.#pages.maxSize;
+    return this.#bytesMax;
+  }
+
+  /** Another bound from now on, for the memory governor; what is over it goes, the longest unused first. */
+  setBytesMax(bytesMax: number): void {
+    this.#bytesMax = bytesMax;
+    this.#trim();
+  }
+
+  #trim(): void {
+    while (this.#pages.calculatedSize > this.#bytesMax && this.#pages.size > 0) this.#pages.pop();
   }
 
   /** Takes a page in, in place of an older one that begins at the same key. */
@@ -72,12 +85,19 @@ export class ListingCache {
         this.#pages.delete(cacheKey(other));
       }
     }
-    // Larger than the whole cache: lru-cache would refuse it without a word, and our index would keep it.
-    if (page.bytes + page.directoryKey.length > this.#pages.maxSize) return;
+    // Larger than the whole cache: it would only drive out all others.
+    if (page.bytes + page.directoryKey.length > this.#bytesMax) return;
     const pages = this.#directories.get(page.directoryKey) ?? [];
     if (pages.length === 0) this.#directories.set(page.directoryKey, pages);
     pages.splice(startingBefore(pages, page.startKey), 0, page);
     this.#pages.set(cacheKey(page), page);
+    this.#trim();
+  }
+
+  /** Was this directory's first page of no use the last time: one of many, and no lookup was answered from it? */
+  wasUseless(directoryKey: string): boolean {
+    const page = this.#directories.get(directoryKey)?.[0];
+    return page !== undefined && page.startKey === '' && !page.isLast && page.hits === 0;
   }
 
   /** The page that begins after `startKey`, when it is still fresh. */

@@ -17,6 +17,7 @@ import type { Log } from '../base/log.js';
 import { BLOCK_BYTES, allocatePool } from '../base/pool/layout.js';
 import { PoolView } from '../base/pool/pool-view.js';
 import { DataPlane } from '../engine/data-plane.js';
+import { ListPlane, MountedStore } from '../engine/listing/list-plane.js';
 import { openControlPlane, type ControlPlane } from '../engine/store/control-plane.js';
 import { StoreError } from '../engine/store-error.js';
 import { S3FileSystem } from '../fs/file-system.js';
@@ -130,7 +131,16 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         connectionsMax,
         anonymous,
       })),
-      { onEvent: (index, event) => plane.handle(index, event), onFatal: dieOf },
+      {
+        onEvent: (index, event) => {
+          if (!lists.handle(event)) plane.handle(index, event);
+        },
+        onFatal: dieOf,
+      },
+    );
+    const lists: ListPlane = new ListPlane(
+      { bucket: config.store.bucket, asksRestore: control.asksRestore },
+      { ports: net.ports, clock: systemClock },
     );
     const plane: DataPlane = new DataPlane({
       ports: net.ports,
@@ -170,7 +180,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         listsInOrder: config.store.bucketType !== 'directory',
       },
       {
-        store: control.store,
+        store: new MountedStore(control.store, lists),
         prefetcher,
         speculator: prefetcher,
         clock: systemClock,

@@ -4,14 +4,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { inoOfKey } from '../../src/fs/ino.js';
-import {
-  baseName,
-  compareKeys,
-  couldBeKey,
-  directoryMayFollow,
-  isFileName,
-  parentDirectoryKey,
-} from '../../src/fs/keymap.js';
+import { baseName, compareKeys, couldBeKey, isFileName, parentDirectoryKey } from '../../src/fs/keymap.js';
 
 /** Characters around the places where UTF-8 and UTF-16 order, and slashes, matter. */
 const characters = ['a', 'b', '!', '-', '.', '/', '0', 'é', '\ud7ff', '\ue000', '\uffff', '😀', '\u{10ffff}'];
@@ -57,22 +50,6 @@ void t.test('compareKeys is the order of UTF-8 bytes', (t) => {
     }),
   );
   t.ok(compareKeys('\uffff', '😀') < 0, 'JavaScript would say the opposite');
-  t.end();
-});
-
-void t.test('directoryMayFollow: undecided exactly when end < name/', (t) => {
-  const names = keys.filter((key) => isFileName(key));
-  fc.assert(
-    fc.property(names, keys, (name, end) => {
-      fc.pre(compareKeys(name, end) <= 0);
-      return directoryMayFollow(name, end) === compareKeys(end, `${name}/`) < 0;
-    }),
-  );
-  t.ok(directoryMayFollow('a', 'a'));
-  t.ok(directoryMayFollow('a', 'a-b'));
-  t.notOk(directoryMayFollow('a', 'a/'));
-  t.notOk(directoryMayFollow('a', 'a0'));
-  t.notOk(directoryMayFollow('a', 'b'));
   t.end();
 });
 

@@ -3,6 +3,7 @@
  */
 import t from 'tap';
 import { ManualClock } from '../../src/base/clock.js';
+import { packPage } from '../../src/engine/listing/row-collector.js';
 import { Freshness } from '../../src/fs/freshness.js';
 import { KnownNames } from '../../src/fs/known-names.js';
 import { ListingCache } from '../../src/fs/listing-cache.js';
@@ -26,7 +27,7 @@ function page({ start = '', sentAtMs = 0, keys, etag = '"1"' }: PageSpec): Listi
     directoryKey: 'd/',
     startKey: start,
     sentAtMs,
-    page: { objects, commonPrefixes, nextToken },
+    columns: packPage({ objects, commonPrefixes, nextToken }, 'd/'),
   });
 }
 

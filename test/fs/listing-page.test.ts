@@ -5,14 +5,15 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
+import { packPage } from '../../src/engine/listing/row-collector.js';
 import { compareKeys, isFileName } from '../../src/fs/keymap.js';
 import { ListingPage } from '../../src/fs/listing-page.js';
 import { bucketKeys } from '../support/memory-store-trees.js';
 import { MemoryStore } from '../support/memory-store.js';
 
 async function pageOf(store: MemoryStore, prefix: string, keysMax = 1000): Promise<ListingPage> {
-  const page = await store.list({ prefix, delimiter: '/', keysMax });
-  return new ListingPage({ directoryKey: prefix, startKey: '', sentAtMs: 7, page });
+  const columns = await store.list({ prefix, delimiter: '/', keysMax });
+  return new ListingPage({ directoryKey: prefix, startKey: '', sentAtMs: 7, columns });
 }
 
 void t.test('rows say what the answer said', async (t) => {
@@ -76,8 +77,8 @@ void t.test('any bucket, any page size', async (t) => {
     fc.asyncProperty(bucketKeys, fc.integer({ min: 1, max: 7 }), async (keys, keysMax) => {
       const store = new MemoryStore();
       for (const key of keys) store.put(key, key);
-      const answer = await store.list({ prefix: '', delimiter: '/', keysMax });
-      const page = new ListingPage({ directoryKey: '', startKey: '', sentAtMs: 0, page: answer });
+      const answer = await store.listPage({ prefix: '', delimiter: '/', keysMax });
+      const page = new ListingPage({ directoryKey: '', startKey: '', sentAtMs: 0, columns: packPage(answer, '') });
       const raw = [...answer.objects.map((head) => head.key), ...answer.commonPrefixes].sort(compareKeys);
       const visible = raw.filter((key) => isFileName(key.endsWith('/') ? key.slice(0, -1) : key));
       const rows = Array.from({ length: page.rows }, (_, row) => page.name(row) + (page.isDirectory(row) ? '/' : ''));
@@ -100,9 +101,9 @@ void t.test('any bucket, any page size', async (t) => {
 
 void t.test('a store that lists in no order is noticed', (t) => {
   const head = { etag: '"1"', sizeBytes: 0, lastModifiedMs: 0, storageClass: '', restored: false };
-  const page = { objects: [{ ...head, key: 'b' }], commonPrefixes: [], nextToken: undefined };
-  t.equal(new ListingPage({ directoryKey: '', startKey: 'm', sentAtMs: 0, page }).ordered, false);
-  t.equal(new ListingPage({ directoryKey: '', startKey: 'a', sentAtMs: 0, page }).ordered, true);
+  const columns = packPage({ objects: [{ ...head, key: 'b' }], commonPrefixes: [], nextToken: undefined }, '');
+  t.equal(new ListingPage({ directoryKey: '', startKey: 'm', sentAtMs: 0, columns }).ordered, false);
+  t.equal(new ListingPage({ directoryKey: '', startKey: 'a', sentAtMs: 0, columns }).ordered, true);
   t.end();
 });
 

@@ -28,11 +28,48 @@ void t.test('a first lookup asks HEAD and LIST at once', async (t) => {
     store.calls.map((call) => [call.operation, call.key, call.request?.keysMax]),
     [
       ['head', 'dir', undefined],
-      ['list', 'dir/', 1],
+      ['list', 'dir/', 1000],
     ],
   );
   store.letGo();
   t.equal((await asked)?.attributes.mode, 0o040755);
+});
+
+void t.test('the LIST that finds a directory answers the lookups in it', async (t) => {
+  const { store, kernel } = makeBench();
+  store.put('dir/file', 'x');
+  store.put('dir/sub/y', 'x');
+  const dir = (await kernel.lookup(ROOT, 'dir'))!;
+  store.reset();
+  t.ok(await kernel.lookup(dir.nodeId, 'file'));
+  t.equal((await kernel.lookup(dir.nodeId, 'sub'))?.attributes.mode, 0o040755);
+  t.equal(await kernel.lookup(dir.nodeId, 'nothing'), undefined);
+  t.same(await kernel.names(dir.nodeId), ['file', 'sub']);
+  t.equal(store.reset(), 0);
+});
+
+void t.test('a large directory whose first page answered nothing is asked for one key the next time', async (t) => {
+  const { store, kernel, clock } = makeBench({ limits: { listKeysMax: 10 } });
+  for (let index = 0; index < 30; index++) store.put(`dir/f${index + 10}`, 'x');
+  const keysAsked = async (): Promise<(number | undefined)[]> => {
+    store.reset();
+    clock.advance(1001);
+    await kernel.lookup(ROOT, 'dir');
+    return store.calls.filter((call) => call.key === 'dir/').map((call) => call.request?.keysMax);
+  };
+  t.same(await keysAsked(), [10]);
+  t.same(await keysAsked(), [1], 'nobody looked a name of its first page up');
+  const dir = (await kernel.lookup(ROOT, 'dir'))!;
+  await kernel.readdir(dir.nodeId);
+  await kernel.lookup(dir.nodeId, 'f11');
+  t.same(await keysAsked(), [10]);
+});
+
+void t.test('names that do not exist leave nothing in the listing cache', async (t) => {
+  const { kernel, fs } = makeBench();
+  for (let index = 0; index < 50; index++) await kernel.lookup(ROOT, `no${index}`);
+  // The root's own page, which the second miss brought, is empty too.
+  t.equal(fs.stats().listingBytes, 0);
 });
 
 void t.test('a directory wins over a file of the same name, and does not wait for the HEAD', async (t) => {

@@ -2,7 +2,8 @@
  * Directory handles: offsets that can be read again, listings that begin anew, pages fetched ahead, what READDIRPLUS may
  * say, and what a very large directory costs.
  */
-import t from 'tap';
+import t, { type Test } from 'tap';
+import { packPage } from '../../src/engine/listing/row-collector.js';
 import { EBADF, EINTR, EIO, ENOTDIR } from '../../src/base/errno.js';
 import { StoreError } from '../../src/engine/store-error.js';
 import type { ObjectHead } from '../../src/engine/api.js';
@@ -104,20 +105,25 @@ void t.test('a new handle reads what the last one fetched, while it is fresh', a
   const { store, kernel, clock } = bench;
   fill(bench, 95);
   t.equal((await kernel.names(ROOT)).length, 95);
-  t.equal(store.reset(), 10);
+  isTenPages(t, store.reset());
   t.equal((await kernel.names(ROOT)).length, 95);
   t.equal(store.reset(), 0);
   clock.advance(1001);
   t.equal((await kernel.names(ROOT)).length, 95);
-  t.equal(store.reset(), 10);
+  isTenPages(t, store.reset());
 });
+
+/** Ten pages, and at most seven LISTs that began beyond the end, because nobody knows where that is. */
+function isTenPages(t: Test, requests: number): void {
+  t.ok(requests >= 10 && requests <= 17, `${requests} requests`);
+}
 
 void t.test('two readers at the same time share their pages', async (t) => {
   const bench = makeBench({ limits: { listKeysMax: 10 } });
   fill(bench, 95);
   const both = await Promise.all([bench.kernel.names(ROOT), bench.kernel.names(ROOT)]);
   t.same(both[0], both[1]);
-  t.equal(bench.store.reset(), 10);
+  isTenPages(t, bench.store.reset());
 });
 
 void t.test('a file and its directory pages apart: the directory is shown, once', async (t) => {
@@ -275,7 +281,8 @@ void t.test('a marker in a page of its own does not end or repeat the listing', 
 
 void t.test('a store that never ends its listing is given up', async (t) => {
   const bench = makeBench({ limits: { emptyPagesMax: 3 } });
-  bench.store.list = () => Promise.resolve({ objects: [], commonPrefixes: [], nextToken: 'again' });
+  const nothing = packPage({ objects: [], commonPrefixes: [], nextToken: 'again' }, '');
+  bench.store.list = () => Promise.resolve(nothing);
   const handle = await bench.kernel.opendir(ROOT);
   t.equal(await errnoOf(() => readAll(bench, handle, 0)), EIO);
   t.match(bench.log.lines[0]?.message, /the listing of '' gave 3 empty pages in a row; check the store/);
@@ -302,7 +309,9 @@ for (const listsInOrder of [false, true]) {
       const index = Number(request.continuationToken ?? 0);
       const page = pages[index]!;
       const nextToken = index + 1 < pages.length ? String(index + 1) : undefined;
-      return Promise.resolve({ objects: page.objects.map(object), commonPrefixes: page.prefixes, nextToken });
+      return Promise.resolve(
+        packPage({ objects: page.objects.map(object), commonPrefixes: page.prefixes, nextToken }, request.prefix),
+      );
     };
     for (let round = 0; round < 3; round++) {
       const listed = await kernel.readdir(ROOT, true, 2);

@@ -4,6 +4,8 @@
  * Its list is written as naively as possible, for it is the oracle's ground. Refuses nothing that S3 accepts.
  */
 import { EINTR, ErrnoError } from '../../src/base/errno.js';
+import { packPage } from '../../src/engine/listing/row-collector.js';
+import type { ListColumns } from '../../src/engine/listing/columns.js';
 import type { ListPage, ListRequest, ObjectHead, ObjectStore } from '../../src/engine/api.js';
 
 export interface StoredObject {
@@ -91,7 +93,12 @@ export class MemoryStore implements ObjectStore {
     });
   }
 
-  async list(request: ListRequest, signal?: AbortSignal): Promise<ListPage> {
+  async list(request: ListRequest, signal?: AbortSignal): Promise<ListColumns> {
+    return packPage(await this.listPage(request, signal), request.prefix);
+  }
+
+  /** The same as objects. */
+  async listPage(request: ListRequest, signal?: AbortSignal): Promise<ListPage> {
     return this.#answer({ operation: 'list', key: request.prefix, request }, signal, () => this.#list(request));
   }
 

@@ -19,8 +19,13 @@ import type { OnRead } from './socket-opener.js';
 
 /** One request's side of a connection. Calls come in the order listed; `failed` may replace any of the later ones. */
 export interface Exchange {
-  /** The answer's head. 'slots' = the body was verified and goes to `view`; 'text' = an error, collect it; a Failure = useless. */
-  head(head: ResponseHead): 'slots' | 'text' | Failure;
+  /**
+   * The answer's head. 'slots' = the body was verified and goes to `view`; 'body' = it goes to `body` as it comes, whatever
+   * its framing; 'text' = an error, collect it; a Failure = useless.
+   */
+  head(head: ResponseHead): 'slots' | 'body' | 'text' | Failure;
+  /** Borrowed bytes of a 'body'; a Failure ends the exchange. `done` follows the last ones. */
+  body?(bytes: Buffer): Failure | undefined;
   /** Where the next body bytes go: never empty, never more than `remainingBytes`. */
   view(remainingBytes: number): Uint8Array;
   /** So many bytes now stand in the last view. */
@@ -58,6 +63,8 @@ export class Connection {
   #exchange: Exchange | undefined;
   #head: ResponseHead | undefined;
   #text: ErrorTextReader | undefined;
+  /** What the exchange said to its body. */
+  #bodyFailure: Failure | undefined;
   /** Body bytes still to come, in state 'slots'. */
   #remaining = 0;
   #keepAlive = false;
@@ -200,6 +207,7 @@ export class Connection {
     if (this.#exchange !== exchange) return;
     const rest = chunk.subarray(this.#parser.consumed);
     if (plan === 'slots') this.#startSlots(head, rest, exchange);
+    else if (plan === 'body') this.#startText(head, rest, (bytes) => this.#tookBody(bytes));
     else if (plan === 'text') this.#startText(head, rest);
     else this.#fail(plan);
   }
@@ -230,10 +238,15 @@ export class Connection {
     exchange.done();
   }
 
-  #startText(head: ResponseHead, rest: Buffer): void {
+  #startText(head: ResponseHead, rest: Buffer, take?: (bytes: Buffer) => void): void {
     this.#state = 'text';
-    this.#text = new ErrorTextReader(head.framing);
+    this.#bodyFailure = undefined;
+    this.#text = new ErrorTextReader(head.framing, take);
     this.#readText(rest);
+  }
+
+  #tookBody(bytes: Buffer): void {
+    this.#bodyFailure ??= this.#exchange?.body?.(bytes);
   }
 
   #readText(chunk: Buffer): void {
@@ -246,14 +259,16 @@ export class Connection {
       this.#fail(transportFailure(error.code, error.message));
       return;
     }
-    if (reader.isDone) this.#finishText(reader);
+    if (this.#bodyFailure !== undefined) this.#fail(this.#bodyFailure);
+    else if (reader.isDone) this.#finishText(reader);
   }
 
   #finishText(reader: ErrorTextReader): void {
     const exchange = this.#exchange;
     if (!reader.isClean) this.#keepAlive = false;
     this.#release();
-    exchange?.text(reader.text);
+    if (reader.isCollecting) exchange?.text(reader.text);
+    else exchange?.done();
   }
 
   /** The exchange is over: idle again, or closed when the connection is not to be trusted with another. */

@@ -1,6 +1,7 @@
 /**
- * The body of an answer that is no payload: error XML, at most ERROR_BODY_BYTES_MAX of it, whatever its framing.
- * Payload never comes this way. A longer body is cut and the connection given up, so that a hostile or
+ * The body of an answer that is no payload, whatever its framing: error XML, at most ERROR_BODY_BYTES_MAX of it, or a
+ * listing, which goes to `take` as it comes (and is bounded there).
+ * Payload never comes this way. A longer error is cut and the connection given up, so that a hostile or
  * broken server can neither fill memory nor keep a connection busy.
  */
 import { HeadError, type BodyFraming } from './http-head.js';
@@ -22,13 +23,21 @@ export class ErrorTextReader {
   /** The body ended where its framing said, with nothing after it, so the connection is clean. */
   isClean = false;
 
-  constructor(framing: BodyFraming) {
+  readonly #takes: ((bytes: Buffer) => void) | undefined;
+
+  /** With `take` the bytes go there, borrowed, and nothing is collected. */
+  constructor(framing: BodyFraming, take?: (bytes: Buffer) => void) {
     this.#framing = framing;
+    this.#takes = take;
     this.#remaining = framing.kind === 'length' ? framing.bytes : 0;
     if (framing.kind === 'length' && framing.bytes === 0) {
       this.isDone = true;
       this.isClean = true;
     }
+  }
+
+  get isCollecting(): boolean {
+    return this.#takes === undefined;
   }
 
   get text(): Buffer {
@@ -71,6 +80,10 @@ export class ErrorTextReader {
   }
 
   #take(bytes: Buffer): void {
+    if (this.#takes !== undefined) {
+      if (bytes.length > 0) this.#takes(bytes);
+      return;
+    }
     const room = ERROR_BODY_BYTES_MAX - this.#bytes;
     if (bytes.length > 0) this.#parts.push(Buffer.from(bytes.subarray(0, room)));
     this.#bytes += Math.min(room, bytes.length);

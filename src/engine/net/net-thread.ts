@@ -14,6 +14,7 @@ import { assertNever } from '../../base/invariant.js';
 import { slotNumbers, type PoolMemory } from '../../base/pool/layout.js';
 import { PoolView } from '../../base/pool/pool-view.js';
 import type { DataTarget, NetCommand, NetEvent } from '../api.js';
+import { ListRunner } from '../listing/list-runner.js';
 import { RequestSigner } from '../signing/request-signer.js';
 import type { KernelReplier } from '../ticket.js';
 import { ConnectionPool } from './connection-pool.js';
@@ -54,6 +55,7 @@ export class NetThread {
   readonly #timeouts: NetTimeouts;
   readonly #connections: ConnectionPool;
   readonly #runner: FetchRunner;
+  readonly #lists: ListRunner;
   readonly #parked: ParkedReads;
   #over: { readId: number; errno: number }[] = [];
   #isFlushDue = false;
@@ -112,6 +114,17 @@ export class NetThread {
         credentialsRefused: (code) => this.#post({ type: 'credentialsRefused', code }),
       },
     );
+    this.#lists = new ListRunner(
+      { target, maxAttempts: Math.max(1, target.maxAttempts), timeouts, anonymous: options.anonymous ?? false },
+      {
+        connections: this.#connections,
+        signer,
+        clock,
+        log,
+        random: () => deps.random(),
+        post: (event) => this.#post(event),
+      },
+    );
     this.#post({ type: 'ready' });
   }
 
@@ -131,8 +144,15 @@ export class NetThread {
       case 'interruptRead':
         this.#parked.interrupt(command.readId);
         break;
+      case 'list':
+        this.#lists.start(command.list);
+        break;
+      case 'cancelList':
+        this.#lists.cancel(command.listId);
+        break;
       case 'credentials':
         this.#runner.setCredentials(command.credentials);
+        this.#lists.credentialsChanged();
         break;
       case 'limits':
         if (!this.#isClosed) this.#connections.setLimit(command.connectionsMax);
@@ -176,6 +196,7 @@ export class NetThread {
     this.#isClosed = true;
     this.#parked.close();
     this.#runner.close();
+    this.#lists.close();
     this.#connections.close();
     this.#sweepTimer?.cancel();
     this.#sweepTimer = undefined;
@@ -209,7 +230,7 @@ export class NetThread {
   /** One timer looks at every deadline of the thread, and only while there is something to look at. */
   #armSweep(): void {
     if (this.#sweepTimer !== undefined || this.#isClosed) return;
-    if (this.#connections.size === 0 && this.#runner.size === 0 && this.#parked.size === 0) return;
+    if (this.#connections.size + this.#runner.size + this.#lists.size + this.#parked.size === 0) return;
     this.#sweepTimer = this.#deps.clock.after(this.#timeouts.sweepMs, () => {
       // After this turn's reads: a process that was stopped or starved for a while finds its bytes in the sockets, and
       // must not call their senders dead first.
@@ -223,6 +244,7 @@ export class NetThread {
     const nowMs = this.#deps.clock.nowMs();
     this.#connections.sweep(nowMs);
     this.#runner.sweep(nowMs);
+    this.#lists.sweep(nowMs);
     this.#parked.sweep(nowMs);
     this.#armSweep();
   }

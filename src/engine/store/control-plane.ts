@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
-import type { DataTarget, ObjectStore, StoreOptions } from '../api.js';
+import type { DataTarget, StoreOptions } from '../api.js';
 import { createCredentialSource } from '../credentials/create.js';
 import type { CredentialSource } from '../credentials/source.js';
 import { Transport } from '../endpoint/http-handler.js';
@@ -14,6 +14,7 @@ import { loadStoreSettings, type SettingsDeps, type StoreSettings } from '../end
 import type { TargetExtras } from '../endpoint/resolve-target.js';
 import type { ProbeResult } from './probe.js';
 import type { S3Connection } from './s3-connection.js';
+import type { SdkStore } from './s3-store.js';
 
 export interface ControlPlaneDeps extends SettingsDeps {
   readonly clock: Clock;
@@ -22,7 +23,9 @@ export interface ControlPlaneDeps extends SettingsDeps {
 
 export interface ControlPlane {
   readonly settings: StoreSettings;
-  readonly store: ObjectStore;
+  readonly store: SdkStore;
+  /** Listings can tell which archived objects have a restored copy. */
+  readonly asksRestore: boolean;
   readonly target: DataTarget;
   readonly credentials: CredentialSource;
   readonly probe: ProbeResult;
@@ -72,11 +75,8 @@ export async function openControlPlane(
 ): Promise<ControlPlane> {
   const access = await openStoreAccess(options, deps);
   try {
-    const [{ probeBucket }, { resolveTarget, refuseDirectoryBucket }, { createObjectStore }] = await Promise.all([
-      import('./probe.js'),
-      import('../endpoint/resolve-target.js'),
-      import('./s3-store.js'),
-    ]);
+    const [{ probeBucket }, { resolveTarget, refuseDirectoryBucket }, { asksRestoreState, createObjectStore }] =
+      await Promise.all([import('./probe.js'), import('../endpoint/resolve-target.js'), import('./s3-store.js')]);
     refuseDirectoryBucket(access.connection);
     const probe = await probeBucket(access.connection);
     const target = await resolveTarget(access.connection, extras);
@@ -85,6 +85,7 @@ export async function openControlPlane(
     return {
       settings,
       store,
+      asksRestore: asksRestoreState(settings),
       target,
       credentials,
       probe,

@@ -1,5 +1,7 @@
 /**
- * The control plane's ObjectStore on the SDK: HEAD and LIST, few and small, decoded into plain data.
+ * The control plane's store on the SDK: HEAD for the mount, and LIST for what runs without net threads: finding out why a
+ * HEAD was refused, other commands, and tests, which hold the net threads' own LIST (src/engine/listing) against it. A
+ * mount lists through those, because the SDK's parser was most of the CPU of reading a directory.
  * Names are asked for URL-encoded and decoded here, because XML 1.0 cannot carry the control characters that a key may
  * hold. Answers are looked at before they are believed: a proxy's login page parses as an empty listing.
  *
@@ -8,7 +10,7 @@
  * Refuses data: bodies of objects go through the net threads only.
  */
 import { HeadObjectCommand, ListObjectsV2Command, type ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
-import type { ListPage, ListRequest, ObjectHead, ObjectStore } from '../api.js';
+import type { ListPage, ListRequest, ObjectHead } from '../api.js';
 import { errnoForS3 } from '../s3-errno.js';
 import { StoreError } from '../store-error.js';
 import { isAwsEndpoint } from '../endpoint/aws-endpoint.js';
@@ -32,12 +34,25 @@ export function accountParameters(connection: S3Connection): {
   };
 }
 
+/** HEAD and LIST through the SDK. Every method retries what may be retried, then throws StoreError. */
+export interface SdkStore {
+  /** The object's metadata, undefined when there is no such key. */
+  head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined>;
+  list(request: ListRequest, signal?: AbortSignal): Promise<ListPage>;
+  close(): void;
+}
+
 /** The caller keeps `connection` and closes it after the store. */
-export function createObjectStore(connection: S3Connection): ObjectStore {
+export function createObjectStore(connection: S3Connection): SdkStore {
   return new S3Store(connection);
 }
 
-class S3Store implements ObjectStore {
+/** Only AWS has archived objects in listings; other stores may refuse a header that they do not know. */
+export function asksRestoreState(settings: S3Connection['settings']): boolean {
+  return isAwsEndpoint(settings.endpointUrl) && settings.options.bucketType !== 'directory';
+}
+
+class S3Store implements SdkStore {
   readonly #connection: S3Connection;
   readonly #closing = new AbortController();
   readonly #asksRestore: boolean;
@@ -45,9 +60,7 @@ class S3Store implements ObjectStore {
 
   constructor(connection: S3Connection) {
     this.#connection = connection;
-    // Only AWS has archived objects in listings; other stores may refuse a header that they do not know.
-    const { endpointUrl, options } = connection.settings;
-    this.#asksRestore = isAwsEndpoint(endpointUrl) && options.bucketType !== 'directory';
+    this.#asksRestore = asksRestoreState(connection.settings);
   }
 
   async head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined> {

@@ -21,7 +21,9 @@ const data = workerData as NetWorkerData;
 
 const RANDOM_STEPS = 2 ** 32;
 
-const post = (event: NetEvent): void => port.postMessage(event);
+const post = (event: NetEvent): void =>
+  // A page's columns move to the main thread without a copy.
+  event.type === 'listed' ? port.postMessage(event, [event.columns.buffer]) : port.postMessage(event);
 const replier = new LateReplier((message) =>
   post({ type: 'log', level: 'error', fields: {}, message: `a read could not be answered: ${message}` }),
 );
