@@ -2,36 +2,20 @@
  * The two ends of a notification thread. The thread's end runs one job at a time, synchronously, since each may wait in
  * the kernel (kernel fact 8, docs/KERNEL.md). The main thread's end queues: it has at most JOBS_POSTED_MAX jobs with the
  * thread, the rest waits in a bounded queue here, where a job that says the same as one that waits is dropped.
- * The product runs two such threads, one for invalidations and one for stores: a store that waits for a READ must not
- * hold up an invalidation. Refuses to grow: `push` says no when the queue is full, and the caller decides what that means
- * (for names: one incrementEpoch instead of all of them; for stores: the reader will simply READ).
+ * Refuses to grow: `push` says no when the queue is full, and the caller decides what that means (for names: they expire
+ * by themselves). Refuses stores into the page cache, which were tried and cost more than READs (docs/BENCHMARKS.md).
  *
- * Thread: NotifierThread in its worker, NotifierQueue on main. Owns: each its own side; of a store, the thread holds the
- * slot's pin, given by main, until it has run. Blocks? NotifierThread.run in the kernel; the queue never.
+ * Thread: NotifierThread in its worker, NotifierQueue on main. Owns: each its own side. Blocks? NotifierThread.run in the
+ * kernel; the queue never.
  */
 import { ENOENT } from '../base/errno.js';
-import type { PoolView } from '../base/pool/pool-view.js';
-import { runNotification, runStore, type Notification } from './notify.js';
+import { runNotification, type Notification } from './notify.js';
 import type { ReplyWriter } from './transport.js';
-
-/** Bytes of a pool slot for the page cache. The slot is pinned by main, and unpinned by the thread. */
-export interface StoreJob {
-  readonly type: 'store';
-  readonly nodeId: number;
-  /** In the object. */
-  readonly offset: number;
-  readonly slot: number;
-  /** Within the slot. */
-  readonly from: number;
-  readonly to: number;
-}
-
-export type NotifierJob = Notification | StoreJob;
 
 /** Main to thread, and back: `errno` 0 when the kernel took it. */
 export interface NotifierRequest {
   readonly jobId: number;
-  readonly job: NotifierJob;
+  readonly job: Notification;
 }
 export interface NotifierResult {
   readonly jobId: number;
@@ -46,25 +30,14 @@ export const JOBS_QUEUED_MAX = 4096;
 
 export class NotifierThread {
   readonly #writer: ReplyWriter;
-  readonly #pool: PoolView | undefined;
 
-  /** `pool` is needed for stores only. */
-  constructor(writer: ReplyWriter, pool?: PoolView) {
+  constructor(writer: ReplyWriter) {
     this.#writer = writer;
-    this.#pool = pool;
   }
 
   /** Runs one job; waits for the kernel. Post the result to main. */
   run({ jobId, job }: NotifierRequest): NotifierResult {
-    if (job.type !== 'store') return { jobId, errno: runNotification(this.#writer, job) };
-    const pool = this.#pool;
-    if (pool === undefined) throw new Error('a notifier thread without a pool got a store');
-    try {
-      const bytes = pool.bytes(job.slot, job.from, job.to);
-      return { jobId, errno: runStore(this.#writer, job.nodeId, job.offset, [bytes]) };
-    } finally {
-      pool.unpin(job.slot);
-    }
+    return { jobId, errno: runNotification(this.#writer, job) };
   }
 }
 
@@ -105,10 +78,10 @@ export class NotifierQueue {
   }
 
   /**
-   * Queues a job. False when the queue is full: nothing was queued, and a store's pin stays the caller's. `onDone` hears
-   * the kernel's errno; for a job that was merged, of the one that stands for it nothing.
+   * Queues a job. False when the queue is full: nothing was queued. `onDone` hears the kernel's errno; for a job that was
+   * merged, of the one that stands for it nothing.
    */
-  push(job: NotifierJob, onDone?: (errno: number) => void): boolean {
+  push(job: Notification, onDone?: (errno: number) => void): boolean {
     const key = keyOf(job);
     if (key !== undefined && this.#keys.has(key)) {
       this.#merged++;
@@ -159,7 +132,7 @@ export class NotifierQueue {
 }
 
 /** What makes two waiting jobs one; undefined for jobs that are never merged. */
-function keyOf(job: NotifierJob): string | undefined {
+function keyOf(job: Notification): string | undefined {
   switch (job.type) {
     case 'invalidateInode':
       return `i${job.nodeId}:${job.offset}:${job.lengthBytes}`;
@@ -169,7 +142,6 @@ function keyOf(job: NotifierJob): string | undefined {
       return 'epoch';
     case 'delete':
     case 'resend':
-    case 'store':
       return undefined;
   }
 }

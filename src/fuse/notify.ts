@@ -116,7 +116,8 @@ export function mayStore(offset: number, lengthBytes: number, objectBytes: numbe
 }
 
 /**
- * Puts bytes into the page cache of a node that the kernel knows (FUSE_NOTIFY_STORE). `@borrows` parts until return, which
+ * Puts bytes into the page cache of a node that the kernel knows (FUSE_NOTIFY_STORE). The daemon does not (READs cost less,
+ * docs/BENCHMARKS.md); the tests of kernel facts 9 and 10 do. `@borrows` parts until return, which
  * may be long: whoever owns the slot keeps it pinned, and pins no other meanwhile. Returns 0 or the kernel's errno.
  */
 export function runStore(writer: ReplyWriter, nodeId: number, offset: number, parts: readonly Uint8Array[]): number {

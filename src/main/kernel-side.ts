@@ -132,7 +132,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     await readers.abandon();
     throw error;
   }
-  const notifier = new Notifier({ fd, pool: pool.memory }, { clock: systemClock, log, onFatal: deps.onFatal });
+  const notifier = new Notifier({ fd }, { clock: systemClock, log, onFatal: deps.onFatal });
   const closed = threadsEnded.then(async () => {
     await notifier.close();
     closeSync(fd);

@@ -7,7 +7,8 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
-import { NotifierQueue, type NotifierJob, type NotifierResult } from '../fuse/notifier-loop.js';
+import { NotifierQueue, type NotifierResult } from '../fuse/notifier-loop.js';
+import type { Notification } from '../fuse/notify.js';
 import type { NotifierWorkerData } from './threads/messages.js';
 import { asError } from './worker-events.js';
 
@@ -36,7 +37,7 @@ export class Notifier {
   }
 
   /** Tells the kernel, some time soon. */
-  push(job: NotifierJob): void {
+  push(job: Notification): void {
     if (this.#closed || this.#queue.push(job)) return;
     const nowMs = this.#deps.clock.nowMs();
     if (nowMs - this.#complainedMs < COMPLAINT_MS) return;

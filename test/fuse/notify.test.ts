@@ -1,19 +1,9 @@
 /** Notifications: their bytes, what may be stored, and the queue and thread that run them. */
 import t from 'tap';
-import { GATE, GATE_LIVE, SLOT_WORDS, allocatePool } from '../../src/base/pool/layout.js';
-import { PoolView } from '../../src/base/pool/pool-view.js';
 import { InvariantError } from '../../src/base/invariant.js';
-import {
-  JOBS_POSTED_MAX,
-  NotifierQueue,
-  NotifierThread,
-  type NotifierJob,
-  type NotifierRequest,
-} from '../../src/fuse/notifier-loop.js';
+import { JOBS_POSTED_MAX, NotifierQueue, NotifierThread, type NotifierRequest } from '../../src/fuse/notifier-loop.js';
 import { mayStore, runNotification, runStore, type Notification } from '../../src/fuse/notify.js';
-import { decodeStruct } from '../support/fake-kernel-codec.js';
 import { FakeKernel } from '../support/fake-kernel.js';
-import { fillSlot } from '../support/pool-blocks.js';
 import { fromHex } from './vectors.js';
 
 t.test('bytes', (t) => {
@@ -73,35 +63,19 @@ t.test('what may be stored (kernel fact 9)', (t) => {
   t.end();
 });
 
-t.test('the thread stores from a pinned slot, and unpins it whatever the kernel says', (t) => {
+t.test('the thread runs one job and says what the kernel said', (t) => {
   const kernel = new FakeKernel();
-  const memory = allocatePool(4);
-  const view = new PoolView(memory);
-  fillSlot(memory, 2, 7, 0, Buffer.from('0123456789'));
-  const thread = new NotifierThread(kernel, view);
-  const job: NotifierJob = { type: 'store', nodeId: 7, offset: 4096, slot: 2, from: 2, to: 8 };
-  const gate = (): number => Atomics.load(view.words, 2 * SLOT_WORDS + GATE);
-  t.ok(view.tryPin(2));
-  kernel.onWrite = () => t.equal(gate(), GATE_LIVE + 1, 'pinned while the kernel copies');
-  t.same(thread.run({ jobId: 1, job }), { jobId: 1, errno: 0 });
-  t.equal(gate(), GATE_LIVE);
-  const stored = kernel.notifications[0] ?? Buffer.alloc(0);
-  t.equal(stored.subarray(40).toString(), '234567');
-  t.match(decodeStruct('notify_store_out', stored, 16), { nodeid: 7n, offset: 4096n, size: 6n });
-  t.ok(view.tryPin(2));
-  kernel.refuseNext = 2;
-  t.same(thread.run({ jobId: 2, job }), { jobId: 2, errno: 2 });
-  t.equal(gate(), GATE_LIVE);
-  kernel.onWrite = undefined;
+  const thread = new NotifierThread(kernel);
   t.same(thread.run({ jobId: 3, job: { type: 'incrementEpoch' } }), { jobId: 3, errno: 0 });
-  t.throws(() => new NotifierThread(kernel).run({ jobId: 4, job }), /without a pool/);
+  kernel.refuseNext = 2;
+  t.same(thread.run({ jobId: 4, job: { type: 'resend' } }), { jobId: 4, errno: 2 });
   t.end();
 });
 
 t.test('the queue: bounded, in order, without repetitions', (t) => {
   const posted: NotifierRequest[] = [];
   const queue = new NotifierQueue((request) => posted.push(request), 3);
-  const entry = (name: string): NotifierJob => ({ type: 'invalidateEntry', parent: 1, name, expireOnly: false });
+  const entry = (name: string): Notification => ({ type: 'invalidateEntry', parent: 1, name, expireOnly: false });
   const heard: number[] = [];
   t.ok(queue.push(entry('a'), (errno) => heard.push(errno)));
   t.ok(queue.push(entry('b')));

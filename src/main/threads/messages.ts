@@ -35,5 +35,4 @@ export type FromReaderWorker = 'ready' | 'wake';
 
 export interface NotifierWorkerData {
   readonly fd: number;
-  readonly pool: PoolMemory;
 }
