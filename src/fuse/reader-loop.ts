@@ -151,6 +151,7 @@ export class ReaderLoop {
     const first = pool.pinResident(nodeLo, nodeHi, block, from, to);
     if (first < 0) return false;
     let second = -1;
+    let tells: boolean;
     try {
       const firstBytes = pool.blockBytes(first);
       const parts: Uint8Array[] = [];
@@ -165,19 +166,22 @@ export class ReaderLoop {
         parts.push(pool.bytes(second, 0, Math.min(rest, pool.blockBytes(second))));
       }
       this.#replier.data(this.#takeTicket(), parts);
+      tells = pool.tellsHits(first);
     } finally {
       pool.unpin(first);
       if (second >= 0) pool.unpin(second);
     }
     Atomics.add(this.#counters, COUNTER_HITS, 1);
     Atomics.add(this.#counters, COUNTER_HIT_KIB, sizeBytes >>> 10);
-    this.#tell(offset, sizeBytes, from);
+    // Of each block's beginning and of each line that is crossed, and of all hits where that was asked for.
+    const line = Math.floor(offset / ACCESS_LINE_BYTES);
+    if (tells || from === 0 || Math.floor((offset + sizeBytes) / ACCESS_LINE_BYTES) !== line) {
+      this.#tell(offset, sizeBytes);
+    }
     return true;
   }
 
-  #tell(offset: number, sizeBytes: number, from: number): void {
-    const line = Math.floor(offset / ACCESS_LINE_BYTES);
-    if (from !== 0 && Math.floor((offset + sizeBytes) / ACCESS_LINE_BYTES) === line) return;
+  #tell(offset: number, sizeBytes: number): void {
     const view = this.#view;
     encodeAccess(
       this.#accessView,

@@ -1,6 +1,7 @@
 /**
- * Learns how one handle is read: up to CURSORS_MAX positions, each growing a window while its reader consumes. Pure: no
- * clock, no I/O, so a test writes accesses and reads back the plan.
+ * Learns how one handle is read: up to CURSORS_MAX positions, each with a window that grows while its reader has to wait
+ * and shrinks when it reads slower than the store delivers; besides them strides (stride-pattern.ts). Pure: no I/O, the
+ * time is told, so a test writes accesses and reads back the plan.
  *
  * Shape: a read near a known position moves that cursor (several streams may interleave on one handle, and O_DIRECT
  * requests of one stream arrive out of order, kernel fact 15); any other read is random and only leaves a candidate
@@ -10,15 +11,25 @@
  */
 import { BLOCK_BYTES } from '../base/pool/layout.js';
 import { KIB, MIB } from '../base/units.js';
+import { StridePattern, type AheadRange } from './stride-pattern.js';
 
 /** Interleaved streams followed on one handle: mmap readers, safetensors and threads sharing a handle need a few. */
 export const CURSORS_MAX = 4;
 
-/** First window: one block and the kernel's read-ahead (1 MiB, set after mounting). */
-export const WINDOW_FIRST_BYTES = 2 * MIB;
+/** First window: the block after the one that is read. Many files are opened for their first bytes only. */
+export const WINDOW_FIRST_BYTES = MIB;
 
-/** The window is multiplied by this each time its reader has consumed half of it: 2, 8, 32, 128 MiB. */
+/** A stream that has consumed half of its first window is one: it gets this much. */
+export const WINDOW_SECOND_BYTES = 8 * MIB;
+
+/** After that the window is multiplied by this each time half of it was consumed: 8, 32, 128 MiB. */
 export const WINDOW_GROWTH = 4;
+
+/** A slow reader's window shrinks down to this, which is a part. */
+const WINDOW_SLOW_BYTES = 8 * MIB;
+
+/** A window holds what its reader consumes in so many times the time that a part takes to come. */
+const LEAD_TIMES = 3;
 
 /** Parallel O_DIRECT requests of one call (measured: 8-16): a read of the same stream may come this many reads early or late. */
 const READS_IN_FLIGHT = 16;
@@ -47,12 +58,21 @@ interface Cursor {
   stream: boolean;
   /** Its reader has come far enough for the first growth, whether its share allowed one or not. */
   established: boolean;
+  /** A read had to wait for its bytes since the window was last looked at. */
+  waited: boolean;
+  /** Where its reader was then, and when. */
+  markOffset: number;
+  markMs: number;
   lastUse: number;
 }
 
 /** What a read turned out to be. */
 export type Access =
-  | { readonly kind: 'random' }
+  | {
+      readonly kind: 'random';
+      /** Also fetch these: the read is a step of a stride, or the first of a file at its end. */
+      readonly ahead: readonly AheadRange[];
+    }
   | {
       readonly kind: 'stream';
       /** Bytes wanted resident or on their way: from the read's own start to here (the object's end is not applied). */
@@ -65,24 +85,74 @@ export type Access =
       readonly established: boolean;
     };
 
-const RANDOM: Access = { kind: 'random' };
+/** What a file that is read from its end first has fetched: most zip directories and footers are smaller. */
+const TAIL_BYTES = MIB;
+
+/** What the reader's surroundings are at the moment of a read. */
+export interface ReadContext {
+  /** The reader's present share of the pool, 0 for none. */
+  readonly windowBytesMax: number;
+  readonly nowMs: number;
+  /** How long a part takes from being asked for to its last byte; undefined while that is not known. */
+  readonly partMs: number | undefined;
+}
+
+const RANDOM: Access = { kind: 'random', ahead: [] };
 
 export class AccessPattern {
   readonly #cursors: Cursor[] = [];
+  readonly #strides = new StridePattern();
+  readonly #objectBytes: number;
   #uses = 0;
+  /** The cursor that the last read continued. */
+  #latest: Cursor | undefined;
 
-  /** Records one read and says what to have ready; `windowBytesMax` is the reader's present share, 0 for none. */
-  note(offset: number, sizeBytes: number, windowBytesMax: number): Access {
-    const endOffset = offset + sizeBytes;
+  constructor(objectBytes = Infinity) {
+    this.#objectBytes = objectBytes;
+  }
+
+  /** Records one read and says what to have ready. */
+  note(offset: number, sizeBytes: number, context: ReadContext): Access {
     this.#uses++;
+    const stepsMax = Math.floor(context.windowBytesMax / Math.max(BLOCK_BYTES, sizeBytes));
     const cursor = this.#match(offset, sizeBytes);
+    if (!cursor?.established) {
+      let ahead = this.#strides.continues(offset, sizeBytes, stepsMax);
+      if (!ahead) {
+        const learnt = this.#strides.learn(offset, sizeBytes, cursor === undefined, stepsMax);
+        if (learnt.length > 0) ahead = learnt;
+      }
+      if (ahead) {
+        // It may yet turn out to be the start of a stream.
+        if (!cursor) this.#remember(offset + sizeBytes, false, WINDOW_FIRST_BYTES, context.nowMs);
+        this.#latest = undefined;
+        return { kind: 'random', ahead };
+      }
+    }
+    return this.#noteStream(cursor, offset, sizeBytes, context);
+  }
+
+  /** The read that was noted last has to wait for its bytes. */
+  waits(): void {
+    if (this.#latest) this.#latest.waited = true;
+  }
+
+  #noteStream(cursor: Cursor | undefined, offset: number, sizeBytes: number, context: ReadContext): Access {
+    const { windowBytesMax, nowMs } = context;
+    const endOffset = offset + sizeBytes;
+    this.#latest = cursor;
     if (!cursor) {
       // A seek forward within a window: if it goes on there, so does the window.
       const inside = this.#cursors.find(
         (other) => other.stream && offset > other.nextOffset && offset <= other.nextOffset + other.windowBytes,
       );
-      const added = this.#remember(endOffset, offset === 0, inside?.windowBytes ?? WINDOW_FIRST_BYTES);
-      return added.stream ? this.#access(added, windowBytesMax) : RANDOM;
+      const added = this.#remember(endOffset, offset === 0, inside?.windowBytes ?? WINDOW_FIRST_BYTES, nowMs);
+      this.#latest = added;
+      if (added.stream) return this.#access(added, windowBytesMax);
+      // A directory of a zip file or a footer is read in pieces: the first brings all that lies before it, beside it.
+      const tailOffset = this.#objectBytes - TAIL_BYTES;
+      const isTail = this.#uses === 1 && offset > tailOffset && tailOffset > 0;
+      return isTail ? { kind: 'random', ahead: [{ from: tailOffset, to: this.#objectBytes }] } : RANDOM;
     }
     cursor.lastUse = this.#uses;
     if (!cursor.stream) {
@@ -92,14 +162,31 @@ export class AccessPattern {
     if (endOffset > cursor.nextOffset) cursor.nextOffset = endOffset;
     if (cursor.nextOffset >= cursor.growOffset) {
       cursor.established = true;
-      if (cursor.windowBytes < windowBytesMax) {
-        cursor.windowBytes = Math.min(cursor.windowBytes * WINDOW_GROWTH, windowBytesMax);
-        cursor.growOffset = cursor.nextOffset + cursor.windowBytes / 2;
-      }
+      this.#resize(cursor, context);
     }
     // A smaller share counts at once; when it grows again, so does the window, step by step.
     if (cursor.windowBytes > windowBytesMax) cursor.windowBytes = Math.max(windowBytesMax, BLOCK_BYTES);
     return this.#access(cursor, windowBytesMax);
+  }
+
+  /** Half of the window was consumed: does its reader need more, or less? */
+  #resize(cursor: Cursor, { windowBytesMax, nowMs, partMs }: ReadContext): void {
+    const elapsedMs = nowMs - cursor.markMs;
+    const consumedBytes = cursor.nextOffset - cursor.markOffset;
+    const leadBytes =
+      elapsedMs > 0 && partMs !== undefined ? (consumedBytes / elapsedMs) * partMs * LEAD_TIMES : Infinity;
+    const { windowBytes } = cursor;
+    if (cursor.waited || leadBytes >= windowBytes) {
+      if (windowBytes < windowBytesMax) {
+        cursor.windowBytes = Math.min(Math.max(WINDOW_SECOND_BYTES, windowBytes * WINDOW_GROWTH), windowBytesMax);
+      }
+    } else if (leadBytes * WINDOW_GROWTH < windowBytes && windowBytes > WINDOW_SLOW_BYTES) {
+      cursor.windowBytes = Math.max(windowBytes / 2, WINDOW_SLOW_BYTES);
+    }
+    cursor.growOffset = cursor.nextOffset + cursor.windowBytes / 2;
+    cursor.waited = false;
+    cursor.markOffset = cursor.nextOffset;
+    cursor.markMs = nowMs;
   }
 
   #access(cursor: Cursor, windowBytesMax: number): Access {
@@ -133,13 +220,16 @@ export class AccessPattern {
     return best;
   }
 
-  #remember(nextOffset: number, stream: boolean, windowBytes: number): Cursor {
+  #remember(nextOffset: number, stream: boolean, windowBytes: number, nowMs: number): Cursor {
     const cursor: Cursor = {
       nextOffset,
       windowBytes,
       growOffset: nextOffset + windowBytes / 2,
       stream,
       established: false,
+      waited: false,
+      markOffset: nextOffset,
+      markMs: nowMs,
       lastUse: this.#uses,
     };
     if (this.#cursors.length === CURSORS_MAX) this.#cursors.splice(this.#leastUseful(), 1);

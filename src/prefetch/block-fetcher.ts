@@ -100,6 +100,8 @@ export class BlockFetcher {
   readonly #partBytes: number;
   #speculativeFetches = 0;
   #speculativeBytes = 0;
+  /** Smoothed. */
+  #partMs: number | undefined;
   readonly #active = new Map<number, ActiveFetch>();
   /** How many of them each version has: most closes find none to end. */
   readonly #fetchesOf = new Map<number, number>();
@@ -255,6 +257,36 @@ export class BlockFetcher {
     return held.fills.length > 0 ? [] : [whole];
   }
 
+  /** Fetches what is missing of [from, to) of the object, page by page, as far as there is spare room. */
+  fetchAhead(version: ObjectVersion, from: number, to: number, priority: number): void {
+    if (this.#holdsOff(version.nodeId)) return;
+    const endOffset = Math.min(to, version.sizeBytes);
+    const prepared: Prepared[] = [];
+    for (let at = Math.max(0, from); at < endOffset;) {
+      const blockIndex = Math.floor(at / BLOCK_BYTES);
+      const base = blockIndex * BLOCK_BYTES;
+      const blockBytes = blockBytesOf(version, blockIndex);
+      const range = { from: pageFloor(at - base), to: pageCeil(Math.min(endOffset - base, blockBytes), blockBytes) };
+      at = base + BLOCK_BYTES;
+      const held = this.index.peek(version.nodeId, blockIndex);
+      const gaps = held ? gapsOf(this.view, held, range.from, range.to) : [range];
+      if (gaps.length > PARTS_MAX) continue;
+      for (const gap of gaps) {
+        const one = this.#prepare(version, { blockIndex, extends: held, ...gap }, 'spare');
+        if (!one) continue;
+        // Small hits in it are worth hearing of: the next step of a stride, or that reading around pays.
+        this.index.table.setTell(one.block.slot, true);
+        prepared.push(one);
+      }
+    }
+    for (const run of runsOf(prepared)) this.#start(version, run, priority);
+  }
+
+  /** How long a part takes from being sent for to its last byte; undefined until one came. */
+  get partMs(): number | undefined {
+    return this.#partMs;
+  }
+
   /** Fetches a version of one block whole for nobody yet; false when it cannot be done now (Speculator). */
   speculate(version: ObjectVersion): boolean {
     const { nodeId, sizeBytes } = version;
@@ -344,7 +376,10 @@ export class BlockFetcher {
         priority,
       },
       {
-        done: () => this.#settle(fetchId),
+        done: (_firstByteMs, totalMs) => {
+          if (run.length > 1) this.#partMs = this.#partMs === undefined ? totalMs : (3 * this.#partMs + totalMs) / 4;
+          this.#settle(fetchId);
+        },
         failed: (errno, code, message) => {
           this.#deps.log.debug({ key: version.key, errno, code }, message);
           if (!fetch.cancelled) this.#holdOffUntilMs.set(version.nodeId, this.#deps.nowMs() + HOLD_OFF_MS);

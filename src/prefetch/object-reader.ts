@@ -7,6 +7,7 @@
 import { EBADF } from '../base/errno.js';
 import { BLOCK_BYTES } from '../base/pool/layout.js';
 import { invariant } from '../base/invariant.js';
+import { PRIORITY_STREAM, PRIORITY_WINDOW } from '../engine/api.js';
 import type { ObjectReader, ObjectVersion, ReadSink } from './api.js';
 import { AccessPattern, type Access } from './access-pattern.js';
 import type { BlockFetcher } from './block-fetcher.js';
@@ -15,6 +16,7 @@ import { PendingRead } from './pending-read.js';
 /** What readers share: the fetcher, the division of the pool, and the queue of those who found it full. */
 export interface ReaderHost {
   readonly fetcher: BlockFetcher;
+  nowMs(): number;
   /** READs wait for room: nobody reads ahead. */
   readonly crowded: boolean;
   /** This reader's present share of the pool for reading ahead; 0 when there is none. */
@@ -27,16 +29,20 @@ export interface ReaderHost {
   gone(reader: PooledReader): void;
 }
 
+/** Steps of a stride that are as urgent as the next block of a stream. */
+const NEXT_STEPS = 2;
+
 export class PooledReader implements ObjectReader {
   readonly version: ObjectVersion;
   readonly #host: ReaderHost;
-  readonly #pattern = new AccessPattern();
+  readonly #pattern: AccessPattern;
   #unanswered = 0;
   #closed = false;
 
   constructor(version: ObjectVersion, host: ReaderHost) {
     this.version = version;
     this.#host = host;
+    this.#pattern = new AccessPattern(version.sizeBytes);
   }
 
   read(offset: number, sizeBytes: number, sink: ReadSink): void {
@@ -52,7 +58,7 @@ export class PooledReader implements ObjectReader {
     invariant(endOffset - offset <= BLOCK_BYTES, 'one READ asks for 1 MiB at most');
     const access = this.#note(offset, endOffset);
     const whole = access.kind === 'stream' || this.version.sizeBytes <= BLOCK_BYTES;
-    this.#unanswered++;
+    const before = this.#unanswered++;
     const read = new PendingRead({ version: this.version, offset, endOffset, whole }, sink, {
       fetcher: this.#host.fetcher,
       place: (again) => this.#host.place(again),
@@ -60,6 +66,7 @@ export class PooledReader implements ObjectReader {
     });
     // The waiting read's own GET goes out first; then what the stream will want.
     this.#host.place(read);
+    if (this.#unanswered > before) this.#pattern.waits();
     this.#readAhead(access);
   }
 
@@ -78,7 +85,11 @@ export class PooledReader implements ObjectReader {
   }
 
   #note(offset: number, endOffset: number): Access {
-    const access = this.#pattern.note(offset, endOffset - offset, this.#host.shareBytes(this));
+    const access = this.#pattern.note(offset, endOffset - offset, {
+      windowBytesMax: this.#host.shareBytes(this),
+      nowMs: this.#host.nowMs(),
+      partMs: this.#host.fetcher.partMs,
+    });
     if (access.kind === 'stream' && access.established) this.#host.streams(this);
     return access;
   }
@@ -89,7 +100,15 @@ export class PooledReader implements ObjectReader {
   }
 
   #readAhead(access: Access): void {
-    if (access.kind !== 'stream' || access.windowBytes === 0 || this.#closed || this.#host.crowded) return;
+    if (this.#closed || this.#host.crowded) return;
+    if (access.kind === 'random') {
+      access.ahead.forEach(({ from, to }, step) => {
+        const priority = step < NEXT_STEPS ? PRIORITY_STREAM : PRIORITY_WINDOW;
+        this.#host.fetcher.fetchAhead(this.version, from, to, priority);
+      });
+      return;
+    }
+    if (access.windowBytes === 0) return;
     const wantEndOffset = Math.min(access.wantEndOffset, this.version.sizeBytes);
     this.#host.fetcher.readAhead(this.version, access.nextOffset, wantEndOffset, access.windowBytes);
   }

@@ -84,6 +84,10 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
     return { readers: this.#readers.size, streams: this.#streams.size, starved: this.#queue.length };
   }
 
+  nowMs(): number {
+    return this.#deps.clock.nowMs();
+  }
+
   get crowded(): boolean {
     return this.#queue.length > 0;
   }

@@ -11,6 +11,7 @@ import {
   GATE_LIVE,
   RECENT,
   SLOT_WORDS,
+  TELL,
   allocatePool,
   type PoolMemory,
 } from '../../src/base/pool/layout.js';
@@ -253,6 +254,16 @@ t.test('what the main thread hears of hits', (t) => {
     { nodeId: NODE, handle: 77, offset: 2 * ACCESS_LINE_BYTES - 4096, sizeBytes: 4096 },
     { nodeId: NODE, handle: 77, offset: BLOCK_BYTES, sizeBytes: 1 },
   ]);
+  t.end();
+});
+
+t.test('a block whose hits are wanted: main hears of each', (t) => {
+  const b = bench();
+  insertBlock(b.pool, NODE, OBJECT);
+  new Int32Array(b.pool.words)[TELL] = 1;
+  for (const offset of [8192, 20_480, 8192]) b.read(offset, 4096);
+  b.loop.run();
+  t.equal(b.records().filter(({ kind }) => kind === RECORD_ACCESS).length, 3);
   t.end();
 });
 
