@@ -27,6 +27,7 @@ import type { MountConfig } from './config.js';
 import { serveKernel, type KernelSide } from './kernel-side.js';
 import { LateReplier } from './late-replier.js';
 import { NetThreads } from './net-threads.js';
+import { placePool } from './pool-pages.js';
 import { deriveSizing } from './sizing.js';
 
 /** For the first answer of the mount, after everything else is up. */
@@ -118,7 +119,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
   try {
     const sizing = deriveSizing(hardware, config);
     log.info({ hardware, sizing }, 'sized from the hardware');
-    const memory = allocatePool(Math.floor(sizing.poolBytes / BLOCK_BYTES));
+    const memory = allocatePool(Math.floor(sizing.poolBytes / BLOCK_BYTES), placePool);
     const pool = new PoolView(memory);
     const { anonymous } = config.store;
     const late: LateCalls = { nameChanged: () => undefined };

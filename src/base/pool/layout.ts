@@ -67,18 +67,35 @@ export interface PoolMemory {
   /** Whole slots; numbers from here on are small ones. */
   readonly slotCount: number;
   readonly segments: readonly SharedArrayBuffer[];
+  /** Byte of each segment at which its first slot begins: see PlacePool. */
+  readonly firstBytes: readonly number[];
   /** A row of SLOT_WORDS 32-bit words for each slot, the small ones included. */
   readonly words: SharedArrayBuffer;
   /** Hash table of slot + 1, 0 for empty: where a block may be. Only a hint; the slot's own words decide. */
   readonly hints: SharedArrayBuffer;
 }
 
+/** A placed segment is this much longer than its slots, so that they can begin at a page boundary of any machine. */
+export const SEGMENT_SLACK_BYTES = 64 * KIB;
+
+/**
+ * Says at which byte of a new segment its slots shall begin, 0 <= byte <= SEGMENT_SLACK_BYTES. JavaScript cannot see
+ * addresses, so the program that can is asked; without it slots begin at byte 0, wherever that is.
+ */
+export type PlacePool = (segment: SharedArrayBuffer) => number;
+
 /** Allocates a pool. Memory is only touched as blocks arrive, so an idle mount stays small. */
-export function allocatePool(slotCount: number): PoolMemory {
+export function allocatePool(slotCount: number, place?: PlacePool): PoolMemory {
   invariant(slotCount >= 4, 'a pool has at least 4 slots');
   const segments: SharedArrayBuffer[] = [];
+  const firstBytes: number[] = [];
   for (let first = 0; first < slotCount; first += SEGMENT_SLOTS) {
-    segments.push(new SharedArrayBuffer(Math.min(SEGMENT_SLOTS, slotCount - first) * BLOCK_BYTES));
+    const bytes = Math.min(SEGMENT_SLOTS, slotCount - first) * BLOCK_BYTES;
+    const segment = new SharedArrayBuffer(bytes + (place ? SEGMENT_SLACK_BYTES : 0));
+    const firstByte = place?.(segment) ?? 0;
+    invariant(firstByte >= 0 && firstByte + bytes <= segment.byteLength, `slots begin at byte ${firstByte}`);
+    segments.push(segment);
+    firstBytes.push(firstByte);
   }
   let hintCount = 64;
   // Every slot may be carved: twice as many entries as there can be blocks.
@@ -86,6 +103,7 @@ export function allocatePool(slotCount: number): PoolMemory {
   return {
     slotCount,
     segments,
+    firstBytes,
     words: new SharedArrayBuffer(slotNumbers(slotCount) * SLOT_WORDS * 4),
     hints: new SharedArrayBuffer(hintCount * 4),
   };

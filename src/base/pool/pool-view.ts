@@ -51,7 +51,7 @@ export class PoolView {
     this.memory = memory;
     this.words = new Int32Array(memory.words);
     this.hints = new Int32Array(memory.hints);
-    this.#segments = memory.segments.map((segment) => Buffer.from(segment));
+    this.#segments = memory.segments.map((segment, at) => Buffer.from(segment, memory.firstBytes[at]));
   }
 
   /** Bytes [from, to) of a slot, borrowed: valid only while the caller holds a pin or fills the slot. */
