@@ -36,6 +36,7 @@ const MEMORY_TARGET_MIB_MAX = 1024 * 1024;
 const USER_AGENT_CHARS_MAX = 256;
 
 const bucketTypes = ['general-purpose', 'directory'] as const;
+const verifyModes = ['auto', 'strict', 'off'] as const;
 const fuseBindings = ['dev', 'native'] as const;
 
 /** Pairs that contradict each other, and why. */
@@ -115,6 +116,7 @@ export function buildConfig(
     ...present('memoryTargetBytes', read('memory-target', memoryBytes) ?? read('max-memory-target', memoryBytes)),
     bindNics: (given.lists.get('bind') ?? []).map(networkInterface),
     fuseBinding: read('fuse-binding', (name, value) => values.oneOf(name, value, fuseBindings)) ?? 'dev',
+    verify: read('verify', (name, value) => values.oneOf(name, value, verifyModes)) ?? 'auto',
     log: {
       ...present(
         'directory',

@@ -222,6 +222,12 @@ const table = {
     group: 'Advanced options:',
     describe: "Text in front of every request's User-Agent",
   },
+  verify: {
+    kind: 'value',
+    group: 'Client options:',
+    describe:
+      'Checksums of what is read: auto (where the store gives one for what is fetched anyway), strict (every byte, or EIO) or off [default: auto]',
+  },
   'fuse-binding': {
     kind: 'value',
     group: 'Advanced options:',

@@ -104,6 +104,9 @@ export interface DataCredentials {
   readonly expiresAtMs?: number;
 }
 
+/** How much of what is read is verified by checksums: see docs/SEMANTICS.md, "What is verified". */
+export type VerifyMode = 'off' | 'auto' | 'strict';
+
 /** Waiting readers first, then the next blocks of a stream, then the growth of windows, then guesses. */
 export const PRIORITY_WAITING = 0;
 export const PRIORITY_STREAM = 1;

@@ -3,7 +3,7 @@
  * and files) produces it; the composition root takes it apart again, so that no lower layer ever sees a flag.
  * Plain data: it is handed to the background process as JSON.
  */
-import type { StoreOptions } from '../engine/api.js';
+import type { StoreOptions, VerifyMode } from '../engine/api.js';
 
 export interface MountConfig {
   readonly store: StoreOptions;
@@ -37,6 +37,8 @@ export interface MountConfig {
   readonly memoryTargetBytes?: number;
   readonly bindNics: readonly string[];
   readonly fuseBinding: 'dev' | 'native';
+  /** How much of what is read is verified by checksums. */
+  readonly verify: VerifyMode;
   readonly log: {
     readonly directory?: string;
     readonly metrics: boolean;

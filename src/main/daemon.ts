@@ -131,6 +131,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         pool: memory,
         connectionsMax,
         anonymous,
+        verify: config.verify,
       })),
       {
         onEvent: (index, event) => {

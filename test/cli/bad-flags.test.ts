@@ -54,6 +54,7 @@ const rows: readonly (readonly [args: string, line: RegExp])[] = [
   [`${B} --region eu_west/1`, /--region eu_west\/1/],
   [`${B} --bucket-type express`, /--bucket-type express: not known; allowed: general-purpose, directory/],
   [`${B} --expected-bucket-owner me`, /12 digits/],
+  [`${B} --verify sometimes`, /allowed: auto, strict, off/],
   [`${B} --fuse-binding kernel`, /allowed: dev, native/],
   [`${B} --bind a/b`, /--bind a\/b/],
   [`${B} --allow-other --allow-root`, /--allow-other and --allow-root cannot/],

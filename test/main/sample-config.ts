@@ -31,6 +31,7 @@ export function sampleConfig(changes: Partial<MountConfig> = {}): MountConfig {
     negativeMetadataTtlMs: 1000,
     bindNics: [],
     fuseBinding: 'dev',
+    verify: 'auto',
     log: { metrics: false, level: 'info', engineDebug: false },
     mountOptions: [],
     ...changes,

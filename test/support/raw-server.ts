@@ -196,6 +196,9 @@ export class RawServer {
 /** The head that a right answer to `request` has. */
 export function rightHead(request: RawRequest, object: Buffer, etag: string, more = ''): string {
   const { start, end } = request;
+  if (start < 0) {
+    return `HTTP/1.1 200 OK\r\nETag: ${etag}\r\nContent-Length: ${object.length}\r\n${more}\r\n`;
+  }
   return (
     `HTTP/1.1 206 Partial Content\r\nContent-Type: binary/octet-stream\r\nETag: ${etag}\r\n` +
     `Content-Range: bytes ${start}-${end - 1}/${object.length}\r\nContent-Length: ${end - start}\r\n${more}\r\n`
@@ -229,7 +232,7 @@ export function objectScript(
         if ((await answer(request, connection)) !== true) return;
       } else {
         await connection.send(rightHead(request, object, etag));
-        await connection.send(object.subarray(request.start, request.end));
+        await connection.send(request.start < 0 ? object : object.subarray(request.start, request.end));
       }
     }
   };

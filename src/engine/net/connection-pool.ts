@@ -33,6 +33,8 @@ export interface ConnectionPoolOptions {
 export interface ConnectionPoolDeps {
   readonly clock: Clock;
   open(onread: OnRead): Opening;
+  /** An answer from this address was far slower than another. */
+  slow?(address: string): void;
 }
 
 export class ConnectionPool {
@@ -104,6 +106,12 @@ export class ConnectionPool {
     invariant(!this.#idle.includes(connection), 'a connection is given back once');
     this.#idle.push(connection);
     this.#pump();
+  }
+
+  /** Somebody else's answer was quicker by far: its address is avoided for a while. */
+  slow(connection: Connection): void {
+    const { remoteAddress } = connection;
+    if (remoteAddress !== undefined) this.#deps.slow?.(remoteAddress);
   }
 
   setLimit(connectionsMax: number): void {

@@ -21,9 +21,10 @@ import type { OnRead } from './socket-opener.js';
 export interface Exchange {
   /**
    * The answer's head. 'slots' = the body was verified and goes to `view`; 'body' = it goes to `body` as it comes, whatever
-   * its framing; 'text' = an error, collect it; a Failure = useless.
+   * its framing; 'text' = an error, collect it; 'none' = the answer to a HEAD, which has no body whatever its length says;
+   * a Failure = useless.
    */
-  head(head: ResponseHead): 'slots' | 'body' | 'text' | Failure;
+  head(head: ResponseHead): 'slots' | 'body' | 'text' | 'none' | Failure;
   /** Borrowed bytes of a 'body'; a Failure ends the exchange. `done` follows the last ones. */
   body?(bytes: Buffer): Failure | undefined;
   /** Where the next body bytes go: never empty, never more than `remainingBytes`. */
@@ -98,6 +99,10 @@ export class Connection {
   /** No request has been answered on it, so the server cannot have tired of it. */
   get isFresh(): boolean {
     return this.#answered === 0;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#socket?.remoteAddress;
   }
 
   /** When it became idle or last moved bytes. */
@@ -209,6 +214,7 @@ export class Connection {
     if (plan === 'slots') this.#startSlots(head, rest, exchange);
     else if (plan === 'body') this.#startText(head, rest, (bytes) => this.#tookBody(bytes));
     else if (plan === 'text') this.#startText(head, rest);
+    else if (plan === 'none') this.#endWithoutBody(rest, exchange);
     else this.#fail(plan);
   }
 
@@ -234,6 +240,12 @@ export class Connection {
     this.#remaining -= bytes;
     exchange.filled(bytes);
     if (this.#remaining > 0 || this.#exchange !== exchange) return;
+    this.#release();
+    exchange.done();
+  }
+
+  #endWithoutBody(rest: Buffer, exchange: Exchange): void {
+    if (rest.length > 0) this.#keepAlive = false;
     this.#release();
     exchange.done();
   }

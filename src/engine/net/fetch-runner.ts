@@ -1,7 +1,9 @@
 /**
  * All fetches of one net thread, each driven through its attempts: in line for a connection, in transfer, waiting before
- * the next try, or waiting for credentials. What to do after a failure is decided by the pure retry policy; this file
- * carries the decision out.
+ * the next try, or waiting for credentials. What to do after a failure is decided by the pure retry policy, when to ask
+ * a second time beside a late answer (a hedge) by the hedge policy; this file carries the decisions out.
+ * A hedge never writes beside the first attempt: whoever gets a good head first leads, and the other is gone before the
+ * leader gets its first view. A body that has become slow is led by its first attempt until the hedge's head is there.
  * Bounded: fetches by the slots of the pool (each owns at least one), attempts and waits by retry-policy.ts and limits.ts.
  * Refuses to give an answer to READs: it reports what arrived and what is over.
  */
@@ -9,17 +11,26 @@ import { EACCES, ECANCELED, EIO } from '../../base/errno.js';
 import type { Clock, Timer } from '../../base/clock.js';
 import { assertNever, invariant } from '../../base/invariant.js';
 import type { PoolView } from '../../base/pool/pool-view.js';
-import type { DataCredentials, FetchCommand } from '../api.js';
+import { PRIORITY_WAITING, PRIORITY_WINDOW, type DataCredentials, type FetchCommand } from '../api.js';
 import type { RequestSigner } from '../signing/request-signer.js';
 import type { Connection } from './connection.js';
 import type { ConnectionPool, Waiter } from './connection-pool.js';
 import type { Failure } from './failure.js';
 import { Fetch } from './fetch.js';
+import { HedgePolicy } from './hedge-policy.js';
 import type { ResponseHead } from './http-head.js';
-import { DRAIN_BYTES_MAX, type NetTimeouts } from './limits.js';
+import {
+  DRAIN_BYTES_MAX,
+  HEDGE_RATE_BYTES_MIN,
+  HEDGE_SLOW_BYTES_MIN,
+  HEDGE_SLOW_WINDOW_MS,
+  SWEEP_GAP_FACTOR,
+  type NetTimeouts,
+} from './limits.js';
 import type { LogGate } from './log-gate.js';
 import { attemptsTotalMax, decideRetry } from './retry-policy.js';
 import { Transfer } from './transfer.js';
+import type { Units } from './units.js';
 
 export interface FetchRunnerOptions {
   readonly maxAttempts: number;
@@ -28,6 +39,9 @@ export interface FetchRunnerOptions {
   readonly deadlineMs: number;
   /** Requests go out unsigned until credentials come; otherwise fetches wait for the first ones. */
   readonly anonymous: boolean;
+  /** In which pieces bytes are asked for. */
+  readonly units: Units;
+  readonly hedge: boolean;
 }
 
 export interface FetchRunnerDeps {
@@ -37,6 +51,8 @@ export interface FetchRunnerDeps {
   readonly clock: Clock;
   readonly log: LogGate;
   random(): number;
+  /** Runs it after the present turn of the event loop. */
+  defer(run: () => void): void;
   arrived(fetchId: number): void;
   /** The fetch is over and forgotten; all its bytes are there. */
   done(fetch: Fetch): void;
@@ -52,10 +68,15 @@ type Phase =
   | { readonly kind: 'backoff'; readonly timer: Timer }
   | { readonly kind: 'credentials'; readonly untilMs: number; readonly failure: Failure };
 
+/** The second attempt beside that of the phase 'transfer'. */
+type Hedge =
+  { readonly kind: 'inLine'; readonly waiter: Waiter } | { readonly kind: 'transfer'; readonly transfer: Transfer };
+
 interface Job {
   readonly fetch: Fetch;
   priority: number;
   phase: Phase;
+  hedge: Hedge | undefined;
   /** When it first had a connection or last brought a byte; before that, when it was accepted. */
   progressMs: number;
   /** It has had a connection: time in line does not count against it. */
@@ -70,6 +91,11 @@ export class FetchRunner {
   /** Counts credentials, so that a refusal of old ones is not taken for a refusal of the new. */
   #generation = 0;
   #refusedGeneration = -1;
+  readonly #policy = new HedgePolicy();
+  #hedgeTimer: Timer | undefined;
+  #sweptMs = -Infinity;
+  #hedges = 0;
+  #hedgesWon = 0;
 
   constructor(options: FetchRunnerOptions, deps: FetchRunnerDeps) {
     this.#options = options;
@@ -81,15 +107,27 @@ export class FetchRunner {
     return this.#jobs.size;
   }
 
+  /** Requests that were asked a second time, and how many of those were quicker. */
+  get hedges(): { asked: number; won: number } {
+    return { asked: this.#hedges, won: this.#hedgesWon };
+  }
+
   has(fetchId: number): boolean {
     return this.#jobs.has(fetchId);
   }
 
   start(command: FetchCommand): void {
     invariant(!this.#jobs.has(command.fetchId), `fetch ${command.fetchId} was started twice`);
-    const fetch = new Fetch(command, this.#deps.pool);
+    const fetch = new Fetch(command, this.#deps.pool, this.#options.units);
     const progressMs = this.#deps.clock.nowMs();
-    const job: Job = { fetch, priority: command.priority, phase: { kind: 'new' }, progressMs, hasBegun: false };
+    const job: Job = {
+      fetch,
+      priority: command.priority,
+      phase: { kind: 'new' },
+      hedge: undefined,
+      progressMs,
+      hasBegun: false,
+    };
     this.#jobs.set(command.fetchId, job);
     if (command.etag === '') {
       // Without a version to pin, bytes of two versions could be mixed in one file.
@@ -129,16 +167,24 @@ export class FetchRunner {
     for (const job of [...this.#jobs.values()]) {
       if (job.phase.kind === 'credentials' && nowMs >= job.phase.untilMs) this.#give(job, job.phase.failure);
     }
+    this.#lookForSlow(nowMs);
   }
 
   close(): void {
     for (const job of [...this.#jobs.values()]) this.#give(job, cancelled());
+    this.#hedgeTimer?.cancel();
+    this.#hedgeTimer = undefined;
   }
 
   #ask(job: Job): void {
     if (!this.#hasCredentials) {
       const message = 'no credentials came in time; run `aws sts get-caller-identity` to see which are found';
       this.#waitForCredentials(job, { errno: EACCES, code: 'NoCredentials', status: 0, message, remedy: 'none' });
+      return;
+    }
+    const asked = job.fetch.asked();
+    if ('errno' in asked) {
+      this.#give(job, asked);
       return;
     }
     const waiter: Waiter = {
@@ -154,27 +200,73 @@ export class FetchRunner {
   }
 
   #transfer(job: Job, connection: Connection): void {
-    const { signer, clock, connections } = this.#deps;
+    const { clock, connections } = this.#deps;
     job.fetch.wantsFresh = false;
     if (!job.hasBegun) {
       job.hasBegun = true;
       job.progressMs = clock.nowMs();
     }
-    const transfer = new Transfer(job.fetch, connection, {
+    const transfer = this.#newTransfer(job, connection);
+    if (transfer === undefined) {
+      connections.giveBack(connection);
+      return;
+    }
+    job.phase = { kind: 'transfer', transfer, generation: this.#generation };
+    job.fetch.beginAttempt();
+    this.#policy.asked();
+    transfer.start();
+    this.#armHedges(this.#policy.lateMs);
+  }
+
+  /** An attempt at what the fetch lacks now; undefined when that cannot be had, and then the fetch is over. */
+  #newTransfer(job: Job, connection: Connection): Transfer | undefined {
+    const { signer, clock, connections } = this.#deps;
+    const asked = job.fetch.asked();
+    if ('errno' in asked) {
+      this.#give(job, asked);
+      return undefined;
+    }
+    return new Transfer(job.fetch, asked, connection, {
       signer,
       nowMs: () => clock.nowMs(),
-      arrived: (fetch) => {
+      leads: (transfer) => this.#leads(job, transfer),
+      arrived: (_transfer, isPublished) => {
         job.progressMs = clock.nowMs();
-        this.#deps.arrived(fetch.command.fetchId);
+        if (isPublished) this.#deps.arrived(job.fetch.command.fetchId);
       },
-      ended: (_transfer, failure, head) => {
-        if (failure === undefined) this.#finish(job);
-        else this.#attemptFailed(job, failure, head);
+      ended: (transfer, failure, head) => {
+        this.#ended(job, transfer, failure, head);
         connections.giveBack(connection);
       },
     });
-    job.phase = { kind: 'transfer', transfer, generation: this.#generation };
-    transfer.start();
+  }
+
+  #ended(job: Job, transfer: Transfer, failure: Failure | undefined, head: ResponseHead | undefined): void {
+    const { hedge } = job;
+    if (hedge?.kind === 'transfer' && hedge.transfer === transfer) {
+      // The first attempt goes on; whatever was wrong with this one it will meet itself.
+      job.hedge = undefined;
+      return;
+    }
+    if (failure === undefined) {
+      this.#dropHedge(job);
+      if (transfer.bodyBytes >= HEDGE_RATE_BYTES_MIN && transfer.headMs !== undefined) {
+        this.#policy.body(transfer.bodyBytes, this.#deps.clock.nowMs() - transfer.headMs);
+      }
+      if (job.fetch.isComplete) this.#finish(job);
+      else this.#ask(job);
+      return;
+    }
+    const mayPass = failure.remedy === 'backoff' || failure.remedy === 'now';
+    if (mayPass && hedge?.kind === 'transfer') {
+      // The second attempt is under way already.
+      job.fetch.failAttempt(failure.remedy === 'backoff');
+      job.hedge = undefined;
+      job.phase = { kind: 'transfer', transfer: hedge.transfer, generation: this.#generation };
+      return;
+    }
+    this.#dropHedge(job);
+    this.#attemptFailed(job, failure, head);
   }
 
   #finish(job: Job): void {
@@ -270,6 +362,12 @@ export class FetchRunner {
     const { phase, fetch } = job;
     job.phase = { kind: 'new' };
     this.#jobs.delete(fetch.command.fetchId);
+    this.#dropHedge(job);
+    if (failure.code === 'NoChecksum' || failure.code === 'ChecksumMismatch') {
+      // Whoever reads sees EIO only; that it is not the network must be said somewhere.
+      const { key } = fetch.command;
+      this.#deps.log.log(failure.code, 'error', { key, code: failure.code }, failure.message);
+    }
     if (phase.kind === 'inLine') this.#deps.connections.withdraw(phase.waiter);
     else if (phase.kind === 'backoff') phase.timer.cancel();
     else if (phase.kind === 'transfer' && !phase.transfer.isOver) {
@@ -277,6 +375,109 @@ export class FetchRunner {
       this.#deps.connections.giveBack(phase.transfer.connection);
     }
     this.#deps.failed(fetch.command.fetchId, failure);
+  }
+
+  /** The head of a good answer: from now on only this attempt may write. */
+  #leads(job: Job, transfer: Transfer): void {
+    const nowMs = this.#deps.clock.nowMs();
+    this.#policy.firstByte(nowMs - transfer.sentMs);
+    const { phase, hedge } = job;
+    if (hedge?.kind !== 'transfer' || hedge.transfer !== transfer) {
+      this.#dropHedge(job);
+      return;
+    }
+    invariant(phase.kind === 'transfer', 'a hedge has a first attempt beside it');
+    const { transfer: first } = phase;
+    // It would have taken longer than this; without it the quantiles would forget that answers can be late.
+    if (first.headMs === undefined) this.#policy.firstByte(nowMs - first.sentMs);
+    this.#hedgesWon++;
+    job.hedge = undefined;
+    job.phase = { kind: 'transfer', transfer, generation: phase.generation };
+    this.#deps.connections.slow(first.connection);
+    first.abort();
+    this.#deps.connections.giveBack(first.connection);
+  }
+
+  #dropHedge(job: Job): void {
+    const { hedge } = job;
+    job.hedge = undefined;
+    if (hedge?.kind === 'inLine') {
+      this.#deps.connections.withdraw(hedge.waiter);
+    } else if (hedge?.kind === 'transfer' && !hedge.transfer.isOver) {
+      hedge.transfer.abort();
+      this.#deps.connections.giveBack(hedge.transfer.connection);
+    }
+  }
+
+  /** One timer for all requests: they are late after the same time. */
+  #armHedges(waitMs: number): void {
+    if (this.#hedgeTimer !== undefined || waitMs === Infinity || !this.#options.hedge) return;
+    this.#hedgeTimer = this.#deps.clock.after(waitMs, () => {
+      // After this turn's reads: what came while we were busy is not late.
+      this.#deps.defer(() => {
+        this.#hedgeTimer = undefined;
+        this.#lookForLate(this.#deps.clock.nowMs());
+      });
+    });
+  }
+
+  #lookForLate(nowMs: number): void {
+    const { lateMs } = this.#policy;
+    let nextMs = Infinity;
+    for (const job of [...this.#jobs.values()]) {
+      if (job.phase.kind !== 'transfer' || job.phase.transfer.headMs !== undefined) continue;
+      if (job.hedge !== undefined || job.priority > PRIORITY_WINDOW) continue;
+      const leftMs = lateMs - (nowMs - job.phase.transfer.sentMs);
+      if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
+      else this.#askTwice(job, 'late');
+    }
+    this.#armHedges(nextMs);
+  }
+
+  /** Bodies that have all but stopped, looked at once in HEDGE_SLOW_WINDOW_MS. */
+  #lookForSlow(nowMs: number): void {
+    // After a pause of our own all bodies look slow.
+    const isGap = nowMs - this.#sweptMs > this.#options.timeouts.sweepMs * SWEEP_GAP_FACTOR;
+    this.#sweptMs = nowMs;
+    const { slowBytesPerMs } = this.#policy;
+    if (slowBytesPerMs === 0 || !this.#options.hedge) return;
+    for (const job of [...this.#jobs.values()]) {
+      if (job.phase.kind !== 'transfer' || job.phase.transfer.headMs === undefined) continue;
+      const { transfer } = job.phase;
+      const { mark, offset } = transfer;
+      const tookMs = nowMs - mark.ms;
+      if (tookMs < HEDGE_SLOW_WINDOW_MS && !isGap) continue;
+      transfer.mark = { offset, ms: nowMs };
+      const bytes = offset - mark.offset;
+      const isSlow = bytes === 0 || (bytes / tookMs < slowBytesPerMs && transfer.missingBytes >= HEDGE_SLOW_BYTES_MIN);
+      if (isSlow && !isGap && job.hedge === undefined && job.priority <= PRIORITY_WINDOW) this.#askTwice(job, 'slow');
+    }
+  }
+
+  #askTwice(job: Job, why: 'late' | 'slow'): void {
+    const { connections, log } = this.#deps;
+    if (!this.#policy.trySpend()) return;
+    const waiter: Waiter = {
+      priority: PRIORITY_WAITING,
+      wantsFresh: false,
+      got: (connection) => {
+        const transfer = job.hedge?.kind === 'inLine' ? this.#newTransfer(job, connection) : undefined;
+        if (transfer === undefined) {
+          connections.giveBack(connection);
+          return;
+        }
+        this.#hedges++;
+        job.hedge = { kind: 'transfer', transfer };
+        transfer.start();
+      },
+      failed: () => {
+        job.hedge = undefined;
+      },
+    };
+    const { key } = job.fetch.command;
+    log.log(`hedge:${why}`, 'debug', { key, offset: job.fetch.nextOffset }, `an answer is ${why}: asked twice`);
+    job.hedge = { kind: 'inLine', waiter };
+    if (!connections.acquire(waiter)) job.hedge = undefined;
   }
 }
 

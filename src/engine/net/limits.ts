@@ -5,7 +5,7 @@
  * at most credentialsWaitMs. Nothing holds a connection while it waits for another thing. READs that wait are over
  * after readDeadlineMs, whatever their fetch does.
  */
-import { KIB } from '../../base/units.js';
+import { KIB, MIB } from '../../base/units.js';
 
 /** Most bytes of one response head (guessed; S3's are under 1 KiB, user metadata adds up to 2 KiB). */
 export const HEAD_BYTES_MAX = 64 * KIB;
@@ -17,6 +17,32 @@ export const INTERIM_HEADS_MAX = 8;
 export const SCRATCH_BYTES = 16 * KIB;
 /** A cancelled fetch with no more than this to come is drained: cheaper than another connection. */
 export const DRAIN_BYTES_MAX = 64 * KIB;
+
+/** Where bytes go that are read only to be summed up, or not at all: as much as a socket gives at a time (measured). */
+export const SKIP_BYTES = 256 * KIB;
+/** Largest unit that --verify strict fetches to verify a byte of it (guessed: what an upload in parts uses at most). */
+export const STRICT_UNIT_BYTES_MAX = 64 * MIB;
+/** Objects whose cut into parts is remembered. */
+export const LAYOUTS_MAX = 4096;
+
+/** Extra requests that hedging may cost, as a share of all (specified). */
+export const HEDGE_SHARE = 0.05;
+/** Hedges that a quiet time may save up for a bad one (guessed). */
+export const HEDGES_SAVED_MAX = 8;
+/** Answers that quantiles are taken of, and how many are needed for one. */
+export const HEDGE_SAMPLES = 128;
+export const HEDGE_SAMPLES_MIN = 16;
+/** A first byte is late after this many times the 95th percentile, and never before the other (a busy machine's pauses). */
+export const HEDGE_LATE_FACTOR = 2;
+export const HEDGE_LATE_MIN_MS = 20;
+/** A body is slow below this share of the median rate, over at least this time, with at least so much to come. */
+export const HEDGE_SLOW_SHARE = 1 / 8;
+export const HEDGE_SLOW_WINDOW_MS = 1_000;
+export const HEDGE_SLOW_BYTES_MIN = 64 * KIB;
+/** A sweep this many times later than it should be means that we were stopped, not the bodies. */
+export const SWEEP_GAP_FACTOR = 5;
+/** Shorter bodies say nothing about a rate. */
+export const HEDGE_RATE_BYTES_MIN = 256 * KIB;
 
 /** Addresses of one endpoint that are remembered (S3 answers with 8 at a time, other ones each time). */
 export const ADDRESSES_MAX = 64;

@@ -13,7 +13,7 @@ import { ECANCELED } from '../../base/errno.js';
 import { assertNever } from '../../base/invariant.js';
 import { slotNumbers, type PoolMemory } from '../../base/pool/layout.js';
 import { PoolView } from '../../base/pool/pool-view.js';
-import type { DataTarget, NetCommand, NetEvent } from '../api.js';
+import type { DataTarget, NetCommand, NetEvent, VerifyMode } from '../api.js';
 import { ListRunner } from '../listing/list-runner.js';
 import { RequestSigner } from '../signing/request-signer.js';
 import type { KernelReplier } from '../ticket.js';
@@ -26,6 +26,7 @@ import { LogGate } from './log-gate.js';
 import { ParkedReads } from './parked-reads.js';
 import { absolutePrefix, parseProxyUrl } from './proxy.js';
 import { SocketOpener, type Network } from './socket-opener.js';
+import { Units } from './units.js';
 
 export interface NetThreadOptions {
   readonly target: DataTarget;
@@ -35,6 +36,10 @@ export interface NetThreadOptions {
   /** No parked READ waits longer; it is answered EIO then. Default DEFAULT_READ_DEADLINE_MS. */
   readonly readDeadlineMs?: number;
   readonly timeouts?: Partial<NetTimeouts>;
+  /** Default 'auto'. */
+  readonly verify?: VerifyMode;
+  /** Ask a second time when an answer is late; default true. */
+  readonly hedge?: boolean;
   /** Start at once, unsigned. Otherwise fetches wait for the first `credentials` command. */
   readonly anonymous?: boolean;
 }
@@ -100,7 +105,15 @@ export class NetThread {
     );
     const log = new LogGate(clock, (level, fields, message) => this.#post({ type: 'log', level, fields, message }));
     this.#runner = new FetchRunner(
-      { maxAttempts: Math.max(1, target.maxAttempts), timeouts, deadlineMs, anonymous: options.anonymous ?? false },
+      {
+        maxAttempts: Math.max(1, target.maxAttempts),
+        timeouts,
+        deadlineMs,
+        anonymous: options.anonymous ?? false,
+        // Directory buckets have ETags of their own making.
+        units: new Units(options.verify ?? 'auto', { hasMd5Etags: target.signingService !== 's3express' }),
+        hedge: options.hedge ?? true,
+      },
       {
         pool,
         connections: this.#connections,
@@ -108,6 +121,7 @@ export class NetThread {
         clock,
         log,
         random: () => deps.random(),
+        defer: (run) => this.#defer(run),
         arrived: (fetchId) => this.#parked.arrived(fetchId),
         done: (fetch) => this.#fetchDone(fetch),
         failed: (fetchId, failure) => this.#fetchFailed(fetchId, failure),
@@ -174,6 +188,11 @@ export class NetThread {
       fetches: this.#runner.size,
       parkedReads: this.#parked.size,
     };
+  }
+
+  /** Requests that were asked twice, and how many of the second ones were quicker. */
+  get hedges(): { asked: number; won: number } {
+    return this.#runner.hedges;
   }
 
   #fetchDone(fetch: Fetch): void {

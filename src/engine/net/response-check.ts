@@ -9,12 +9,18 @@ import { errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '..
 import type { S3ErrorBody } from './error-body.js';
 import { answerFailure, type Failure } from './failure.js';
 import type { ResponseHead } from './http-head.js';
+import type { AskedForm } from './units.js';
 
 /** What one request asked for. */
 export interface Asked {
   readonly key: string;
   readonly etag: string;
   readonly objectBytes: number;
+  /** A range; the whole object; one part of it; or ('layout', a HEAD) how it is cut into parts. */
+  readonly form: AskedForm;
+  /** From 1, for parts and the layout. */
+  readonly partNumber: number;
+  /** The bytes of the answer; none for a layout. */
   readonly startOffset: number;
   readonly endOffset: number;
 }
@@ -34,6 +40,7 @@ export function checkPayloadHead(head: ResponseHead, asked: Asked): Failure | un
     const message = `the store sent another version of ${asked.key} (ETag ${etag}, wanted ${asked.etag})`;
     return { errno: ESTALE, code: 'ETagMismatch', status: head.status, message, remedy: 'backoff' };
   }
+  if (asked.form === 'layout') return undefined;
   const wantBytes = asked.endOffset - asked.startOffset;
   if (head.framing.kind !== 'length') {
     return wrong('LengthMissing', head, `the store did not say how many bytes it sends for ${what}`);

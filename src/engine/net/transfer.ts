@@ -1,6 +1,8 @@
 /**
  * One attempt of one fetch on one connection: sign, send, check the head, let the body land.
  * It knows both sides and keeps neither: the connection is given back or gone when it ends, the fetch lives on.
+ * Two attempts of one fetch may be under way (a hedge); the one that has `leads` called for it is the only one that
+ * gets views from then on, because the owner aborts the other in that call.
  * Ends exactly once, with `ended(undefined)` or a Failure; after `abort` it says nothing more.
  */
 import { invariant } from '../../base/invariant.js';
@@ -15,26 +17,40 @@ import { checkPayloadHead, failureFromAnswer, type Asked } from './response-chec
 export interface TransferDeps {
   readonly signer: RequestSigner;
   nowMs(): number;
-  /** Bytes were published: READs that wait for them can be answered. */
-  arrived(fetch: Fetch): void;
+  /** Its answer is good and its bytes come next: a rival must be aborted before this returns. */
+  leads(transfer: Transfer): void;
+  /** Bytes came; if `isPublished`, READs that wait for them can be answered. */
+  arrived(transfer: Transfer, isPublished: boolean): void;
   /** The attempt is over; `head` is the answer's, when there was one. */
   ended(transfer: Transfer, failure: Failure | undefined, head: ResponseHead | undefined): void;
 }
+
+const NO_BYTES = new Uint8Array(0);
+const NO_BODY = Buffer.alloc(0);
 
 export class Transfer implements Exchange {
   readonly fetch: Fetch;
   readonly connection: Connection;
   readonly #deps: TransferDeps;
-  #asked: Asked;
+  readonly #asked: Asked;
+  /** Where the next body byte belongs. */
+  #offset: number;
+  #view: Uint8Array = NO_BYTES;
   #head: ResponseHead | undefined;
-  #sentMs = 0;
   #isOver = false;
+  /** When the request was written. */
+  sentMs = 0;
+  /** When its good answer began; undefined before. */
+  headMs: number | undefined;
+  /** Where the rate was looked at last: see hedger.ts. */
+  mark = { offset: 0, ms: 0 };
 
-  constructor(fetch: Fetch, connection: Connection, deps: TransferDeps) {
+  constructor(fetch: Fetch, asked: Asked, connection: Connection, deps: TransferDeps) {
     this.fetch = fetch;
     this.connection = connection;
     this.#deps = deps;
-    this.#asked = fetch.asked();
+    this.#asked = asked;
+    this.#offset = asked.startOffset;
   }
 
   /** Nothing more will be said about this attempt. */
@@ -42,18 +58,31 @@ export class Transfer implements Exchange {
     return this.#isOver;
   }
 
+  /** First body byte that has not come. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  get bodyBytes(): number {
+    return this.#asked.endOffset - this.#asked.startOffset;
+  }
+
+  /** Body bytes that have not come. */
+  get missingBytes(): number {
+    return this.#asked.endOffset - this.#offset;
+  }
+
   /** Signs and sends the request; the outcome comes through `ended`. */
   start(): void {
-    this.fetch.beginAttempt();
     const wasFresh = this.connection.isFresh;
     const request = this.#deps.signer.get(this.#asked);
+    this.sentMs = this.#deps.nowMs();
     if (this.connection.isClosed) {
       const failure = transportFailure('EarlyClose', 'the server closed the connection before the request');
       this.#end(wasFresh ? failure : { ...failure, remedy: 'now' });
       return;
     }
-    this.#sentMs = this.#deps.nowMs();
-    this.fetch.startedMs ??= this.#sentMs;
+    this.fetch.startedMs ??= this.sentMs;
     this.connection.start(request, this);
   }
 
@@ -63,27 +92,46 @@ export class Transfer implements Exchange {
     if (!this.connection.isIdle) this.connection.destroy();
   }
 
-  head(head: ResponseHead): 'slots' | 'text' | Failure {
+  head(head: ResponseHead): 'slots' | 'text' | 'none' | Failure {
     this.#head = head;
-    if (head.status !== 200 && head.status !== 206) return 'text';
-    const failure = checkPayloadHead(head, this.#asked);
+    const isLayout = this.#asked.form === 'layout';
+    if (head.status !== 200 && head.status !== 206) {
+      return isLayout ? failureFromAnswer(head, parseS3Error(NO_BODY), this.#asked) : 'text';
+    }
+    const failure = checkPayloadHead(head, this.#asked) ?? this.fetch.begin(this.#asked, head);
     if (failure !== undefined) return failure;
-    this.fetch.firstByteMs ??= this.#deps.nowMs() - this.#sentMs;
+    const nowMs = this.#deps.nowMs();
+    this.headMs = nowMs;
+    this.mark = { offset: this.#offset, ms: nowMs };
+    this.#deps.leads(this);
+    if (isLayout) return 'none';
+    this.fetch.firstByteMs ??= nowMs - this.sentMs;
     return 'slots';
   }
 
   view(remainingBytes: number): Uint8Array {
-    invariant(remainingBytes === this.fetch.missingBytes, 'the body is exactly what the fetch misses');
-    return this.fetch.view(remainingBytes);
+    invariant(remainingBytes === this.missingBytes, 'the body is exactly what was asked for');
+    this.#view = this.fetch.view(this.#offset, remainingBytes);
+    return this.#view;
   }
 
   filled(bytes: number): void {
-    this.fetch.landed(bytes);
-    this.#deps.arrived(this.fetch);
+    const isPublished = this.fetch.landed(this.#offset, this.#view.subarray(0, bytes));
+    this.#offset += bytes;
+    this.#deps.arrived(this, isPublished);
   }
 
   done(): void {
-    this.#end(undefined);
+    if (this.#asked.form === 'layout' && this.#head !== undefined) {
+      this.fetch.learn(this.#head);
+      this.#end(undefined);
+      return;
+    }
+    const failure = this.fetch.unitLanded();
+    // Whatever spoils bytes may sit on this way.
+    if (failure !== undefined) this.connection.destroy();
+    if (failure === undefined) this.#deps.arrived(this, true);
+    this.#end(failure);
   }
 
   text(body: Buffer): void {

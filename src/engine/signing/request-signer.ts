@@ -15,6 +15,9 @@ export interface RangeRequest {
   readonly etag: string;
   readonly startOffset: number;
   readonly endOffset: number;
+  /** Instead of a range: the whole object or one part with its checksum, or only the head of a part. */
+  readonly form?: 'range' | 'whole' | 'part' | 'layout';
+  readonly partNumber?: number;
 }
 
 export interface RequestSignerOptions {
@@ -70,9 +73,16 @@ export class RequestSigner {
     return this.#clockOffsetMs;
   }
 
-  /** The GET of a range as it goes on the wire. */
+  /** The GET of a range, an object or a part as it goes on the wire. */
   get(range: RangeRequest): string {
     const path = objectPath(this.#options.target.basePath, range.key);
+    if (range.form !== undefined && range.form !== 'range') {
+      const query = range.form === 'whole' ? '' : `partNumber=${range.partNumber ?? 1}`;
+      return this.request(range.form === 'layout' ? 'HEAD' : 'GET', path, query, [
+        ['if-match', range.etag],
+        ['x-amz-checksum-mode', 'ENABLED'],
+      ]);
+    }
     return this.request('GET', path, '', [
       ['if-match', range.etag],
       ['range', `bytes=${range.startOffset}-${range.endOffset - 1}`],

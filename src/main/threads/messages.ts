@@ -4,13 +4,14 @@
  */
 import type { RingMemory } from '../../base/byte-ring.js';
 import type { PoolMemory } from '../../base/pool/layout.js';
-import type { DataTarget, NetCommand } from '../../engine/api.js';
+import type { DataTarget, NetCommand, VerifyMode } from '../../engine/api.js';
 
 export interface NetWorkerData {
   readonly target: DataTarget;
   readonly pool: PoolMemory;
   readonly connectionsMax: number;
   readonly anonymous: boolean;
+  readonly verify: VerifyMode;
   readonly readDeadlineMs?: number;
 }
 

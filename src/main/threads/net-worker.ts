@@ -33,6 +33,7 @@ const thread = new NetThread(
     pool: data.pool,
     connectionsMax: data.connectionsMax,
     anonymous: data.anonymous,
+    verify: data.verify,
     ...(data.readDeadlineMs === undefined ? {} : { readDeadlineMs: data.readDeadlineMs }),
   },
   { post, replier, clock: systemClock, random: () => randomInt(RANDOM_STEPS) / RANDOM_STEPS, network: systemNetwork },

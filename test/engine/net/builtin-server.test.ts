@@ -172,9 +172,10 @@ t.test("the server's faults", async (t) => {
   for (const [what, rule, want] of rows) {
     store.server.setFaults([{ operation: 'GetObject', ...rule }]);
     const harness = store.harness(t, { timeouts });
-    const end = await harness.fetch(0, object.length, 0, { key: 'file', etag });
+    // Not the whole object: that has no Content-Range.
+    const end = await harness.fetch(1, object.length, 0, { key: 'file', etag });
     t.match(end, want, what);
-    if (end.type === 'fetchDone') harness.expect(0, object.length);
+    if (end.type === 'fetchDone') harness.expect(1, object.length);
     harness.assertPool(t, `${what}: bytes`);
     harness.close();
   }

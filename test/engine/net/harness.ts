@@ -59,6 +59,9 @@ export interface HarnessOptions {
   readonly clock?: Clock;
   readonly network?: Network;
   readonly random?: () => number;
+  readonly verify?: NetThreadOptions['verify'];
+  readonly hedge?: boolean;
+  readonly defer?: (run: () => void) => void;
 }
 
 export class Harness {
@@ -99,6 +102,8 @@ export class Harness {
         pool: memory,
         connectionsMax: options.connectionsMax ?? 4,
         anonymous: options.anonymous ?? true,
+        ...(options.verify === undefined ? {} : { verify: options.verify }),
+        ...(options.hedge === undefined ? {} : { hedge: options.hedge }),
         timeouts: { backoffBaseMs: 1, backoffCapMs: 4, sweepMs: 10, ...options.timeouts },
         ...(options.readDeadlineMs === undefined ? {} : { readDeadlineMs: options.readDeadlineMs }),
       },
@@ -111,6 +116,7 @@ export class Harness {
         clock: options.clock ?? systemClock,
         random: options.random ?? Math.random,
         network: options.network ?? systemNetwork,
+        ...(options.defer === undefined ? {} : { defer: options.defer }),
       },
     );
   }
