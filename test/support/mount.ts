@@ -4,7 +4,7 @@
  * `stop` leaves no mount and no process behind.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, rmdirSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -91,17 +91,22 @@ export interface MountOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** An existing directory instead of a new one. */
   readonly path?: string;
+  /** Mounts as this user (and group): only root can ask for that, and only the user can enter then. */
+  readonly uid?: number;
 }
 
 /** Mounts a bucket of a test server in the foreground of a child process and waits until it answers. */
 export async function startMount(server: TestServer, options: MountOptions): Promise<Mount> {
   const own = options.path === undefined;
   const path = options.path ?? mkdtempSync(join(tmpdir(), 'mount-s3x-test-'));
+  const user = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid, cwd: '/' };
+  if (options.uid !== undefined) chownSync(path, options.uid, options.uid);
   const flags = ['-f', '--endpoint-url', server.endpoint, '--force-path-style'];
   if (server.tlsCaFile) flags.push('--ca-bundle', server.tlsCaFile);
   const child = spawn(process.execPath, [cliPath, options.bucket, path, ...flags, ...(options.flags ?? [])], {
     env: { ...serverEnvironment(server), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...user,
   });
   let log = '';
   child.stdout.on('data', (piece: Buffer) => (log += piece.toString()));
@@ -121,7 +126,7 @@ export async function startMount(server: TestServer, options: MountOptions): Pro
       if (own) rmSync(path, { recursive: true });
       throw new Error(`mount-s3x ended with exit code ${child.exitCode}: ${log}`);
     }
-    if (isMounted(path) && (await run('stat', [path], { timeoutMs: 5_000 })).code === 0) {
+    if (isMounted(path) && (await run('stat', [path], { timeoutMs: 5_000, ...user })).code === 0) {
       return { path, pid: child.pid ?? 0, log: () => log, stop };
     }
     await new Promise((resolve) => setTimeout(resolve, 50));

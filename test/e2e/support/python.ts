@@ -32,12 +32,18 @@ export function runPython(
   python: string,
   script: string,
   args: readonly string[],
-  options: { readonly killMs: number; readonly onLine?: (line: string) => void },
+  options: {
+    readonly killMs: number;
+    readonly onLine?: (line: string) => void;
+    /** As another user, who must be able to read this tree. */
+    readonly uid?: number;
+  },
 ): Promise<PythonRun> {
   return new Promise((resolve, reject) => {
     const child = spawn(python, ['-u', join(supportDirectory, script), ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
+      ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid, cwd: '/' }),
     });
     let stdout = '';
     let stderr = '';
