@@ -7,6 +7,7 @@ import { formatBytes } from '../base/units.js';
 import { detectHardware } from '../hwdetect/detect.js';
 import type { HardwareProfile } from '../hwdetect/profile.js';
 import { EXIT_OK } from '../main/exit-codes.js';
+import { describePlan } from '../main/memory/plan.js';
 import { deriveSizing, type Sizing } from '../main/sizing.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
@@ -54,5 +55,10 @@ export function describeHardware(profile: HardwareProfile, sizing: Sizing): stri
     '',
     'A mount would use:',
     ...derived.map(([name, value]) => `  ${name.padEnd(16)}${value}`),
+    '',
+    'Its memory, when it is busy:',
+    ...describePlan(sizing.memory)
+      .split('\n')
+      .map((line) => `  ${line}`),
   ].join('\n');
 }

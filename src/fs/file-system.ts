@@ -185,6 +185,11 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     }
   }
 
+  /** The cache of listing pages, whose bound the memory governor moves. */
+  get listings(): Pick<ListingCache, 'bytes' | 'bytesMax' | 'setBytesMax'> {
+    return this.#listings;
+  }
+
   stats(): FileSystemStats {
     return {
       nodes: this.#table.size,

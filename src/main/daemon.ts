@@ -26,6 +26,10 @@ import { PoolPrefetcher } from '../prefetch/pool-prefetcher.js';
 import type { MountConfig } from './config.js';
 import { serveKernel, type KernelSide } from './kernel-side.js';
 import { LateReplier } from './late-replier.js';
+import type { MemoryGovernor } from './memory/governor.js';
+import { listingBytes } from './memory/listing-share.js';
+import { openNativeMemory } from './memory/native-memory.js';
+import { startGovernor } from './memory/start.js';
 import { NetThreads } from './net-threads.js';
 import { placePool } from './pool-pages.js';
 import { deriveSizing } from './sizing.js';
@@ -58,6 +62,7 @@ interface Parts {
   readonly replier: LateReplier;
   readonly late: LateCalls;
   readonly readerThreads: number;
+  readonly governor: MemoryGovernor;
 }
 
 /** Calls into what is built last: they do nothing until the mount is there. */
@@ -121,6 +126,12 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
     log.info({ hardware, sizing }, 'sized from the hardware');
     const memory = allocatePool(Math.floor(sizing.poolBytes / BLOCK_BYTES), placePool);
     const pool = new PoolView(memory);
+    const native = openNativeMemory(memory, (error) =>
+      log.warn(
+        { err: error },
+        'the pool can grow, not shrink: the native part of the npm package koffi cannot be used',
+      ),
+    );
     const { anonymous } = config.store;
     const late: LateCalls = { nameChanged: () => undefined };
     const replier = new LateReplier((message) => log.error({}, `a read could not be answered: ${message}`));
@@ -180,6 +191,10 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         // libfuse keeps its own count of opens and cannot pass ENOSYS on in a way that both understand.
         withoutOpens: config.immutable && config.fuseBinding === 'dev',
         listsInOrder: config.store.bucketType !== 'directory',
+        limits: {
+          listingCacheBytesMax: listingBytes(sizing.memoryTargetBytes),
+          openListingBytesMax: listingBytes(sizing.memoryTargetBytes),
+        },
       },
       {
         store: new MountedStore(control.store, lists),
@@ -191,7 +206,16 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       },
     );
     await net.ready;
-    return { control, net, plane, prefetcher, fileSystem, pool, replier, late, readerThreads: sizing.readerThreads };
+    const governor = startGovernor({
+      plan: sizing.memory,
+      index: prefetcher.index,
+      listings: fileSystem.listings,
+      native,
+      clock: systemClock,
+      log,
+    });
+    const { readerThreads } = sizing;
+    return { control, net, plane, prefetcher, fileSystem, pool, replier, late, readerThreads, governor };
   } catch (error) {
     control.close();
     throw error;
@@ -206,13 +230,14 @@ function startMetrics(parts: Parts, kernel: KernelSide, log: Log): NodeJS.Timeou
       fileSystem: parts.fileSystem.stats(),
       prefetch: { ...parts.prefetcher.counts, blocks: parts.prefetcher.index.counts },
       data: parts.plane.counts,
-      memory: process.memoryUsage(),
+      memory: { ...parts.governor.counts, ...process.memoryUsage() },
     };
     log.info(fields, 'metrics');
   }, METRICS_MS).unref();
 }
 
 async function closeParts(parts: Parts): Promise<void> {
+  parts.governor.close();
   parts.fileSystem.destroy();
   await parts.net.close();
   parts.control.close();

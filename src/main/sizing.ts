@@ -8,6 +8,7 @@ import { GIB, MIB } from '../base/units.js';
 import { BLOCK_BYTES } from '../base/pool/layout.js';
 import type { HardwareProfile } from '../hwdetect/profile.js';
 import type { MountConfig } from './config.js';
+import { netThreadsThatFit, planMemory, type MemoryPlan } from './memory/plan.js';
 
 export interface Sizing {
   /** Gbit/s that connections and threads are counted for. */
@@ -24,6 +25,8 @@ export interface Sizing {
   readonly poolBytes: number;
   /** Bound of the RSS of all our processes. */
   readonly memoryTargetBytes: number;
+  /** The sum of everything, of which poolBytes is a part. */
+  readonly memory: MemoryPlan;
 }
 
 /** The CRT's rule: one connection for every 0.4 Gbit/s, ten at least (specified by aws-c-s3; feedback corrects it later). */
@@ -49,13 +52,8 @@ const PART_BYTES_DEFAULT = 8 * MIB;
 const MEMORY_SHARE = 0.04;
 const MEMORY_TARGET_MIN = 512 * MIB;
 const MEMORY_TARGET_MAX = 16 * GIB;
-/** Node, the SDK, one net thread and two readers without any payload: about 190 MiB of RSS. */
-const BASE_BYTES = 190 * MIB;
-/** Each further thread's isolate and stack (guessed from an idle worker's RSS). */
-const THREAD_BYTES = 12 * MIB;
-const THREADS_IN_BASE = 3;
-/** Less cannot hold the windows of a few streams: then the target is exceeded rather than the mount useless. */
-export const POOL_BYTES_MIN = 64 * MIB;
+/** Where half of a small machine would be less, this is taken: what a mount needs at the least (memory/plan.ts). */
+const MEMORY_TARGET_LEAST = 224 * MIB;
 
 function between(value: number, least: number, most: number): number {
   return Math.min(Math.max(value, least), most);
@@ -78,16 +76,6 @@ export function deriveSizing(
   const cores = profile.cores.value;
   const targetGbps = config.throughputGbps ?? boundGbps(profile, config.bindNics) ?? profile.networkGbps.value;
 
-  const netThreads =
-    config.netThreads ??
-    (cores < CORES_FOR_TWO_NET_THREADS
-      ? 1
-      : between(
-          Math.ceil(targetGbps / GBPS_PER_NET_THREAD),
-          2,
-          Math.min(NET_THREADS_MAX, Math.max(2, Math.floor(cores / 4))),
-        ));
-
   // --max-threads is an upper bound in Mountpoint (16 by default), so a large number must not cost a small machine threads.
   const readerThreads =
     config.readerThreads === undefined
@@ -99,9 +87,11 @@ export function deriveSizing(
   const connectionsFirst = Math.min(wanted, connectionsMax);
 
   const memoryTargetBytes = config.memoryTargetBytes ?? defaultMemoryTarget(profile.memoryLimitBytes.value);
-  const threadBytes = Math.max(0, netThreads + readerThreads - THREADS_IN_BASE) * THREAD_BYTES;
-  const poolWanted = Math.max(POOL_BYTES_MIN, memoryTargetBytes - BASE_BYTES - threadBytes);
-  const poolBytes = Math.floor(poolWanted / BLOCK_BYTES) * BLOCK_BYTES;
+  const needs = { targetBytes: memoryTargetBytes, readerThreads, connectionsMax };
+  // What the user says about threads holds; what we would like has to fit.
+  const netThreads = config.netThreads ?? netThreadsThatFit(netThreadsFor(cores, targetGbps), needs);
+  const memory = planMemory({ ...needs, netThreads });
+  const { poolBytes } = memory;
 
   // A part takes whole blocks, and four must fit at once, or one stream would starve all others.
   const partWanted = Math.ceil((config.readPartBytes ?? PART_BYTES_DEFAULT) / BLOCK_BYTES) * BLOCK_BYTES;
@@ -116,7 +106,14 @@ export function deriveSizing(
     partBytes,
     poolBytes,
     memoryTargetBytes,
+    memory,
   };
+}
+
+function netThreadsFor(cores: number, targetGbps: number): number {
+  if (cores < CORES_FOR_TWO_NET_THREADS) return 1;
+  const most = Math.min(NET_THREADS_MAX, Math.max(2, Math.floor(cores / 4)));
+  return between(Math.ceil(targetGbps / GBPS_PER_NET_THREAD), 2, most);
 }
 
 /** Sum of the speeds of the cards that --bind names; undefined when none is named or none says its speed. */
@@ -129,5 +126,5 @@ function boundGbps(profile: HardwareProfile, bindNics: readonly string[]): numbe
 function defaultMemoryTarget(limitBytes: number): number {
   const share = between(Math.floor(limitBytes * MEMORY_SHARE), MEMORY_TARGET_MIN, MEMORY_TARGET_MAX);
   // On a machine so small that 512 MiB would be more than half of it, half has to do.
-  return Math.max(BASE_BYTES + POOL_BYTES_MIN, Math.min(share, Math.floor(limitBytes / 2)));
+  return Math.max(MEMORY_TARGET_LEAST, Math.min(share, Math.floor(limitBytes / 2)));
 }

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { GIB, MIB } from '../../src/base/units.js';
 import type { HardwareProfile } from '../../src/hwdetect/profile.js';
-import { deriveSizing, POOL_BYTES_MIN } from '../../src/main/sizing.js';
+import { deriveSizing } from '../../src/main/sizing.js';
 
 function profile(cores: number, memoryLimitBytes: number, gbps: number): HardwareProfile {
   const source = 'test';
@@ -23,17 +23,17 @@ function profile(cores: number, memoryLimitBytes: number, gbps: number): Hardwar
 const none = { bindNics: [] };
 
 t.test('machines', (t) => {
-  t.strictSame(deriveSizing(profile(2, 24 * GIB, 10), none), {
+  t.match(deriveSizing(profile(2, 24 * GIB, 10), none), {
     targetGbps: 10,
     netThreads: 1,
     readerThreads: 2,
     connectionsFirst: 25,
     connectionsMax: 50,
     partBytes: 8 * MIB,
-    poolBytes: (983 - 190) * MIB,
+    poolBytes: 787 * MIB,
     memoryTargetBytes: Math.floor(24 * GIB * 0.04),
   });
-  t.match(deriveSizing(profile(8, 64 * GIB, 10), none), { netThreads: 2, poolBytes: (2621 - 190 - 12) * MIB });
+  t.match(deriveSizing(profile(8, 64 * GIB, 10), none), { netThreads: 2, poolBytes: 2399 * MIB });
   t.match(deriveSizing(profile(96, 768 * GIB, 100), none), {
     netThreads: 15,
     connectionsFirst: 250,
@@ -47,9 +47,10 @@ t.test('machines', (t) => {
   t.match(deriveSizing(profile(1, 1 * GIB, 1), none), {
     connectionsFirst: 10,
     memoryTargetBytes: 512 * MIB,
-    poolBytes: 322 * MIB,
+    poolBytes: 319 * MIB,
   });
-  t.match(deriveSizing(profile(1, 256 * MIB, 1), none), { poolBytes: POOL_BYTES_MIN, memoryTargetBytes: 254 * MIB });
+  t.match(deriveSizing(profile(1, 512 * MIB, 1), none), { poolBytes: 64 * MIB, memoryTargetBytes: 256 * MIB });
+  t.match(deriveSizing(profile(1, 256 * MIB, 1), none), { poolBytes: 32 * MIB, memoryTargetBytes: 224 * MIB });
   t.end();
 });
 
@@ -68,7 +69,7 @@ t.test('what the user says', (t) => {
   t.equal(deriveSizing(machine, { ...none, readerThreads: 1 }).readerThreads, 1);
   t.equal(deriveSizing(machine, { ...none, readPartBytes: 8 * MIB + 1 }).partBytes, 9 * MIB);
   t.equal(deriveSizing(machine, { ...none, readPartBytes: 1 }).partBytes, MIB);
-  t.equal(deriveSizing(machine, { ...none, memoryTargetBytes: 256 * MIB, readPartBytes: GIB }).partBytes, 16 * MIB);
+  t.equal(deriveSizing(machine, { ...none, memoryTargetBytes: 256 * MIB, readPartBytes: GIB }).partBytes, 15 * MIB);
   t.end();
 });
 
@@ -76,7 +77,7 @@ t.test('any machine: within the target, whole blocks, a part fits four times', (
   fc.assert(
     fc.property(
       fc.double({ min: 0.1, max: 512, noNaN: true }),
-      fc.integer({ min: 300 * MIB, max: 4 * 1024 * GIB }),
+      fc.integer({ min: 256 * MIB, max: 4 * 1024 * GIB }),
       fc.double({ min: 0.1, max: 10_000, noNaN: true }),
       fc.option(fc.integer({ min: 1, max: 5 * GIB }), { nil: undefined }),
       (cores, memory, gbps, readPartBytes) => {
@@ -84,10 +85,12 @@ t.test('any machine: within the target, whole blocks, a part fits four times', (
           profile(cores, memory, gbps),
           readPartBytes === undefined ? none : { ...none, readPartBytes },
         );
-        const positive = Object.values(sizing).every((value) => value > 0);
+        const { memory: plan, ...numbers } = sizing;
+        const positive = Object.values(numbers).every((value) => value > 0);
         const blocks = sizing.poolBytes % MIB === 0 && sizing.partBytes % MIB === 0;
         const fits = sizing.partBytes * 4 <= sizing.poolBytes;
-        const inside = sizing.poolBytes === POOL_BYTES_MIN || sizing.poolBytes + 190 * MIB <= sizing.memoryTargetBytes;
+        const sum = plan.fixedBytes + plan.poolBytes + plan.poolTableBytes;
+        const inside = sizing.poolBytes === plan.poolBytes && (sum <= sizing.memoryTargetBytes || memory < GIB);
         return (
           positive &&
           blocks &&
