@@ -6,7 +6,13 @@
  */
 import { isIP } from 'node:net';
 import type { Clock } from '../../base/clock.js';
-import { ADDRESSES_MAX, ADDRESS_EXPIRY_MS, ADDRESS_PENALTY_MS, ADDRESS_REFRESH_MS } from './limits.js';
+import {
+  ADDRESSES_MAX,
+  ADDRESS_EXPIRY_MS,
+  ADDRESS_PENALTY_MS,
+  ADDRESS_REFRESH_MS,
+  ADDRESS_SLOW_MAX,
+} from './limits.js';
 
 export interface Address {
   readonly address: string;
@@ -23,6 +29,9 @@ interface Known extends Address {
   seenMs: number;
   /** -Infinity when it never failed. */
   failedMs: number;
+  /** Answers that others outran, and when the last one was. */
+  slow: number;
+  slowMs: number;
 }
 
 export class AddressBook {
@@ -39,7 +48,9 @@ export class AddressBook {
     this.#hostname = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
     const family = isIP(this.#hostname);
     if (family === 4 || family === 6) {
-      this.#known = [{ address: this.#hostname, family, seenMs: Infinity, failedMs: -Infinity }];
+      this.#known = [
+        { address: this.#hostname, family, seenMs: Infinity, failedMs: -Infinity, slow: 0, slowMs: -Infinity },
+      ];
       this.#lookedUpMs = Infinity;
     }
   }
@@ -65,6 +76,19 @@ export class AddressBook {
   /** A connection to `address` failed or timed out: pass it over for a while. */
   failed(address: string): void {
     for (const known of this.#known) if (known.address === address) known.failedMs = this.#deps.clock.nowMs();
+  }
+
+  /** An answer from `address` was outrun by another's: the third time soon after the others it counts as a failure. */
+  slow(address: string): void {
+    const nowMs = this.#deps.clock.nowMs();
+    for (const known of this.#known) {
+      if (known.address !== address) continue;
+      known.slow = nowMs - known.slowMs < ADDRESS_PENALTY_MS ? known.slow + 1 : 1;
+      known.slowMs = nowMs;
+      if (known.slow < ADDRESS_SLOW_MAX) continue;
+      known.slow = 0;
+      known.failedMs = nowMs;
+    }
   }
 
   #pick(nowMs: number): Address {
@@ -96,7 +120,7 @@ export class AddressBook {
     for (const { address, family } of found) {
       const old = this.#known.find((known) => known.address === address);
       if (old) old.seenMs = nowMs;
-      else this.#known.push({ address, family, seenMs: nowMs, failedMs: -Infinity });
+      else this.#known.push({ address, family, seenMs: nowMs, failedMs: -Infinity, slow: 0, slowMs: -Infinity });
     }
     if (found.length > 0) this.#known = this.#known.filter((known) => nowMs - known.seenMs <= ADDRESS_EXPIRY_MS);
     // The oldest go first: new ones are what the name's owner wants us to use.

@@ -1,16 +1,30 @@
 /**
  * The connections of one net thread: never more than `connectionsMax` open or opening, the most recently used idle one
  * first (so that the others can time out), and the queue of those who want one, by priority and then by age.
+ * A few connections are kept from all but waiting readers: a part of a window occupies one for a hundred milliseconds,
+ * and nobody who waits for 4 KiB should. When the store says SlowDown the bound is halved and grows back one by one.
+ * Connections end after a long life, so that new ones go to new addresses, and idle ones before the server ends them.
  * A waiter is not tied to the open that it caused: whichever connection is free first goes to the first in line.
  * Bounded: waiters by `waitersMax` (each is a fetch, which owns pool slots, so there cannot be more than slots).
  * Refuses to retry opens: a failed open fails the first waiter, whose retry policy decides.
  */
 import type { Clock } from '../../base/clock.js';
 import { invariant } from '../../base/invariant.js';
-import { PRIORITY_SPECULATIVE } from '../api.js';
+import { PRIORITY_SPECULATIVE, PRIORITY_WAITING } from '../api.js';
 import { Connection } from './connection.js';
 import { failureFromError, transportFailure, type Failure } from './failure.js';
-import type { NetTimeouts } from './limits.js';
+import {
+  CONNECTION_AGE_MAX_MS,
+  CONNECTION_REQUESTS_MAX,
+  IDLE_LEARNED_MIN_MS,
+  IDLE_LEARNED_SHARE,
+  IDLE_RELEARN_MS,
+  RESERVED_MAX,
+  RESERVED_SHARE,
+  SLOW_DOWN_REST_MS,
+  SLOW_DOWN_STEP_MS,
+  type NetTimeouts,
+} from './limits.js';
 import type { OnRead, Opening } from './socket-opener.js';
 
 /** Somebody in line. */
@@ -42,10 +56,18 @@ export class ConnectionPool {
   readonly #waitersMax: number;
   readonly #deps: ConnectionPoolDeps;
   #connectionsMax: number;
+  /** What the store's SlowDown leaves of the bound; grows back by one each SLOW_DOWN_STEP_MS. */
+  #allowed = Infinity;
+  #slowedMs = -Infinity;
+  #grownMs = 0;
+  /** Idle time that the server has been seen not to grant, and when. */
+  #idleSeen: { readonly idleMs: number; readonly atMs: number } | undefined;
   /** One queue a priority, oldest first. */
   readonly #waiters: Waiter[][] = Array.from({ length: PRIORITY_SPECULATIVE + 1 }, () => []);
   /** All that count against the bound, with the open in progress, if any. */
   readonly #connections = new Map<Connection, Opening | undefined>();
+  /** Those that work for somebody who does not wait. */
+  readonly #background = new Set<Connection>();
   /** Most recently used last. */
   readonly #idle: Connection[] = [];
   #isPumping = false;
@@ -99,6 +121,8 @@ export class ConnectionPool {
 
   /** The exchange on `connection` is over, or never began. Closed ones have removed themselves already. */
   giveBack(connection: Connection): void {
+    this.#background.delete(connection);
+    if (connection.isIdle && this.#isOld(connection)) connection.destroy();
     if (!connection.isIdle || !this.#connections.has(connection)) {
       this.#pump();
       return;
@@ -114,6 +138,28 @@ export class ConnectionPool {
     if (remoteAddress !== undefined) this.#deps.slow?.(remoteAddress);
   }
 
+  /** The store asked for fewer requests: half of what is busy now may stay so, and only so much until it grows back. */
+  slowDown(): void {
+    const nowMs = this.#deps.clock.nowMs();
+    // One burst of refusals is one refusal.
+    if (nowMs - this.#slowedMs < SLOW_DOWN_REST_MS) return;
+    this.#slowedMs = nowMs;
+    this.#grownMs = nowMs;
+    const busy = this.#connections.size - this.#idle.length;
+    this.#allowed = Math.max(1, Math.floor(Math.min(busy, this.#limit) / 2));
+  }
+
+  /** Connections that may be open now. */
+  get #limit(): number {
+    return Math.min(this.#connectionsMax, this.#allowed);
+  }
+
+  /** How many of them may work for nobody who waits. */
+  get #backgroundMax(): number {
+    const limit = this.#limit;
+    return limit - Math.min(RESERVED_MAX, Math.floor(limit * RESERVED_SHARE));
+  }
+
   setLimit(connectionsMax: number): void {
     this.#connectionsMax = Math.max(1, connectionsMax);
     this.#pump();
@@ -122,8 +168,14 @@ export class ConnectionPool {
   /** Time-outs of everything open; called by the thread's one timer. */
   sweep(nowMs: number): void {
     for (const connection of [...this.#connections.keys()]) connection.sweep(nowMs);
+    const idleMs = this.#idleMs(nowMs);
     for (const connection of [...this.#idle]) {
-      if (nowMs - connection.activeMs >= this.#timeouts.idleMs) connection.destroy();
+      if (nowMs - connection.activeMs >= idleMs) connection.destroy();
+    }
+    if (this.#allowed !== Infinity && nowMs - this.#grownMs >= SLOW_DOWN_STEP_MS) {
+      this.#grownMs = nowMs;
+      this.#allowed = this.#allowed + 1 >= this.#connectionsMax ? Infinity : this.#allowed + 1;
+      this.#pump();
     }
   }
 
@@ -142,11 +194,12 @@ export class ConnectionPool {
     if (this.#isPumping || this.#isClosed) return;
     this.#isPumping = true;
     try {
-      while (this.#idle.length > 0 && this.#connections.size > this.#connectionsMax) this.#idle[0]?.destroy();
+      while (this.#idle.length > 0 && this.#connections.size > this.#limit) this.#idle[0]?.destroy();
       for (;;) {
         const match = this.#match();
         if (match === undefined) break;
         this.withdraw(match.waiter);
+        if (match.waiter.priority !== PRIORITY_WAITING) this.#background.add(match.connection);
         match.waiter.got(match.connection);
       }
       this.#openMore();
@@ -163,7 +216,10 @@ export class ConnectionPool {
 
   /** The first waiter that an idle connection can serve. One that wants a fresh connection does not hold up the rest. */
   #match(): { waiter: Waiter; connection: Connection } | undefined {
-    for (const queue of this.#waiters) {
+    for (const [priority, queue] of this.#waiters.entries()) {
+      if (priority !== PRIORITY_WAITING && this.#background.size >= this.#backgroundMax) return undefined;
+      // After SlowDown those that are busy beyond the bound finish first.
+      if (this.#connections.size - this.#idle.length >= this.#limit) return undefined;
       for (const waiter of queue) {
         if (this.#idle.length === 0) return undefined;
         const at = waiter.wantsFresh ? this.#idle.findLastIndex((idle) => idle.isFresh) : this.#idle.length - 1;
@@ -179,16 +235,19 @@ export class ConnectionPool {
   #openMore(): void {
     let opening = 0;
     for (const open of this.#connections.values()) if (open !== undefined) opening++;
-    let wanted = this.waiterCount - opening;
+    const waiting = this.#waiters[PRIORITY_WAITING]?.length ?? 0;
+    const room = Math.max(0, this.#backgroundMax - this.#background.size);
+    let wanted = waiting + Math.min(this.waiterCount - waiting, room) - opening;
     // What is idle now serves nobody in line: somebody wants a fresh one, and at the bound it needs a used one's place.
-    if (wanted > 0 && this.#connections.size >= this.#connectionsMax) this.#idle[0]?.destroy();
-    while (wanted-- > 0 && this.#connections.size < this.#connectionsMax) this.#open();
+    if (wanted > 0 && this.#connections.size >= this.#limit) this.#idle[0]?.destroy();
+    while (wanted-- > 0 && this.#connections.size < this.#limit) this.#open();
   }
 
   #open(): void {
     const connection = new Connection(this.#timeouts, {
       nowMs: () => this.#deps.clock.nowMs(),
       closed: () => this.#removed(connection),
+      wasIdle: (idleMs) => this.#closedIdle(idleMs),
     });
     const opening = this.#deps.open(connection.onread);
     this.#connections.set(connection, opening);
@@ -215,6 +274,27 @@ export class ConnectionPool {
     );
   }
 
+  #isOld(connection: Connection): boolean {
+    const aliveMs = this.#deps.clock.nowMs() - connection.openedMs;
+    return connection.answered >= CONNECTION_REQUESTS_MAX || aliveMs >= CONNECTION_AGE_MAX_MS;
+  }
+
+  /** How long a connection may be idle: less than the server has been seen to close one after, lately. */
+  #idleMs(nowMs: number): number {
+    const seen = this.#idleSeen;
+    if (seen === undefined) return this.#timeouts.idleMs;
+    if (nowMs - seen.atMs < IDLE_RELEARN_MS) return Math.min(this.#timeouts.idleMs, seen.idleMs);
+    this.#idleSeen = undefined;
+    return this.#timeouts.idleMs;
+  }
+
+  /** The server closed a connection that had been idle for so long. */
+  #closedIdle(idleMs: number): void {
+    const nowMs = this.#deps.clock.nowMs();
+    const shorter = Math.max(IDLE_LEARNED_MIN_MS, idleMs * IDLE_LEARNED_SHARE);
+    if (shorter < this.#idleMs(nowMs)) this.#idleSeen = { idleMs: shorter, atMs: nowMs };
+  }
+
   /** Somebody has to hear of it, or a line behind a dead endpoint would try for ever. */
   #failFirst(failure: Failure): void {
     const waiter = this.#first();
@@ -225,6 +305,7 @@ export class ConnectionPool {
 
   #removed(connection: Connection): void {
     this.#connections.delete(connection);
+    this.#background.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
     this.#pump();

@@ -43,6 +43,8 @@ export interface ConnectionDeps {
   nowMs(): number;
   /** The connection is not usable any more; called once. */
   closed(connection: Connection): void;
+  /** The server had closed it, or closes it, after so long without a request. */
+  wasIdle?(idleMs: number): void;
 }
 
 export interface ConnectionTimeouts {
@@ -73,6 +75,9 @@ export class Connection {
   #isSpoiled = false;
   /** Requests answered before this one. */
   #answered = 0;
+  /** How long it had been idle before the current request. */
+  #idleBeforeMs = 0;
+  #openedMs = 0;
   /** When the state last moved or a byte came. */
   #activeMs = 0;
 
@@ -101,6 +106,16 @@ export class Connection {
     return this.#answered === 0;
   }
 
+  /** Requests that it has answered. */
+  get answered(): number {
+    return this.#answered;
+  }
+
+  /** When it was ready for the first one. */
+  get openedMs(): number {
+    return this.#openedMs;
+  }
+
   get remoteAddress(): string | undefined {
     return this.#socket?.remoteAddress;
   }
@@ -120,6 +135,7 @@ export class Connection {
     this.#socket = socket;
     this.#state = 'idle';
     this.#activeMs = this.#deps.nowMs();
+    this.#openedMs = this.#activeMs;
     socket.on('error', (error: Error & { code?: string }) => this.#lost(error));
     socket.on('end', () => this.#lost(undefined));
     socket.on('close', () => this.#lost(undefined));
@@ -132,7 +148,9 @@ export class Connection {
     this.#exchange = exchange;
     this.#state = 'head';
     this.#parser.reset();
-    this.#activeMs = this.#deps.nowMs();
+    const nowMs = this.#deps.nowMs();
+    this.#idleBeforeMs = nowMs - this.#activeMs;
+    this.#activeMs = nowMs;
     this.#socket?.write(request, 'latin1');
   }
 
@@ -302,12 +320,14 @@ export class Connection {
       return;
     }
     if (this.#exchange === undefined) {
+      this.#deps.wasIdle?.(this.#deps.nowMs() - this.#activeMs);
       this.destroy();
       return;
     }
     const isUnanswered = this.#state === 'head' && !this.#parser.isStarted;
     if (isUnanswered && this.#answered > 0) {
       // Its keep-alive time ran out at the server while our request was on its way: nothing is wrong.
+      this.#deps.wasIdle?.(this.#idleBeforeMs);
       this.#fail(transportFailure('StaleConnection', 'the server had closed the idle connection', 'now'));
     } else if (error !== undefined && error.code !== 'ECONNRESET' && error.code !== 'EPIPE') {
       this.#fail(transportFailure(error.code ?? 'ConnectionFailed', error.message));

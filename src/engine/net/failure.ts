@@ -22,6 +22,8 @@ export interface Failure {
   readonly status: number;
   readonly message: string;
   readonly remedy: Remedy;
+  /** The store asked for at least so long a wait. */
+  readonly retryAfterMs?: number;
 }
 
 /** A failure of the way there: no usable answer. */

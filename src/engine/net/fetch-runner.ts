@@ -28,6 +28,7 @@ import {
   type NetTimeouts,
 } from './limits.js';
 import type { LogGate } from './log-gate.js';
+import { isSlowDown } from './response-check.js';
 import { attemptsTotalMax, decideRetry } from './retry-policy.js';
 import { Transfer } from './transfer.js';
 import type { Units } from './units.js';
@@ -280,6 +281,7 @@ export class FetchRunner {
     const { clock, log, signer } = this.#deps;
     const counts = failure.remedy === 'backoff' || failure.remedy === 'none';
     fetch.failAttempt(counts);
+    if (isSlowDown(failure)) this.#deps.connections.slowDown();
     if (fetch.isCancelled) {
       this.#give(job, cancelled());
       return;

@@ -44,6 +44,26 @@ export const SWEEP_GAP_FACTOR = 5;
 /** Shorter bodies say nothing about a rate. */
 export const HEDGE_RATE_BYTES_MIN = 256 * KIB;
 
+/** Connections that only waiting readers get: this share of the bound, and at most so many (guessed). */
+export const RESERVED_SHARE = 1 / 8;
+export const RESERVED_MAX = 4;
+/** After a SlowDown the bound is not halved again for this long, and grows by one each step (guessed). */
+export const SLOW_DOWN_REST_MS = 1_000;
+export const SLOW_DOWN_STEP_MS = 500;
+/** A connection ends after so many requests or so long: new ones go to addresses that were added since (guessed). */
+export const CONNECTION_REQUESTS_MAX = 10_000;
+export const CONNECTION_AGE_MAX_MS = 10 * 60_000;
+/**
+ * When the server closes a connection that was idle for t, idle ones are closed after this share of t, not before the
+ * least; a restart of the server teaches the wrong thing, so it is forgotten after a while.
+ */
+export const IDLE_LEARNED_SHARE = 0.8;
+export const IDLE_LEARNED_MIN_MS = 1_000;
+export const IDLE_RELEARN_MS = 5 * 60_000;
+
+/** Longest wait that a store's Retry-After can ask for; a READ has 30 s in all (guessed). */
+export const RETRY_AFTER_MAX_MS = 10_000;
+
 /** Addresses of one endpoint that are remembered (S3 answers with 8 at a time, other ones each time). */
 export const ADDRESSES_MAX = 64;
 /** Age at which the endpoint's name is looked up again, at the next connect. */
@@ -52,6 +72,10 @@ export const ADDRESS_REFRESH_MS = 30_000;
 export const ADDRESS_EXPIRY_MS = 300_000;
 /** How long an address that refused or timed out is passed over. */
 export const ADDRESS_PENALTY_MS = 30_000;
+/** An address that does not answer for so long gets company (RFC 8305 recommends 250 ms). */
+export const CONNECT_STAGGER_MS = 250;
+/** Slow answers of an address, each within the penalty's time of the last, that make it one to pass over (guessed). */
+export const ADDRESS_SLOW_MAX = 3;
 /** Addresses tried within one attempt to connect. */
 export const ADDRESSES_PER_CONNECT = 3;
 

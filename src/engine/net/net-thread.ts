@@ -89,7 +89,7 @@ export class NetThread {
     );
     this.#connections = new ConnectionPool(
       { connectionsMax: options.connectionsMax, waitersMax: slotNumbers(options.pool.slotCount), timeouts },
-      { clock, open: (onread) => opener.open(onread) },
+      { clock, open: (onread) => opener.open(onread), slow: (address) => opener.slow(address) },
     );
     this.#parked = new ParkedReads(
       { deadlineMs },

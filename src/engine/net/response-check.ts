@@ -73,6 +73,19 @@ function wrong(code: string, head: ResponseHead, message: string): Failure {
   return { errno: EIO, code, status: head.status, message, remedy: 'backoff' };
 }
 
+/** Retry-After in milliseconds, 0 without one: seconds, or a date that is compared with the answer's own. */
+function retryAfter(head: ResponseHead): number {
+  const text = head.get('retry-after') ?? '';
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
+  const waitMs = Date.parse(text) - Date.parse(head.get('date') ?? '');
+  return waitMs > 0 ? waitMs : 0;
+}
+
+/** Whether the store asks for fewer requests. */
+export function isSlowDown(failure: Failure): boolean {
+  return failure.status === 503 || failure.status === 429 || failure.code === 'SlowDown';
+}
+
 /** What an answer other than 200 and 206 means for the fetch. */
 export function failureFromAnswer(head: ResponseHead, body: S3ErrorBody, asked: Asked): Failure {
   const { status } = head;
@@ -102,5 +115,7 @@ export function failureFromAnswer(head: ResponseHead, body: S3ErrorBody, asked: 
   if (isClockProblem(body.code)) return { ...answerFailure(code, status, about), remedy: 'clock' };
   if (isCredentialProblem(body.code)) return { ...answerFailure(code, status, about), remedy: 'credentials' };
   const errno = errnoForS3(status, body.code);
-  return { errno, code, status, message: about, remedy: isRetryable(status, body.code) ? 'backoff' : 'none' };
+  if (!isRetryable(status, body.code)) return { errno, code, status, message: about, remedy: 'none' };
+  const retryAfterMs = retryAfter(head);
+  return { errno, code, status, message: about, remedy: 'backoff', ...(retryAfterMs > 0 ? { retryAfterMs } : {}) };
 }

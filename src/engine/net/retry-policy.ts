@@ -4,7 +4,7 @@
  * Attempts count only while they bring nothing: a connection that broke after a megabyte was worth having. So that a
  * server which drips one byte a connection cannot keep us busy for ever, all attempts together are bounded too.
  */
-import { CREDENTIAL_WAITS_MAX } from './limits.js';
+import { CREDENTIAL_WAITS_MAX, RETRY_AFTER_MAX_MS } from './limits.js';
 import type { Failure } from './failure.js';
 
 /** What a fetch has behind it; the policy reads, the fetch keeps it. */
@@ -55,10 +55,12 @@ export function decideRetry(
       return { kind: 'again', waitMs: 0 };
     case 'backoff': {
       if (record.fruitless >= bounds.maxAttempts || record.total >= bounds.totalMax) return { kind: 'giveUp' };
+      const asked = Math.min(failure.retryAfterMs ?? 0, RETRY_AFTER_MAX_MS);
       // After progress the first try comes at once: the network moved a moment ago.
-      if (record.fruitless === 0) return { kind: 'again', waitMs: 0 };
+      if (record.fruitless === 0) return { kind: 'again', waitMs: asked };
       const ceiling = Math.min(bounds.backoffCapMs, bounds.backoffBaseMs * 2 ** (record.fruitless - 1));
-      return { kind: 'again', waitMs: random * ceiling };
+      // Beyond what was asked for there is jitter too, or all who were told the same would come at the same time.
+      return { kind: 'again', waitMs: asked + random * ceiling };
     }
   }
 }

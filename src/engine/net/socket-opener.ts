@@ -3,15 +3,15 @@
  * Opens are independent of requests, so a slow handshake never holds one. The certificate is always verified; the
  * store that is trusted is the system's, or the given bundle alone. Sessions are resumed, which saves a round trip and
  * most of a handshake's CPU.
- * Refuses to retry: it tries a few addresses within one open, then the retry policy decides.
+ * Refuses to retry: it tries a few addresses within one open (address-race.ts), then the retry policy decides.
  */
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Clock } from '../../base/clock.js';
 import type { DataTarget } from '../api.js';
 import { AddressBook, type Address } from './address-book.js';
-import { failureFromError, transportFailure, type Failure } from './failure.js';
-import { ADDRESSES_PER_CONNECT } from './limits.js';
+import { AddressRace } from './address-race.js';
+import { transportFailure } from './failure.js';
 import { asError, authority, openTunnel, parseProxyUrl, type ProxyRoute } from './proxy.js';
 
 /** Where a socket puts what it reads; see node's `onread`. The view must never be empty. */
@@ -74,43 +74,17 @@ export class SocketOpener {
 
   /** Starts to open a socket whose reads go to `onread` once it carries the bucket's bytes. */
   open(onread: OnRead): Opening {
-    let current: net.Socket | undefined;
-    let isAborted = false;
-    const attempt = async (): Promise<net.Socket> => {
-      let last: Failure | undefined;
-      const tries = Math.max(1, ADDRESSES_PER_CONNECT);
-      const tried = new Set<string>();
-      for (let i = 0; i < tries; i++) {
-        let address: Address;
-        try {
-          address = await this.#addresses.next();
-        } catch (error) {
-          throw asError(last ?? failureFromError(error));
-        }
-        if (tried.has(address.address)) break;
-        tried.add(address.address);
-        if (isAborted) break;
-        try {
-          return await this.#openTo(address, onread, (socket) => {
-            current = socket;
-            if (isAborted) socket.destroy();
-          });
-        } catch (error) {
-          last = failureFromError(error);
-          if (isAborted) break;
-          this.#addresses.failed(address.address);
-          if (last.remedy === 'none') break;
-        }
-      }
-      throw asError(last ?? transportFailure('Aborted', 'the connection was given up'));
-    };
-    return {
-      socket: attempt(),
-      abort: () => {
-        isAborted = true;
-        current?.destroy();
-      },
-    };
+    const race = new AddressRace({
+      clock: this.#deps.clock,
+      addresses: this.#addresses,
+      connect: (address, took) => this.#openTo(address, onread, took),
+    });
+    return { socket: race.run(), abort: () => race.abort() };
+  }
+
+  /** Another address answered far sooner than this one. */
+  slow(address: string): void {
+    this.#addresses.slow(address);
   }
 
   async #openTo(address: Address, onread: OnRead, took: (socket: net.Socket) => void): Promise<net.Socket> {

@@ -116,3 +116,17 @@ t.test('an address needs no lookup', async (t) => {
     t.match(await book.next(), { address, family });
   }
 });
+
+t.test('an address whose answers are outrun again and again is passed over', async (t) => {
+  const bench = new Bench();
+  await bench.next();
+  for (let i = 0; i < 2; i++) bench.book.slow('10.0.0.2');
+  t.ok((await bench.take(3)).includes('10.0.0.2'), 'twice is chance');
+  bench.clock.advance(ADDRESS_PENALTY_MS);
+  bench.book.slow('10.0.0.2');
+  t.ok((await bench.take(3)).includes('10.0.0.2'), 'long ago is forgotten');
+  for (let i = 0; i < 2; i++) bench.book.slow('10.0.0.2');
+  t.notOk((await bench.take(6)).includes('10.0.0.2'));
+  bench.clock.advance(ADDRESS_PENALTY_MS);
+  t.ok((await bench.take(3)).includes('10.0.0.2'));
+});

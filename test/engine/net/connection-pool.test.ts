@@ -9,7 +9,7 @@ import t from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
 import { ConnectionPool, type Waiter } from '../../../src/engine/net/connection-pool.js';
 import type { Connection, Exchange } from '../../../src/engine/net/connection.js';
-import { DEFAULT_TIMEOUTS } from '../../../src/engine/net/limits.js';
+import { CONNECTION_AGE_MAX_MS, DEFAULT_TIMEOUTS, IDLE_RELEARN_MS } from '../../../src/engine/net/limits.js';
 import type { OnRead } from '../../../src/engine/net/socket-opener.js';
 
 class FakeSocket extends EventEmitter {
@@ -301,4 +301,110 @@ t.test('whatever happens: never above the bound, nobody forgotten, nobody served
     }),
     { numRuns: 200 },
   );
+});
+
+/** Opens everything that was asked for. */
+async function openAll(bench: Bench): Promise<void> {
+  for (const open of bench.opens) await open.resolve();
+}
+
+t.test('a few connections are kept for those who wait', async (t) => {
+  const bench = new Bench(16);
+  for (let i = 0; i < 20; i++) bench.acquire(`window ${i}`, 2);
+  await openAll(bench);
+  t.equal(bench.got.size, 14, 'an eighth is left');
+  t.equal(bench.opens.length, 14, 'and not even opened before somebody needs it');
+  bench.acquire('reader 1', 0);
+  bench.acquire('reader 2', 0);
+  bench.acquire('reader 3', 0);
+  await openAll(bench);
+  t.same(bench.log.slice(-2), ['got reader 1', 'got reader 2'], 'without anybody giving one back');
+  t.equal(bench.pool.size, 16, 'and never more than the bound');
+  bench.giveBack('reader 1');
+  t.equal(bench.log.at(-1), 'got reader 3');
+  bench.giveBack('reader 3');
+  bench.giveBack('reader 2');
+  t.equal(bench.log.at(-1), 'got reader 3', 'idle ones stay reserved');
+  bench.giveBack('window 0');
+  t.equal(bench.log.at(-1), 'got window 14');
+  bench.pool.close();
+});
+
+t.test('a small bound has no reserve, so that it can be used up', async (t) => {
+  const bench = new Bench(4);
+  for (let i = 0; i < 5; i++) bench.acquire(`${i}`, 3);
+  await openAll(bench);
+  t.equal(bench.got.size, 4);
+  bench.pool.close();
+});
+
+t.test('SlowDown halves what is busy; it grows back one by one', async (t) => {
+  const bench = new Bench(7);
+  for (let i = 0; i < 6; i++) bench.acquire(`${i}`);
+  await openAll(bench);
+  t.equal(bench.got.size, 6);
+  bench.pool.slowDown();
+  bench.pool.slowDown();
+  for (let i = 6; i < 12; i++) bench.acquire(`${i}`);
+  for (let i = 0; i < 3; i++) bench.giveBack(`${i}`);
+  await openAll(bench);
+  t.equal(bench.got.size, 3, 'half, not a quarter: one burst counts once');
+  bench.giveBack('3');
+  t.equal(bench.got.size, 3, 'one goes, one comes');
+  t.ok(bench.got.has('6'));
+  for (const want of [4, 5, 6]) {
+    bench.clock.advance(500);
+    bench.pool.sweep(bench.clock.nowMs());
+    await openAll(bench);
+    t.equal(bench.got.size, want);
+  }
+  bench.pool.slowDown();
+  bench.pool.slowDown();
+  for (const name of [...bench.got.keys()]) bench.giveBack(name);
+  await openAll(bench);
+  t.ok(bench.got.size >= 1, 'one at least goes on');
+  bench.pool.close();
+});
+
+t.test('a connection ends after a long life', async (t) => {
+  const bench = new Bench(1);
+  bench.acquire('first');
+  await openAll(bench);
+  bench.clock.advance(CONNECTION_AGE_MAX_MS);
+  bench.acquire('second');
+  bench.giveBack('first');
+  t.ok(bench.opens[0]?.socket.destroyed);
+  t.equal(bench.opens.length, 2, 'and another is opened');
+  await openAll(bench);
+  t.equal(bench.log.at(-1), 'got second');
+  bench.pool.close();
+});
+
+t.test('idle connections are closed before the server does it', async (t) => {
+  const bench = new Bench(4);
+  const idleOne = async (name: string): Promise<Open> => {
+    bench.acquire(name);
+    const open = bench.opens.at(-1);
+    if (!open) throw new Error('nothing was opened');
+    await open.resolve();
+    bench.giveBack(name);
+    return open;
+  };
+  const first = await idleOne('first');
+  bench.clock.advance(6_000);
+  first.socket.emit('end');
+  t.ok(first.socket.destroyed, 'the server closed it after 6 s');
+  const second = await idleOne('second');
+  bench.clock.advance(4_700);
+  bench.pool.sweep(bench.clock.nowMs());
+  t.notOk(second.socket.destroyed);
+  bench.clock.advance(200);
+  bench.pool.sweep(bench.clock.nowMs());
+  t.ok(second.socket.destroyed, 'the next one leaves first');
+  bench.clock.advance(IDLE_RELEARN_MS);
+  const third = await idleOne('third');
+  bench.clock.advance(DEFAULT_TIMEOUTS.idleMs - 100);
+  bench.pool.sweep(bench.clock.nowMs());
+  t.notOk(third.socket.destroyed, 'forgotten after a while');
+  bench.pool.close();
 });

@@ -3,8 +3,15 @@ import fc from 'fast-check';
 import t from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
 import { transportFailure, type Remedy } from '../../../src/engine/net/failure.js';
-import { LOG_KINDS_MAX, LOG_LINES_PER_WINDOW, LOG_WINDOW_MS } from '../../../src/engine/net/limits.js';
+import { ResponseHead } from '../../../src/engine/net/http-head.js';
+import {
+  LOG_KINDS_MAX,
+  LOG_LINES_PER_WINDOW,
+  LOG_WINDOW_MS,
+  RETRY_AFTER_MAX_MS,
+} from '../../../src/engine/net/limits.js';
 import { LogGate } from '../../../src/engine/net/log-gate.js';
+import { failureFromAnswer, isSlowDown } from '../../../src/engine/net/response-check.js';
 import { attemptsTotalMax, decideRetry } from '../../../src/engine/net/retry-policy.js';
 
 const bounds = { maxAttempts: 4, totalMax: attemptsTotalMax(4, 8), backoffBaseMs: 50, backoffCapMs: 150 };
@@ -33,6 +40,39 @@ t.test('back-off doubles with full jitter up to the cap, then gives up', (t) => 
       return decision.kind === 'again' && decision.waitMs >= 0 && decision.waitMs <= 150;
     }),
   );
+  t.end();
+});
+
+t.test('a Retry-After is waited for, within bounds, with jitter beyond it', (t) => {
+  const asked = (retryAfterMs: number) => ({ ...failure('backoff'), retryAfterMs });
+  t.same(decideRetry(fresh, asked(2000), bounds, 0), { kind: 'again', waitMs: 2000 });
+  t.same(decideRetry({ ...fresh, fruitless: 0 }, asked(2000), bounds, 0.5), { kind: 'again', waitMs: 2000 });
+  t.same(decideRetry(fresh, asked(2000), bounds, 0.5), { kind: 'again', waitMs: 2025 });
+  t.same(decideRetry(fresh, asked(3_600_000), bounds, 0), { kind: 'again', waitMs: RETRY_AFTER_MAX_MS });
+  const head = (more: string): ResponseHead => new ResponseHead(`HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n${more}`);
+  const about = {
+    key: 'k',
+    etag: 'e',
+    objectBytes: 1,
+    form: 'range',
+    partNumber: 0,
+    startOffset: 0,
+    endOffset: 1,
+  } as const;
+  const none = { code: 'SlowDown', message: '', region: '', endpoint: '' };
+  const given: [string, number | undefined][] = [
+    ['Retry-After: 7\r\n', 7000],
+    ['Date: Sun, 22 Nov 2026 10:00:00 GMT\r\nRetry-After: Sun, 22 Nov 2026 10:00:03 GMT\r\n', 3000],
+    ['Date: Sun, 22 Nov 2026 10:00:00 GMT\r\nRetry-After: Sun, 22 Nov 2026 09:00:00 GMT\r\n', undefined],
+    ['Retry-After: soon\r\n', undefined],
+    ['Retry-After: -5\r\n', undefined],
+    ['', undefined],
+  ];
+  for (const [more, wantMs] of given) {
+    const made = failureFromAnswer(head(more), none, about);
+    t.equal(made.retryAfterMs, wantMs, more);
+    t.ok(isSlowDown(made));
+  }
   t.end();
 });
 
