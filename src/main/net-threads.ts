@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads';
 import type { NetEvent } from '../engine/api.js';
 import type { NetPort } from '../engine/data-plane.js';
 import type { NetWorkerData, ToNetWorker } from './threads/messages.js';
+import { Outbox } from './threads/outbox.js';
 import { asError, untilMessage } from './worker-events.js';
 
 /** A thread that has not said `ready` by then will not (measured: 60-120 ms). */
@@ -26,18 +27,22 @@ export class NetThreads {
   /** Settles when every thread can take commands; rejects when one does not come up. */
   readonly ready: Promise<void>;
   readonly #workers: readonly Worker[];
+  readonly #outboxes: readonly Outbox<ToNetWorker>[];
   #closing = false;
 
   constructor(data: readonly NetWorkerData[], deps: NetThreadsDeps) {
     this.#workers = data.map(
       (workerData) => new Worker(new URL('./threads/net-worker.js', import.meta.url), { workerData, name: 'net' }),
     );
-    this.ports = this.#workers.map((worker) => ({ post: (command) => worker.postMessage(command) }));
+    this.#outboxes = this.#workers.map((worker) => new Outbox<ToNetWorker>(worker, queueMicrotask));
+    this.ports = this.#outboxes.map((outbox) => ({ post: (command) => outbox.post(command) }));
     this.ready = Promise.all(this.#workers.map((worker) => untilEvent(worker, 'ready', READY_WAIT_MS))).then(
       () => undefined,
     );
     for (const [index, worker] of this.#workers.entries()) {
-      worker.on('message', (event: NetEvent) => deps.onEvent(index, event));
+      worker.on('message', (events: readonly NetEvent[]) => {
+        for (const event of events) deps.onEvent(index, event);
+      });
       worker.on('error', (error: unknown) => deps.onFatal(asError(error)));
       worker.on('exit', (code) => {
         if (!this.#closing) deps.onFatal(new Error(`net thread ${index} ended with code ${code}`));
@@ -47,7 +52,7 @@ export class NetThreads {
 
   /** The mount is there: READs may be answered on this descriptor. */
   setDevice(fd: number): void {
-    for (const worker of this.#workers) worker.postMessage({ type: 'device', fd } satisfies ToNetWorker);
+    for (const outbox of this.#outboxes) outbox.post({ type: 'device', fd });
   }
 
   /** Ends the threads: parked READs are answered EIO, connections closed. */
@@ -55,9 +60,9 @@ export class NetThreads {
     if (this.#closing) return;
     this.#closing = true;
     await Promise.all(
-      this.#workers.map(async (worker) => {
+      this.#workers.map(async (worker, index) => {
         const closed = untilEvent(worker, 'closed', CLOSE_WAIT_MS).catch(() => undefined);
-        worker.postMessage({ type: 'close' } satisfies ToNetWorker);
+        this.#outboxes[index]?.post({ type: 'close' });
         await closed;
         await worker.terminate();
       }),
@@ -66,10 +71,7 @@ export class NetThreads {
 }
 
 function untilEvent(worker: Worker, type: NetEvent['type'], waitMs: number): Promise<void> {
-  return untilMessage<NetEvent>(
-    worker,
-    `waiting for a net thread to be ${type}`,
-    waitMs,
-    (event) => event.type === type,
+  return untilMessage<readonly NetEvent[]>(worker, `waiting for a net thread to be ${type}`, waitMs, (events) =>
+    events.some((event) => event.type === type),
   );
 }

@@ -14,6 +14,7 @@ import { NetThread } from '../../engine/net/net-thread.js';
 import { systemNetwork } from '../../engine/net/network.js';
 import { LateReplier } from '../late-replier.js';
 import type { NetWorkerData, ToNetWorker } from './messages.js';
+import { Outbox } from './outbox.js';
 
 const port = parentPort;
 invariant(port !== null, 'net-worker runs as a worker');
@@ -21,9 +22,10 @@ const data = workerData as NetWorkerData;
 
 const RANDOM_STEPS = 2 ** 32;
 
-const post = (event: NetEvent): void =>
-  // A page's columns move to the main thread without a copy.
-  event.type === 'listed' ? port.postMessage(event, [event.columns.buffer]) : port.postMessage(event);
+// At the end of the loop's turn: what many sockets brought in it travels together.
+const outbox = new Outbox<NetEvent>(port, (send) => setImmediate(send));
+// A page's columns move to the main thread without a copy.
+const post = (event: NetEvent): void => outbox.post(event, event.type === 'listed' ? event.columns.buffer : undefined);
 const replier = new LateReplier((message) =>
   post({ type: 'log', level: 'error', fields: {}, message: `a read could not be answered: ${message}` }),
 );
@@ -39,7 +41,9 @@ const thread = new NetThread(
   { post, replier, clock: systemClock, random: () => randomInt(RANDOM_STEPS) / RANDOM_STEPS, network: systemNetwork },
 );
 
-port.on('message', (message: ToNetWorker) => {
-  if (message.type === 'device') replier.bind(message.fd);
-  else thread.handle(message);
+port.on('message', (messages: readonly ToNetWorker[]) => {
+  for (const message of messages) {
+    if (message.type === 'device') replier.bind(message.fd);
+    else thread.handle(message);
+  }
 });
