@@ -15,6 +15,7 @@ import { captureStrayOutput, type Logging } from './logging.js';
 import { registerEnvironmentSecrets } from './redact.js';
 import { writeRunFile } from './run-file.js';
 import { mountId, runtimeCandidates, type Owner } from './state-directory.js';
+import { settleV8 } from './v8-settings.js';
 import { packageVersion } from './version.js';
 
 /** A mount that answers. Structurally src/main/daemon's RunningDaemon. */
@@ -57,6 +58,7 @@ export function lastWordsFile(runtimeDirectory: string, mountPoint: string): str
 export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<number> {
   const { logging, owner } = deps;
   const { log } = logging;
+  settleV8();
   registerEnvironmentSecrets(owner.env);
   captureStrayOutput(log);
   const removeFatalHandlers = installFatalHandlers(log, () => {
