@@ -114,6 +114,7 @@ export function buildConfig(
     ...present('readPartBytes', read('read-part-size', partBytes) ?? bothPartBytes),
     ...present('writePartBytes', read('write-part-size', partBytes) ?? bothPartBytes),
     ...present('memoryTargetBytes', read('memory-target', memoryBytes) ?? read('max-memory-target', memoryBytes)),
+    readAround: read('read-around', (name, value) => values.oneOf(name, value, ['on', 'off'])) !== 'off',
     bindNics: (given.lists.get('bind') ?? []).map(networkInterface),
     fuseBinding: read('fuse-binding', (name, value) => values.oneOf(name, value, fuseBindings)) ?? 'dev',
     verify: read('verify', (name, value) => values.oneOf(name, value, verifyModes)) ?? 'auto',

@@ -217,6 +217,11 @@ const table = {
     state: 'later',
   },
 
+  'read-around': {
+    kind: 'value',
+    group: 'Advanced options:',
+    describe: 'on or off: fetch more around random reads where earlier ones show that it gets read [default: on]',
+  },
   'user-agent-prefix': {
     kind: 'value',
     group: 'Advanced options:',

@@ -35,6 +35,8 @@ export interface MountConfig {
   readonly writePartBytes?: number;
   /** Bound of the RSS of all our processes; undefined = 4 % of the memory limit, within 512 MiB .. 16 GiB. */
   readonly memoryTargetBytes?: number;
+  /** Fetch more around random reads where that pays. */
+  readonly readAround: boolean;
   readonly bindNics: readonly string[];
   readonly fuseBinding: 'dev' | 'native';
   /** How much of what is read is verified by checksums. */

@@ -175,7 +175,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
     control.credentials.onChange((credentials) => plane.setCredentials(credentials));
     if (!anonymous) plane.setCredentials(await control.credentials.current());
     const prefetcher = new PoolPrefetcher(
-      { partBytes: sizing.partBytes },
+      { partBytes: sizing.partBytes, readAround: config.readAround },
       { view: pool, plane, clock: systemClock, log, versionLost: (nodeId) => fileSystem.versionLost(nodeId) },
     );
     const fileSystem: S3FileSystem = new S3FileSystem(

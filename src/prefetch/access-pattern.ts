@@ -70,6 +70,8 @@ interface Cursor {
 export type Access =
   | {
       readonly kind: 'random';
+      /** It belongs to a stride. */
+      readonly isStep: boolean;
       /** Also fetch these: the read is a step of a stride, or the first of a file at its end. */
       readonly ahead: readonly AheadRange[];
     }
@@ -97,7 +99,7 @@ export interface ReadContext {
   readonly partMs: number | undefined;
 }
 
-const RANDOM: Access = { kind: 'random', ahead: [] };
+const RANDOM: Access = { kind: 'random', isStep: false, ahead: [] };
 
 export class AccessPattern {
   readonly #cursors: Cursor[] = [];
@@ -126,7 +128,7 @@ export class AccessPattern {
         // It may yet turn out to be the start of a stream.
         if (!cursor) this.#remember(offset + sizeBytes, false, WINDOW_FIRST_BYTES, context.nowMs);
         this.#latest = undefined;
-        return { kind: 'random', ahead };
+        return { kind: 'random', isStep: true, ahead };
       }
     }
     return this.#noteStream(cursor, offset, sizeBytes, context);
@@ -152,7 +154,8 @@ export class AccessPattern {
       // A directory of a zip file or a footer is read in pieces: the first brings all that lies before it, beside it.
       const tailOffset = this.#objectBytes - TAIL_BYTES;
       const isTail = this.#uses === 1 && offset > tailOffset && tailOffset > 0;
-      return isTail ? { kind: 'random', ahead: [{ from: tailOffset, to: this.#objectBytes }] } : RANDOM;
+      if (!isTail) return RANDOM;
+      return { kind: 'random', isStep: false, ahead: [{ from: tailOffset, to: this.#objectBytes }] };
     }
     cursor.lastUse = this.#uses;
     if (!cursor.stream) {

@@ -23,7 +23,7 @@ import {
 import type { DataPlane } from '../engine/data-plane.js';
 import type { ObjectVersion } from './api.js';
 import type { Block, BlockIndex, Fill, Room } from './block-index.js';
-import { gapsOf, pageCeil, pageFloor, spansOf } from './block-ranges.js';
+import { gapsOf, pageCeil, pageFloor, spansOf, type BlockRange } from './block-ranges.js';
 
 /** No reading ahead of a version for this long after one of its fetches failed (guessed: the net threads have retried already). */
 const HOLD_OFF_MS = 1000;
@@ -43,6 +43,13 @@ const PARTS_MAX = 2;
 
 /** What begins so close to a stream's reader is the next that it wants, whatever its window. */
 const NEXT_BYTES = 2 * MIB;
+
+/** Parts of one block that are fetched around random reads, the largest first, and such fetches under way. */
+const AROUND_PARTS_MAX = 4;
+const AROUND_FETCHES_MAX = 4;
+
+/** The link counts as idle while no more than this is under way: what eight threads ask for in random reads of 256 KiB. */
+const IDLE_BYTES_MAX = 2 * MIB;
 
 /** Part of one block that a GET shall bring: bytes [from, to) within it. */
 interface Piece {
@@ -69,8 +76,11 @@ interface NeededPart {
 interface ActiveFetch {
   readonly nodeId: number;
   readonly prepared: readonly Prepared[];
+  readonly bytes: number;
   /** Counted against the bounds of what nobody has asked for. */
-  readonly speculativeBytes: number;
+  readonly isSpeculative: boolean;
+  /** The rest of a block around a random read. */
+  readonly isAround: boolean;
   /** Nobody waits for it, so its failure says nothing about the store. */
   cancelled: boolean;
 }
@@ -100,6 +110,9 @@ export class BlockFetcher {
   readonly #partBytes: number;
   #speculativeFetches = 0;
   #speculativeBytes = 0;
+  #aroundFetches = 0;
+  /** Bytes of all fetches under way. */
+  #activeBytes = 0;
   /** Smoothed. */
   #partMs: number | undefined;
   readonly #active = new Map<number, ActiveFetch>();
@@ -142,7 +155,9 @@ export class BlockFetcher {
       const blockBytes = blockBytesOf(version, blockIndex);
       const from = Math.max(offset - base, 0);
       const to = Math.min(endOffset - base, blockBytes);
-      const wantFrom = exact ? Math.max(exact.from - base, 0) : pageFloor(from);
+      // A file of one block comes in one piece; a stream that begins within a block has no need of what lies before.
+      const isAll = !exact && version.sizeBytes <= BLOCK_BYTES;
+      const wantFrom = exact ? Math.max(exact.from - base, 0) : isAll ? 0 : pageFloor(from);
       const wantTo = exact ? Math.min(exact.to - base, blockBytes) : blockBytes;
       const block = this.#prepareNeeded(version, { blockIndex, from, to, wantFrom, wantTo }, room, prepared);
       if (!block) {
@@ -282,6 +297,24 @@ export class BlockFetcher {
     for (const run of runsOf(prepared)) this.#start(version, run, priority);
   }
 
+  /**
+   * Fetches what is missing of a block that holds something, after everything else; says which parts, none when the link
+   * has other things to do.
+   */
+  fetchAround(version: ObjectVersion, blockIndex: number): readonly BlockRange[] {
+    const block = this.index.peek(version.nodeId, blockIndex);
+    if (!block || this.#aroundFetches >= AROUND_FETCHES_MAX || this.#activeBytes > IDLE_BYTES_MAX) return [];
+    if (this.#holdsOff(version.nodeId)) return [];
+    const gaps = gapsOf(this.view, block, 0, block.blockBytes);
+    gaps.sort((one, other) => other.to - other.from - (one.to - one.from));
+    const parts = gaps.slice(0, AROUND_PARTS_MAX);
+    if (parts.length > 0) this.index.table.setTell(block.slot, true);
+    for (const part of parts) {
+      this.#start(version, [{ block, fill: this.index.extend(block, part.from, part.to) }], PRIORITY_SPECULATIVE, true);
+    }
+    return parts;
+  }
+
   /** How long a part takes from being sent for to its last byte; undefined until one came. */
   get partMs(): number | undefined {
     return this.#partMs;
@@ -310,7 +343,8 @@ export class BlockFetcher {
 
   #cancelAll(nodeId: number): void {
     for (const [fetchId, fetch] of this.#active) {
-      if (fetch.nodeId !== nodeId || fetch.cancelled) continue;
+      // What is fetched around random reads is for whoever opens the version next, and soon over.
+      if (fetch.nodeId !== nodeId || fetch.cancelled || fetch.isAround) continue;
       fetch.cancelled = true;
       this.plane.cancel(fetchId);
       // A handle that opens the version again must not wait for bytes that no longer come.
@@ -355,15 +389,21 @@ export class BlockFetcher {
   }
 
   /** One GET for neighbouring pieces; all but the first start at their block's first byte. */
-  #start(version: ObjectVersion, run: readonly Prepared[], priority: number): void {
+  #start(version: ObjectVersion, run: readonly Prepared[], priority: number, isAround = false): void {
     const first = run[0];
     const last = run[run.length - 1];
     invariant(first !== undefined && last !== undefined, 'a run has pieces');
-    const isSpeculative = priority === PRIORITY_SPECULATIVE;
-    const speculativeBytes = isSpeculative ? version.sizeBytes : 0;
-    const fetch: ActiveFetch = { nodeId: version.nodeId, prepared: run, speculativeBytes, cancelled: false };
-    if (isSpeculative) this.#speculativeFetches++;
-    this.#speculativeBytes += speculativeBytes;
+    const isSpeculative = priority === PRIORITY_SPECULATIVE && !isAround;
+    const bytes = run.reduce((sum, { fill }) => sum + fill.to - fill.from, 0);
+    const fetch: ActiveFetch = {
+      nodeId: version.nodeId,
+      prepared: run,
+      bytes,
+      isSpeculative,
+      isAround,
+      cancelled: false,
+    };
+    this.#count(fetch, 1);
     const fetchId: number = this.plane.fetch(
       {
         key: version.key,
@@ -393,6 +433,14 @@ export class BlockFetcher {
     for (const { fill } of run) fill.fetchId = fetchId;
   }
 
+  #count({ bytes, isSpeculative, isAround }: ActiveFetch, sign: 1 | -1): void {
+    this.#activeBytes += sign * bytes;
+    if (isAround) this.#aroundFetches += sign;
+    if (!isSpeculative) return;
+    this.#speculativeFetches += sign;
+    this.#speculativeBytes += sign * bytes;
+  }
+
   #settle(fetchId: number): void {
     const fetch = this.#active.get(fetchId);
     if (!fetch) return;
@@ -400,8 +448,7 @@ export class BlockFetcher {
     const left = (this.#fetchesOf.get(fetch.nodeId) ?? 1) - 1;
     if (left > 0) this.#fetchesOf.set(fetch.nodeId, left);
     else this.#fetchesOf.delete(fetch.nodeId);
-    if (fetch.speculativeBytes > 0) this.#speculativeFetches--;
-    this.#speculativeBytes -= fetch.speculativeBytes;
+    this.#count(fetch, -1);
     for (const { block, fill } of fetch.prepared) this.index.settled(block, fill);
     this.#deps.roomMayBe();
   }

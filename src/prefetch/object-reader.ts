@@ -12,10 +12,12 @@ import type { ObjectReader, ObjectVersion, ReadSink } from './api.js';
 import { AccessPattern, type Access } from './access-pattern.js';
 import type { BlockFetcher } from './block-fetcher.js';
 import { PendingRead } from './pending-read.js';
+import type { ReadAround } from './read-around.js';
 
 /** What readers share: the fetcher, the division of the pool, and the queue of those who found it full. */
 export interface ReaderHost {
   readonly fetcher: BlockFetcher;
+  readonly around: ReadAround;
   nowMs(): number;
   /** READs wait for room: nobody reads ahead. */
   readonly crowded: boolean;
@@ -62,8 +64,9 @@ export class PooledReader implements ObjectReader {
     const read = new PendingRead({ version: this.version, offset, endOffset, whole }, sink, {
       fetcher: this.#host.fetcher,
       place: (again) => this.#host.place(again),
-      over: () => this.#answered(),
+      over: () => this.#answered(access, offset, endOffset),
     });
+    if (isPlainRandom(access)) this.#host.around.reads(this.version, offset, endOffset);
     // The waiting read's own GET goes out first; then what the stream will want.
     this.#host.place(read);
     if (this.#unanswered > before) this.#pattern.waits();
@@ -74,6 +77,7 @@ export class PooledReader implements ObjectReader {
     const endOffset = Math.min(offset + sizeBytes, this.version.sizeBytes);
     if (this.#closed || offset >= endOffset) return;
     const access = this.#note(offset, endOffset);
+    if (isPlainRandom(access)) this.#host.around.reads(this.version, offset, endOffset);
     this.#noteConsumed(offset, endOffset);
     this.#readAhead(access);
   }
@@ -94,8 +98,9 @@ export class PooledReader implements ObjectReader {
     return access;
   }
 
-  #answered(): void {
+  #answered(access: Access, offset: number, endOffset: number): void {
     this.#unanswered--;
+    if (isPlainRandom(access)) this.#host.around.answered(this.version, offset, endOffset);
     if (this.#closed && this.#unanswered === 0) this.#host.gone(this);
   }
 
@@ -124,4 +129,9 @@ export class PooledReader implements ObjectReader {
       at = to;
     }
   }
+}
+
+/** Neither a stream's nor a step of a stride. */
+function isPlainRandom(access: Access): boolean {
+  return access.kind === 'random' && !access.isStep;
 }

@@ -20,6 +20,7 @@ import { BlockFetcher } from './block-fetcher.js';
 import { BlockIndex } from './block-index.js';
 import { PooledReader, type ReaderHost } from './object-reader.js';
 import type { PendingRead } from './pending-read.js';
+import { ReadAround } from './read-around.js';
 
 /** One stream reads at most this far ahead: 64 MiB keep 8 parts of 8 MiB under way (measured need at 20 ms: 6). */
 const WINDOW_BYTES_MAX = 64 * MIB;
@@ -35,6 +36,8 @@ const SLOTS_IN_USE = 2;
 
 export interface PoolPrefetcherOptions {
   readonly partBytes: number;
+  /** Fetch the rest of a block around random reads, where that pays; on by default. */
+  readonly readAround?: boolean;
   /** Fill freed slots, to show a read after release (tests). */
   readonly checked?: boolean;
 }
@@ -51,6 +54,7 @@ export interface PoolPrefetcherDeps {
 export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
   readonly fetcher: BlockFetcher;
   readonly index: BlockIndex;
+  readonly around: ReadAround;
   readonly #deps: PoolPrefetcherDeps;
   readonly #readers = new Set<PooledReader>();
   readonly #readersByNode = new Map<number, number>();
@@ -78,6 +82,20 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
         roomMayBe: () => this.#wake(),
       },
     );
+    this.around = new ReadAround(
+      { isOn: options.readAround ?? true },
+      { fetcher: this.fetcher, isQuiet: () => !this.crowded && this.#liveStreams() === 0 },
+    );
+  }
+
+  /** Streams that were read lately. */
+  #liveStreams(): number {
+    const idleMs = this.#deps.clock.nowMs() - IDLE_STREAM_MS;
+    for (const [stream, usedMs] of this.#streams) {
+      if (usedMs > idleMs) break;
+      this.#streams.delete(stream);
+    }
+    return this.#streams.size;
   }
 
   get counts(): { readers: number; streams: number; starved: number } {
@@ -112,6 +130,7 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
   }
 
   forgetVersion(nodeId: number): void {
+    this.around.forget(nodeId);
     if (this.#readersByNode.has(nodeId)) {
       this.#forgotten.add(nodeId);
       return;
@@ -125,12 +144,7 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
    * rest absorbs random reads and consumed blocks that others may want.
    */
   shareBytes(reader: PooledReader): number {
-    const idleMs = this.#deps.clock.nowMs() - IDLE_STREAM_MS;
-    for (const [stream, usedMs] of this.#streams) {
-      if (usedMs > idleMs) break;
-      this.#streams.delete(stream);
-    }
-    const streams = this.#streams.size + (this.#streams.has(reader) ? 0 : 1);
+    const streams = this.#liveStreams() + (this.#streams.has(reader) ? 0 : 1);
     const { usableSlots } = this.index.table;
     const slots = Math.max(0, Math.min(usableSlots / 2, usableSlots - SLOTS_IN_USE * streams));
     return Math.min(WINDOW_BYTES_MAX, Math.floor(slots / streams) * BLOCK_BYTES);

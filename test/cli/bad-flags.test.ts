@@ -39,6 +39,7 @@ const rows: readonly (readonly [args: string, line: RegExp])[] = [
   [`${B} --maximum-throughput-gbps 0`, /out of range/],
   [`${B} --part-size 8MB`, /--part-size 8MB: not a whole number; allowed: .* bytes/],
   [`${B} --part-size 0`, /out of range/],
+  [`${B} --read-around maybe`, /--read-around maybe: not known[^]*on, off/],
   [`${B} --read-part-size 5368709121`, /out of range/],
   [`${B} --part-size 1 --read-part-size 1`, /--part-size and --read-part-size cannot be given together/],
   [`${B} --memory-target 100`, /--memory-target 100: out of range; allowed: a whole number from 256 .* MiB/],

@@ -29,6 +29,7 @@ export function sampleConfig(changes: Partial<MountConfig> = {}): MountConfig {
     fileMode: 0o644,
     metadataTtlMs: 1000,
     negativeMetadataTtlMs: 1000,
+    readAround: true,
     bindNics: [],
     fuseBinding: 'dev',
     verify: 'auto',

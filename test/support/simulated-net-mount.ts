@@ -59,6 +59,7 @@ export interface SimulatedMountOptions {
   readonly slots: number;
   readonly threads?: number;
   readonly partBytes?: number;
+  readonly readAround?: boolean;
   readonly chunkBytesMax?: number;
   readonly outcome?: (fetch: FetchCommand) => Outcome | undefined;
 }
@@ -99,7 +100,11 @@ export class SimulatedMount {
     });
     this.net.attach(this.plane);
     this.prefetcher = new PoolPrefetcher(
-      { partBytes: options.partBytes ?? 8 * 1024 * 1024, checked: true },
+      {
+        partBytes: options.partBytes ?? 8 * 1024 * 1024,
+        readAround: options.readAround ?? true,
+        checked: true,
+      },
       {
         view: this.view,
         plane: this.plane,
