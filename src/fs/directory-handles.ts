@@ -80,7 +80,7 @@ export class DirectoryHandles {
       if (segment === undefined) {
         if (given) return;
         await stream.more(ordinal, context.signal);
-        this.#bound(stream);
+        this.#bound(stream, ordinal);
         continue;
       }
       ordinal = Math.max(ordinal, segment.firstOrdinal);
@@ -107,10 +107,10 @@ export class DirectoryHandles {
   }
 
   /** What this handle read long ago makes room; other handles do so when they are read. */
-  #bound(stream: DirectoryStream): void {
+  #bound(stream: DirectoryStream, ordinal: number): void {
     let overBytes = this.bytes - this.#deps.limits.openListingBytesMax;
     while (overBytes > 0) {
-      const droppedBytes = stream.dropOldest();
+      const droppedBytes = stream.dropOldest(ordinal);
       if (droppedBytes === 0) return;
       overBytes -= droppedBytes;
     }

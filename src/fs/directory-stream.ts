@@ -132,26 +132,20 @@ export class DirectoryStream {
     if (last?.page && !last.page.isLast) this.#ranges.lookAhead(last.page);
   }
 
-  /** Gives back the memory of the oldest page that is kept, never of the last two; returns how much. */
-  dropOldest(): number {
+  /** Gives back the memory of the oldest page but that of `ordinal` and the last two; returns how many bytes, 0 = none. */
+  dropOldest(ordinal: number): number {
     // Without an order nothing can be fetched again from the middle.
     if (!this.#deps.lister.inOrder || !this.#deps.lister.startAfterWorks) return 0;
-    for (; this.#droppedTo < this.#segments.length - 2; this.#droppedTo++) {
-      const segment = this.#segments[this.#droppedTo];
-      if (!segment?.page) continue;
+    const kept = this.#indexOf(ordinal);
+    for (let index = this.#droppedTo; index < this.#segments.length - 2; index++) {
+      const segment = this.#segments[index];
+      if (index === kept || !segment?.page) continue;
       const { page, carried, firstOrdinal, endOrdinal } = segment;
       const { startKey, endKey } = page;
       const digest = page.digest();
-      this.#segments[this.#droppedTo++] = {
-        page: undefined,
-        startKey,
-        endKey,
-        digest,
-        carried,
-        firstOrdinal,
-        endOrdinal,
-      };
+      this.#segments[index] = { page: undefined, startKey, endKey, digest, carried, firstOrdinal, endOrdinal };
       this.#pageBytes -= page.bytes;
+      while (this.#droppedTo < index && !this.#segments[this.#droppedTo]?.page) this.#droppedTo++;
       return page.bytes;
     }
     return 0;

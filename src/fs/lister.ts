@@ -159,6 +159,8 @@ export class Lister {
   #foundIgnored(page: ListingPage): StoreError {
     if (this.#startAfterWorks) {
       this.#startAfterWorks = false;
+      // Pages that were cut go on by start-after only.
+      this.#deps.cache.clear();
       this.#deps.faults.problem('startAfter', { key: page.directoryKey }, [
         `the store ignores start-after ('${page.directoryKey}'): large directories are listed page after page`,
       ]);

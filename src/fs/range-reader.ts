@@ -22,8 +22,8 @@ const RANGE_PAGES_MIN = 0.25;
 
 interface FetchedPage {
   readonly page: ListingPage;
-  /** What it was cut from, when it was. */
-  readonly uncut: ListingPage | undefined;
+  /** What it was cut from; itself when it was not. Has the token with which the listing goes on after it. */
+  readonly source: ListingPage;
 }
 
 interface Range {
@@ -59,9 +59,8 @@ export class RangeReader {
   #asked = 0;
   /** LISTs at a time that the guesses have earned. */
   #earned: number;
-  /** What the page given last was cut from. */
-  #uncut: ListingPage | undefined;
-  #last: ListingPage | undefined;
+  /** The page given last. */
+  #last: FetchedPage | undefined;
   #isClosed = false;
 
   constructor(directoryKey: string, deps: RangeReaderDeps) {
@@ -113,7 +112,7 @@ export class RangeReader {
 
   #begin(last: ListingPage): void {
     if (this.#ranges.length > 0 || last.endKey === undefined || this.#isClosed) return;
-    this.#last = last;
+    this.#last = { page: last, source: last };
     this.#ranges = [newRange(last.endKey, undefined, last.nextToken)];
     this.#forecast.learn(last);
   }
@@ -124,8 +123,7 @@ export class RangeReader {
       const first = this.#ranges[0];
       const fetched = first?.pages.shift();
       if (fetched) {
-        this.#uncut = fetched.uncut;
-        this.#last = fetched.page;
+        this.#last = fetched;
         return fetched.page;
       }
       if (!first?.isDone || this.#ranges.length === 1) return undefined;
@@ -206,7 +204,7 @@ export class RangeReader {
     // A page that was half in vain: fewer at a time until guesses are better.
     if (kept.rows * 2 < page.rows) this.#earned = Math.max(1, this.#earned >> 1);
     else if (this.#earned < limits.listRangesMax) this.#earned++;
-    range.pages.push({ page: kept, uncut: kept === page ? undefined : page });
+    range.pages.push({ page: kept, source: page });
     range.fromKey = kept.endKey ?? range.fromKey;
     range.token = kept.nextToken;
     range.isDone = kept.endKey === undefined || kept.endKey === untilKey;
@@ -233,24 +231,21 @@ export class RangeReader {
     const first = this.#ranges[0];
     if (!first) return;
     for (const range of this.#ranges.splice(1)) range.abort?.abort();
-    const hadEnd = first.untilKey !== undefined;
     first.untilKey = undefined;
-    if (!hadEnd) return;
-    const lastFetched = first.pages.at(-1);
-    let whole: ListingPage | undefined;
-    if (lastFetched) {
-      if (!lastFetched.uncut) return;
-      first.pages.pop();
-      whole = lastFetched.uncut;
-    } else if (this.#uncut && this.#last?.endKey !== undefined) {
-      whole = this.#uncut.after(this.#last.endKey);
-      this.#uncut = undefined;
+    // A page that was asked for by its token is on its way and goes on from what is known.
+    if (first.flight && first.token !== undefined) return;
+    const fetched = first.pages.pop();
+    const tail = fetched ?? this.#last;
+    if (!tail || (tail.source.nextToken === undefined && !tail.source.isLast)) return;
+    const { page, source } = tail;
+    if (fetched) first.pages.push({ page: source, source });
+    else if (page !== source && page.endKey !== undefined) {
+      const rest = source.after(page.endKey);
+      first.pages.push({ page: rest, source: rest });
     }
-    if (!whole) return;
-    first.pages.push({ page: whole, uncut: undefined });
-    first.fromKey = whole.endKey ?? first.fromKey;
-    first.token = whole.nextToken;
-    first.isDone = whole.isLast;
+    first.fromKey = source.endKey ?? first.fromKey;
+    first.token = source.nextToken;
+    first.isDone = source.isLast;
     first.error = undefined;
   }
 }

@@ -4,7 +4,7 @@
  */
 import t, { type Test } from 'tap';
 import { packPage } from '../../src/engine/listing/row-collector.js';
-import { EBADF, EINTR, EIO, ENOTDIR } from '../../src/base/errno.js';
+import { EBADF, EINTR, EIO, ENOTDIR, ESTALE } from '../../src/base/errno.js';
 import { StoreError } from '../../src/engine/store-error.js';
 import type { ObjectHead } from '../../src/engine/api.js';
 import { inoOfKey } from '../../src/fs/ino.js';
@@ -332,6 +332,38 @@ void t.test('wrong handles', async (t) => {
   t.equal(await errnoOf(() => bench.fs.opendir(context(), nodeId)), ENOTDIR);
   t.equal(await errnoOf(() => bench.kernel.readdirOnce(ROOT, 99, 0, false)), EBADF);
   t.equal(await errnoOf(() => bench.fs.releasedir(context(), ROOT, 99)), EBADF);
+});
+
+void t.test('an open directory gives memory back, and reads again what somebody seeks back to', async (t) => {
+  const bench = makeBench({ limits: { listKeysMax: 10, openListingBytesMax: 12_000, listPagesAheadMax: 1 } });
+  const { store, kernel, fs, clock } = bench;
+  fill(bench, 500);
+  const handle = await kernel.opendir(ROOT);
+  const once: { name: string; nextOffset: number }[] = [];
+  for (let offset = 0; ;) {
+    const some = await kernel.readdirOnce(ROOT, handle, offset, false, 7);
+    const last = some.at(-1);
+    if (!last) break;
+    offset = last.item.nextOffset;
+    once.push(...some.map(({ item }) => item));
+    t.ok(fs.stats().openListingBytes < 12_000 + 3 * 2_000, 'bounded');
+  }
+  t.equal(once.length, 502);
+  clock.advance(2000);
+  store.reset();
+  for (const index of [400, 37, 250, 3]) {
+    const { nextOffset } = once[index]!;
+    const some = await kernel.readdirOnce(ROOT, handle, nextOffset, false, 3);
+    t.same(
+      some.map(({ item }) => item.name),
+      once.slice(index + 1, index + 4).map(({ name }) => name),
+    );
+  }
+  t.ok(store.reset() > 0, 'from the store');
+  store.delete('f000100');
+  clock.advance(2000);
+  t.equal(await errnoOf(() => kernel.readdirOnce(ROOT, handle, once[105]!.nextOffset, false)), ESTALE);
+  t.equal((await readAll(bench, handle, 0)).length, 501, 'from the beginning it is a new listing');
 });
 
 void t.test('200,000 entries stream, stay under 200 bytes each, and go with the handle', async (t) => {

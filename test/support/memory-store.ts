@@ -77,6 +77,12 @@ export class MemoryStore implements ObjectStore {
     for (const run of (this.#held ?? []).splice(0, count)) run();
   }
 
+  /** Answers one of the requests that wait: `pick` says which of so many. */
+  letGoOne(pick: (waiting: number) => number): void {
+    const held = this.#held ?? [];
+    for (const run of held.splice(pick(held.length), 1)) run();
+  }
+
   count(operation: 'head' | 'list'): number {
     return this.calls.filter((call) => call.operation === operation).length;
   }
