@@ -61,10 +61,10 @@ export class PoolView {
     const whole = wholeSlotOf(slot, slotCount);
     const segment = this.#segments[Math.floor(whole / SEGMENT_SLOTS)];
     const slotBytes = small ? SMALL_BYTES : BLOCK_BYTES;
-    invariant(
-      segment !== undefined && whole < slotCount && from >= 0 && to <= slotBytes && from <= to,
-      `slot ${slot} [${from}, ${to})`,
-    );
+    // Hot (each arrival, each reply): a message is made up only when it is needed.
+    if (segment === undefined || whole >= slotCount || from < 0 || to > slotBytes || from > to) {
+      invariant(false, `slot ${slot} [${from}, ${to})`);
+    }
     const within = small ? ((slot - slotCount) % SMALL_SLOTS) * SMALL_BYTES : 0;
     const base = (whole % SEGMENT_SLOTS) * BLOCK_BYTES + within;
     return segment.subarray(base + from, base + to);
@@ -87,13 +87,13 @@ export class PoolView {
    */
   pin(slot: number): void {
     const before = Atomics.add(this.words, slot * SLOT_WORDS + GATE, 1);
-    invariant((before & GATE_LIVE) !== 0, `slot ${slot} of an indexed block is live`);
+    if ((before & GATE_LIVE) === 0) invariant(false, `slot ${slot} of an indexed block is live`);
   }
 
   /** Step 7. */
   unpin(slot: number): void {
     const before = Atomics.sub(this.words, slot * SLOT_WORDS + GATE, 1);
-    invariant((before & ~GATE_LIVE) > 0, `slot ${slot} unpinned more often than pinned`);
+    if ((before & ~GATE_LIVE) <= 0) invariant(false, `slot ${slot} unpinned more often than pinned`);
   }
 
   /**

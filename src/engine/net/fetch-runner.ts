@@ -232,7 +232,7 @@ export class FetchRunner {
       nowMs: () => clock.nowMs(),
       leads: (transfer) => this.#leads(job, transfer),
       arrived: (_transfer, isPublished) => {
-        job.progressMs = clock.nowMs();
+        job.progressMs = connection.activeMs;
         if (isPublished) this.#deps.arrived(job.fetch.command.fetchId);
       },
       ended: (transfer, failure, head) => {

@@ -151,14 +151,14 @@ export class Fetch {
     return this.#pool.bytes(this.#slotOf(block), from, to);
   }
 
-  /** `bytes`, the beginning of the view for `offset`, are filled. Returns whether readers see more than before. */
-  landed(offset: number, bytes: Uint8Array): boolean {
+  /** The first `bytes` of the view for `offset` are filled. Returns whether readers see more than before. */
+  landed(offset: number, view: Uint8Array, bytes: number): boolean {
     if (offset < this.#position) return false;
     invariant(this.#unit !== undefined && offset === this.#position, 'bytes landed out of order');
-    this.#position = offset + bytes.length;
+    this.#position = offset + bytes;
     invariant(this.#position <= this.#unit.endOffset, 'bytes landed outside their unit');
     if (this.#check !== undefined) {
-      this.#check.running.update(bytes);
+      this.#check.running.update(bytes === view.length ? view : view.subarray(0, bytes));
       return false;
     }
     this.#publish(this.#position);
@@ -209,7 +209,7 @@ export class Fetch {
 
   #slotOf(block: number): number {
     const slot = this.command.slots[block - this.command.firstBlock];
-    invariant(slot !== undefined, `block ${block} is not of this fetch`);
+    if (slot === undefined) invariant(false, `block ${block} is not of this fetch`);
     return slot;
   }
 }

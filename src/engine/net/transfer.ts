@@ -116,7 +116,7 @@ export class Transfer implements Exchange {
   }
 
   filled(bytes: number): void {
-    const isPublished = this.fetch.landed(this.#offset, this.#view.subarray(0, bytes));
+    const isPublished = this.fetch.landed(this.#offset, this.#view, bytes);
     this.#offset += bytes;
     this.#deps.arrived(this, isPublished);
   }
