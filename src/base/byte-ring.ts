@@ -56,7 +56,7 @@ export class RingProducer {
    */
   push(kind: number, payload: Uint8Array, giveUp: () => boolean = () => false): boolean {
     const recordBytes = (HEADER_BYTES + payload.length + 7) & ~7;
-    invariant(kind >= 0 && recordBytes <= this.#capacity / 2, `ring record of ${payload.length} bytes`);
+    if (kind < 0 || recordBytes > this.#capacity / 2) invariant(false, `ring record of ${payload.length} bytes`);
     let head = Atomics.load(this.#control, HEAD) >>> 0;
     for (;;) {
       const tail = Atomics.load(this.#control, TAIL) >>> 0;

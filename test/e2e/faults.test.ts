@@ -1,7 +1,7 @@
 /**
  * Reading through a real mount while the server misbehaves: a part of the table in support/fault-cases.ts that takes
- * about a minute. faults.full.test.ts runs all of it. Flipped bytes of the right length are not in the table: only
- * checksums could tell, and checksums of reads come later.
+ * about a minute. faults.full.test.ts runs all of it. Flipped bytes of the right length are in faults-flipped.test.ts:
+ * only checksums can tell, so the objects must have some.
  */
 import t from 'tap';
 import { whyNoMount } from '../support/mount.js';

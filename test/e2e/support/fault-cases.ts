@@ -3,8 +3,8 @@
  * reader must see. Pure: each case is fault rules for one key, so that cases run side by side on one mount.
  *
  * A fault that ends (or lets some bytes through each time) must not be seen at all; a permanent one may show as the
- * errnos named, never as other bytes. Flipped bytes of the right length are left out: nothing but a checksum can tell
- * them from right ones, and checksums of reads come with a later issue.
+ * errnos named, never as other bytes. Flipped bytes of the right length have a table of their own, flipped-cases.ts:
+ * nothing but a checksum can tell them from right ones, and these objects have none.
  */
 import type { FaultRule } from '../../../dev/s3-server/server.js';
 

@@ -34,14 +34,14 @@ export interface FaultyServer extends TestServer {
 /** Starts a server over `dataDir`, whose folders are the buckets. */
 export async function startFaultyServer(
   dataDir: string,
-  options: { readonly tls?: boolean } = {},
+  options: { readonly tls?: boolean; readonly flags?: readonly string[] } = {},
 ): Promise<FaultyServer> {
   mkdirSync(dataDir, { recursive: true });
   const certificate = options.tls === true ? await makeTestCertificate() : undefined;
   let port = await freePort();
   const start = (): Promise<ServerProcess> => {
     const flags = ['--dir', dataDir, '--port', String(port), '--region', TEST_REGION, '--admin'];
-    flags.push('--access-key', TEST_ACCESS_KEY, '--secret-key', TEST_SECRET_KEY);
+    flags.push('--access-key', TEST_ACCESS_KEY, '--secret-key', TEST_SECRET_KEY, ...(options.flags ?? []));
     if (certificate) flags.push('--tls-cert', certificate.certFile, '--tls-key', certificate.keyFile);
     return startServerProcess(
       process.execPath,
