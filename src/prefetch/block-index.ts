@@ -136,7 +136,8 @@ export class BlockIndex {
     const { nodeId, blockIndex, blockBytes, from, to } = place;
     invariant(0 <= from && from < to && to <= blockBytes && blockBytes <= BLOCK_BYTES, `block range ${from}..${to}`);
     const { table } = this;
-    if (!table.hasTouchedRoomFor(blockBytes) && !this.#reusePassed()) {
+    if (!table.hasTouchedRoomFor(blockBytes)) {
+      this.#reusePassed();
       const hasRoom = (): boolean => table.hasRoomFor(blockBytes);
       if (!hasRoom() && !this.#makeRoom(room, blockBytes, hasRoom)) return undefined;
     }
@@ -281,16 +282,15 @@ export class BlockIndex {
   }
 
   /** Frees the slot of a block that a stream passed, if enough such blocks are kept. */
-  #reusePassed(): boolean {
-    if (this.#passed.size <= this.#passedBlocksKept) return false;
+  #reusePassed(): void {
+    if (this.#passed.size <= this.#passedBlocksKept) return;
     let looksLeft = Math.min(PASSED_LOOKS_MAX, this.#passed.size);
     for (const block of this.#passed) {
-      if (!this.table.takeRecent(block.slot) && this.#evict(block)) return true;
+      if (!this.table.takeRecent(block.slot) && this.#evict(block)) return;
       this.#passed.delete(block);
       this.#passed.add(block);
-      if (--looksLeft === 0) return false;
+      if (--looksLeft === 0) return;
     }
-    return false;
   }
 
   /** Frees a block that is out of the index; a pinned one waits in #dropped for the next call of #makeRoom. */
@@ -348,7 +348,8 @@ export class BlockIndex {
     const isSpent = (block: Block): boolean => this.#spent.has(block);
     let spentLooks = 0;
     for (const block of this.#spent) {
-      if (this.#evictFor(blockBytes, block, isSpent)) return true;
+      // What is evicted may be put aside for the governor.
+      if (this.#evictFor(blockBytes, block, isSpent) && hasRoom()) return true;
       if (++spentLooks === SPENT_LOOKS_MAX) break;
     }
     const youngMs = this.#nowMs() - SPARE_AFTER_MS;
@@ -359,7 +360,12 @@ export class BlockIndex {
       for (const block of this.#oldest()) {
         // All that follow are younger still: the order is that of usedMs.
         if (room === 'spare' && block.usedMs > youngMs) return false;
-        if (!this.table.takeRecent(block.slot) && this.#evictFor(blockBytes, block, isOld)) return true;
+        // It went with the slot that it shared with one before it.
+        if (block.dropped) continue;
+        if (!this.table.takeRecent(block.slot) && this.#evictFor(blockBytes, block, isOld)) {
+          if (hasRoom()) return true;
+          continue;
+        }
         this.#touch(block);
       }
     }

@@ -10,6 +10,7 @@
  *   fills N.A-B [spare] fill, block A to B of a node: prints the slots taken and what was thrown out
  *   pin B, unpin B      by a reader;  wait MS   lets the clock go on
  *   reclaim N [spare]   frees N slots and gives their memory back: prints how many and what went
+ *   aside N             the next N slots that become free are put aside, until the next reclaim
  *   allow N             at most N slots more are touched;  kept N   passed blocks (first command of a case)
  */
 import fc from 'fast-check';
@@ -46,7 +47,10 @@ class Bench {
   /** What the memory governor does; the slots given back. */
   reclaim(slots: number, room: Room): number[] {
     const given: number[] = [];
-    this.index.table.cool(this.index.reclaim(slots, room), (cooled) => given.push(...cooled));
+    const { table } = this.index;
+    table.putAside(0);
+    this.index.reclaim(slots - table.asideSlots, room);
+    table.cool(slots, (cooled) => given.push(...cooled));
     return given;
   }
 
@@ -161,6 +165,9 @@ t.test('evictions', (t) => {
           ];
         case 'allow':
           index.table.allowFresh(Number(name));
+          return [];
+        case 'aside':
+          index.table.putAside(Number(name));
           return [];
         case 'kept':
           bench = new Bench(4, Number(name));

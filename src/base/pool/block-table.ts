@@ -49,6 +49,9 @@ export class BlockTable {
   /** Free slots that cost memory when they are taken: never used, or given back to the system. */
   readonly #fresh: number[] = [];
   #freshAllowed = Infinity;
+  /** Slots that were put aside when they became free, and how many more shall be. */
+  readonly #aside: number[] = [];
+  #asideWanted = 0;
   /** Carved slots and their free small slots. */
   readonly #carved = new Map<number, number[]>();
   /** The carved slots of which parts are free. */
@@ -80,7 +83,7 @@ export class BlockTable {
 
   /** Whole slots that the pool may have as things stand: those in use and those that may yet be touched. */
   get usableSlots(): number {
-    return this.touchedSlots + this.#takeable();
+    return this.touchedSlots - this.#aside.length - this.#asideWanted + this.#takeable();
   }
 
   /** From now on at most so many more slots are touched for the first time. The rest of the pool is as if it were not there. */
@@ -88,12 +91,23 @@ export class BlockTable {
     this.#freshAllowed = slots;
   }
 
+  /** Whole slots that wait for `cool`. */
+  get asideSlots(): number {
+    return this.#aside.length;
+  }
+
+  /** The next so many slots that become free are put aside for `cool`: for a pool that is wholly under way. */
+  putAside(slots: number): void {
+    this.#asideWanted = slots;
+  }
+
   /**
-   * Takes up to `slotsMax` free slots whose memory is in use out of it, those free for the longest first; `give` returns
-   * their pages to the system. Says how many. They come back as fresh slots.
+   * Takes the slots that were put aside out of use, and free ones whose memory is in use, those free for the longest first,
+   * until it is `slotsMax`; `give` returns their pages to the system. Says how many. They come back as fresh slots.
    */
   cool(slotsMax: number, give: (slots: readonly number[]) => void): number {
-    const slots = this.#free.splice(0, Math.max(0, slotsMax));
+    const aside = this.#aside.splice(0);
+    const slots = [...aside, ...this.#free.splice(0, Math.max(0, slotsMax - aside.length))];
     if (slots.length === 0) return 0;
     give(slots);
     // High slots first, so that the low ones are the next to be touched.
@@ -159,7 +173,7 @@ export class BlockTable {
     const small = slot >= this.view.memory.slotCount;
     if (this.#checked) this.view.bytes(slot, 0, small ? SMALL_BYTES : BLOCK_BYTES).fill(FREED_FILL);
     if (small) this.#giveBackSmall(slot);
-    else this.#free.push(slot);
+    else this.#release(slot);
     return true;
   }
 
@@ -242,7 +256,16 @@ export class BlockTable {
     if (parts.length < SMALL_SLOTS) return;
     this.#carved.delete(whole);
     this.#parts.delete(whole);
-    this.#free.push(whole);
+    this.#release(whole);
+  }
+
+  #release(slot: number): void {
+    if (this.#asideWanted === 0) {
+      this.#free.push(slot);
+      return;
+    }
+    this.#asideWanted--;
+    this.#aside.push(slot);
   }
 
   #writeHint(nodeLo: number, nodeHi: number, blockIndex: number, slot: number): void {

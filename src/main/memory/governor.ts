@@ -103,6 +103,8 @@ export class MemoryGovernor {
       return;
     }
     const roomBytes = -overBytes - MARGIN_BYTES;
+    // What was asked for and is not free yet is not needed any more; what was put aside goes.
+    pool.giveBack(0, 'spare');
     pool.allowFresh(Math.max(this.#floorAllowance(), Math.floor(roomBytes / BLOCK_BYTES)));
     this.#calmTicks++;
     if (this.#calmTicks < CALM_TICKS || roomBytes < GROW_BYTES) return;
@@ -132,7 +134,7 @@ export class MemoryGovernor {
     const room = overBytes > PRESSING_BYTES ? 'any' : 'spare';
     const aboveFloor = pool.touchedSlots - this.#options.poolFloorSlots;
     const slots = Math.min(Math.ceil(needBytes / BLOCK_BYTES), SLOTS_A_TICK, Math.max(0, aboveFloor));
-    const given = slots > 0 ? pool.giveBack(slots, room) : 0;
+    const given = pool.giveBack(slots, room);
     counts.slotsGivenBack += given;
     needBytes -= given * BLOCK_BYTES;
     if (needBytes < LAST_RESORT_BYTES || clock.nowMs() - this.#lastResortMs < LAST_RESORT_MS) return;

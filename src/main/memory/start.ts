@@ -41,7 +41,12 @@ export function startGovernor(parts: GovernedParts): MemoryGovernor {
         allowFresh: (slots) => table.allowFresh(slots),
         giveBack: (slotsMax, room) => {
           if (native === undefined) return 0;
-          return table.cool(index.reclaim(slotsMax, room), (slots) => native.giveBack(slots));
+          table.putAside(0);
+          index.reclaim(slotsMax - table.asideSlots, room);
+          const given = table.cool(slotsMax, (slots) => native.giveBack(slots));
+          // Where everything is under way, slots are kept back as they become free, and given back at the next look.
+          table.putAside(Math.max(0, slotsMax - given));
+          return given;
         },
       },
       caches: [listingShare(listings)],

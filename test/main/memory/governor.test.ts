@@ -54,7 +54,7 @@ class Machine {
             this.spare -= spare;
             this.ahead -= ahead;
             this.touched -= spare + ahead;
-            this.calls.push(`pool ${room} ${spare + ahead}`);
+            if (slotsMax > 0) this.calls.push(`pool ${room} ${spare + ahead}`);
             return spare + ahead;
           },
         },
