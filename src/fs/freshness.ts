@@ -48,13 +48,13 @@ export class Freshness {
     return left(this.#negativeTtlMs, this.#clock.nowMs() - sentAtMs);
   }
 
-  /** May a fact about something that exists still be used? */
-  isFresh(sentAtMs: number): boolean {
-    return this.#clock.nowMs() - sentAtMs <= this.#ttlMs;
+  /** May a fact about something that exists still be used (or could it at `atMs`)? */
+  isFresh(sentAtMs: number, atMs = this.#clock.nowMs()): boolean {
+    return atMs - sentAtMs <= this.#ttlMs;
   }
 
-  isNegativeFresh(sentAtMs: number): boolean {
-    return this.#clock.nowMs() - sentAtMs <= this.#negativeTtlMs;
+  isNegativeFresh(sentAtMs: number, atMs = this.#clock.nowMs()): boolean {
+    return atMs - sentAtMs <= this.#negativeTtlMs;
   }
 }
 

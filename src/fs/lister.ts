@@ -90,7 +90,11 @@ export class Lister {
     const { freshness } = this.#deps;
     const key = `${directoryKey}\0${position.startKey}`;
     const startedAtMs = this.#flights.startedAtMs(key);
-    const joinable = startedAtMs !== undefined && freshness.isFresh(startedAtMs);
+    const joinable =
+      startedAtMs !== undefined &&
+      freshness.isFresh(startedAtMs) &&
+      // Who looks up a name may learn that it does not exist, which may have to be younger.
+      (mode === 'reported' || freshness.isNegativeFresh(startedAtMs));
     return this.#flights.join(
       key,
       freshness.nowMs(),

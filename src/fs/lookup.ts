@@ -59,9 +59,15 @@ export class Lookup {
     const { names, freshness } = this.#deps;
     this.misses++;
     const path = directoryKey + name;
+    const askedAtMs = freshness.nowMs();
     for (let attempt = 1; ; attempt++) {
       const startedAtMs = this.#flights.startedAtMs(path);
-      const joinable = startedAtMs !== undefined && freshness.isFresh(startedAtMs) && !this.#isVoid(path, startedAtMs);
+      const joinable =
+        startedAtMs !== undefined &&
+        freshness.isFresh(startedAtMs) &&
+        // It may say that the name does not exist, which may have to be younger.
+        freshness.isNegativeFresh(startedAtMs) &&
+        !this.#isVoid(path, startedAtMs);
       const answer = await this.#flights.join(
         path,
         freshness.nowMs(),
@@ -73,7 +79,11 @@ export class Lookup {
       // slower than the TTL still gets its answer through, once.
       const youngest = names.find(directoryKey, name);
       if (youngest) return youngest;
-      if (attempt >= ATTEMPTS_MAX || !this.#isVoid(path, answer.sentAtMs)) return answer;
+      // Was it young enough when this caller asked? What it came from may have been under way for others since long.
+      const { kind, sentAtMs } = answer;
+      const young =
+        kind === 'none' ? freshness.isNegativeFresh(sentAtMs, askedAtMs) : freshness.isFresh(sentAtMs, askedAtMs);
+      if (attempt >= ATTEMPTS_MAX || (young && !this.#isVoid(path, sentAtMs))) return answer;
     }
   }
 
@@ -91,17 +101,19 @@ export class Lookup {
     const { store, background, freshness, faults } = this.#deps;
     background.missed(directoryKey, name);
     const path = directoryKey + name;
-    const sentAtMs = freshness.nowMs();
+    const headAtMs = freshness.nowMs();
     const headAbort = new AbortController();
     const abortHead = (): void => headAbort.abort();
     signal.addEventListener('abort', abortHead, { once: true });
     const head = settle(store.head(path, headAbort.signal));
     try {
       const below = await settle(this.#hasKeysBelow(`${path}/`, signal));
-      if (below.value === true) {
+      if (below.value?.any) {
         abortHead();
-        return this.#learned(path, { kind: 'directory', sentAtMs });
+        return this.#learned(path, { kind: 'directory', sentAtMs: below.value.sentAtMs });
       }
+      // The LIST may have been under way for somebody else already: a fact is as old as the older of its two answers.
+      const sentAtMs = Math.min(headAtMs, below.value?.sentAtMs ?? headAtMs);
       const object: Settled<ObjectHead | undefined> = await head;
       if (below.error !== undefined && !(isDenied(below.error) && object.value !== undefined)) throw below.error;
       // Without permission to list, an object that can be read is still a file: there is no directory to be seen.
@@ -123,10 +135,14 @@ export class Lookup {
     return fact;
   }
 
-  /** Is there any key that begins with `prefix`? What there is goes into the listing cache. */
-  async #hasKeysBelow(prefix: string, signal: AbortSignal): Promise<boolean> {
-    const { store, lister, listings, limits } = this.#deps;
-    if (!listings.wasUseless(prefix)) return (await lister.first(prefix, signal)).keys > 0;
+  /** Is there any key that begins with `prefix`, as of when? What there is goes into the listing cache. */
+  async #hasKeysBelow(prefix: string, signal: AbortSignal): Promise<{ any: boolean; sentAtMs: number }> {
+    const { store, lister, listings, limits, freshness } = this.#deps;
+    if (!listings.wasUseless(prefix)) {
+      const { keys, sentAtMs } = await lister.first(prefix, signal);
+      return { any: keys > 0, sentAtMs };
+    }
+    const sentAtMs = freshness.nowMs();
     // A large directory whose first page answered nothing: one key tells as much, and sooner.
     let token: string | undefined;
     for (let page = 0; page <= limits.emptyPagesMax; page++) {
@@ -134,11 +150,11 @@ export class Lookup {
         { prefix, delimiter: '/', keysMax: 1, ...(token !== undefined ? { continuationToken: token } : {}) },
         signal,
       );
-      if (listed.keys > 0) return true;
-      if (listed.nextToken === undefined) return false;
+      if (listed.keys > 0) return { any: true, sentAtMs };
+      if (listed.nextToken === undefined) return { any: false, sentAtMs };
       token = listed.nextToken;
     }
-    return false;
+    return { any: false, sentAtMs };
   }
 }
 

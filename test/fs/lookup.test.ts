@@ -157,6 +157,51 @@ void t.test('names that do not exist are remembered by their own TTL', async (t)
   t.ok(await kernel.lookup(ROOT, 'no'));
 });
 
+void t.test('a fact is as old as the older of the two requests that it came from', async (t) => {
+  const { store, kernel, clock } = makeBench();
+  store.put('d/1', 'x');
+  const { nodeId } = (await kernel.lookup(ROOT, 'd'))!;
+  clock.advance(1001);
+  store.hold();
+  const listed = kernel.readdir(nodeId);
+  await settle();
+  store.reset();
+  store.delete('d/1');
+  clock.advance(400);
+  const joined = kernel.lookup(ROOT, 'd');
+  await settle();
+  t.equal(store.count('list'), 1, 'the LIST of the readdir serves (the other is that of the root)');
+  clock.advance(200);
+  const late = kernel.lookup(ROOT, 'd');
+  await settle();
+  store.letGo();
+  t.equal((await joined)?.entryTtlMs, 400, 'what it says is as old as itself');
+  t.equal((await late)?.entryTtlMs, 400);
+  await listed;
+});
+
+void t.test('who asks is not given what was too old when it asked, though others get it', async (t) => {
+  const { store, kernel, clock } = makeBench({ negativeMetadataTtlMs: 500 });
+  store.put('d/1', 'x');
+  const { nodeId } = (await kernel.lookup(ROOT, 'd'))!;
+  clock.advance(1001);
+  store.delete('d/1');
+  store.hold();
+  const listed = kernel.readdir(nodeId);
+  await settle();
+  clock.advance(400);
+  const joins = kernel.lookup(ROOT, 'd');
+  await settle();
+  store.put('d/1', 'y');
+  clock.advance(200);
+  const late = kernel.lookup(ROOT, 'd');
+  await settle();
+  store.letGo();
+  t.equal(await joins, undefined, 'true when it asked, or 400 ms before');
+  t.ok(await late, 'that was 600 ms before, and 500 are allowed');
+  await listed;
+});
+
 void t.test('absence from a listing ages by the negative TTL too', async (t) => {
   const { store, kernel, clock } = makeBench({ metadataTtlMs: 60_000, negativeMetadataTtlMs: 500 });
   store.put('a', '');
