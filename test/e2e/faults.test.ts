@@ -13,7 +13,7 @@ import { runControlFaults, runFaultCases, runRefusals, runRestarts, startFaultBe
 const EVERY = 7;
 
 /** Take half a minute and more each: in the full set only. */
-const long = /for ever|one byte an answer|beyond the time-out/;
+const long = /for ever|one byte an answer|beyond the time-out|drip/;
 
 t.setTimeout(600_000);
 

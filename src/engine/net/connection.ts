@@ -13,7 +13,7 @@ import type { Socket } from 'node:net';
 import { invariant } from '../../base/invariant.js';
 import { transportFailure, type Failure } from './failure.js';
 import { HeadError, HeadParser, type ResponseHead } from './http-head.js';
-import { SCRATCH_BYTES } from './limits.js';
+import { DRIP_BYTES_PER_MS, SCRATCH_BYTES } from './limits.js';
 import { ErrorTextReader } from './error-text.js';
 import type { OnRead } from './socket-opener.js';
 
@@ -73,6 +73,8 @@ export class Connection {
   #keepAlive = false;
   /** Bytes came before it was open. */
   #isSpoiled = false;
+  /** Where the body was when its rate was looked at last, and when. */
+  #mark = { remaining: 0, ms: 0 };
   /** Requests answered before this one. */
   #answered = 0;
   /** How long it had been idle before the current request. */
@@ -175,7 +177,19 @@ export class Connection {
       this.#fail(transportFailure('FirstByteTimeout', `no answer within ${Math.round(waitedMs)} ms`));
     } else if ((this.#state === 'slots' || this.#state === 'text') && waitedMs >= this.#timeouts.stallMs) {
       this.#fail(transportFailure('Stalled', `no more bytes within ${Math.round(waitedMs)} ms`));
+    } else if (this.#state === 'slots') {
+      this.#checkRate(nowMs);
     }
+  }
+
+  /** A body that only drips is as good as stalled: what is missing is asked for elsewhere. */
+  #checkRate(nowMs: number): void {
+    const tookMs = nowMs - this.#mark.ms;
+    if (tookMs < this.#timeouts.stallMs) return;
+    const bytes = this.#mark.remaining - this.#remaining;
+    this.#mark = { remaining: this.#remaining, ms: nowMs };
+    if (bytes >= tookMs * DRIP_BYTES_PER_MS) return;
+    this.#fail(transportFailure('TooSlow', `only ${bytes} bytes within ${Math.round(tookMs)} ms`));
   }
 
   /** Called by the socket right after each `#read`, and at once when it is created; must never return an empty view. */
@@ -243,6 +257,7 @@ export class Connection {
     invariant(head.framing.kind === 'length' && head.framing.bytes > 0, 'payload has a length');
     this.#state = 'slots';
     this.#remaining = head.framing.bytes;
+    this.#mark = { remaining: this.#remaining, ms: this.#activeMs };
     let at = 0;
     while (at < rest.length && this.#remaining > 0 && this.#exchange === exchange) {
       const view = exchange.view(this.#remaining);

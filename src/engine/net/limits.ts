@@ -15,6 +15,11 @@ export const ERROR_BODY_BYTES_MAX = 64 * KIB;
 export const INTERIM_HEADS_MAX = 8;
 /** What a read of the socket is given when the head, not the body, is expected. */
 export const SCRATCH_BYTES = 16 * KIB;
+/**
+ * A body slower than this over a whole stallMs is given up and resumed elsewhere. At this rate a READ of 1 MiB just misses
+ * the deadline of 30 s, so nothing slower can serve one.
+ */
+export const DRIP_BYTES_PER_MS = 32;
 /** A cancelled fetch with no more than this to come is drained: cheaper than another connection. */
 export const DRAIN_BYTES_MAX = 64 * KIB;
 

@@ -80,6 +80,7 @@ const whole: readonly (readonly [string, FaultRule])[] = [
 const beyondTimeouts: readonly (readonly [string, FaultRule])[] = [
   ['stall beyond the time-out', { stallAfterBytes: 70_000, stallMs: 120_000, times: 1 }],
   ['first byte beyond the time-out', { firstByteMs: 120_000, times: 1 }],
+  ['a drip of 2 kB/s', { bytesPerSecond: 2000, times: 1 }],
 ];
 
 /** Refusals that end by themselves: the daemon renews what it signs with and asks again. */

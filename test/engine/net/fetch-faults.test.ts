@@ -437,3 +437,22 @@ t.test('idle connections are closed after their time', async (t) => {
   await harness.until(() => harness.thread.counts.connections === 0);
   t.equal(harness.thread.counts.idle, 0);
 });
+
+t.test('a body that only drips is resumed elsewhere', async (t) => {
+  const drips: Answer = async (request, connection) => {
+    await connection.send(rightHead(request, object, ETAG));
+    const bytes = body(request);
+    for (let at = 0; at < bytes.length && !connection.socket.destroyed; at += 20) {
+      await connection.send(bytes.subarray(at, at + 20));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  const { end, harness, server } = await play(t, [drips], { timeouts: fast });
+  t.match(end, { type: 'fetchDone' });
+  t.equal(server.requests.length, 2);
+  const resumed = server.requests[1]?.start ?? 0;
+  t.ok(resumed > START && resumed < END, `resumed at ${resumed}`);
+  t.match(harness.of('log')[0]?.fields, { code: 'TooSlow' });
+  harness.expect(START, END);
+  harness.assertPool(t);
+});
