@@ -5,7 +5,7 @@
  */
 import type { Attributes, FileSystemStatistics } from '../fuse/handlers.js';
 import { NAME_BYTES_MAX } from './keymap.js';
-import type { DirectoryNode, FileNode, Node } from './inode-table.js';
+import type { FileNode, NodeView } from './inode-table.js';
 
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
@@ -41,15 +41,15 @@ export class AttributeMaker {
     this.#mountedAtMs = mountedAtMs;
   }
 
-  of(node: Node): Attributes {
+  of(node: NodeView): Attributes {
     return node.kind === 'file' ? this.#file(node) : this.#directory(node);
   }
 
-  #file(node: FileNode): Attributes {
+  #file(node: Pick<FileNode, 'ino' | 'sizeBytes' | 'lastModifiedMs'>): Attributes {
     return this.#make(node.ino, S_IFREG | (this.#options.fileMode & 0o7777), 1, node.sizeBytes, node.lastModifiedMs);
   }
 
-  #directory(node: DirectoryNode): Attributes {
+  #directory(node: { readonly ino: number }): Attributes {
     return this.#make(node.ino, S_IFDIR | (this.#options.dirMode & 0o7777), 2, 0, this.#mountedAtMs);
   }
 

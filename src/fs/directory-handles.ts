@@ -11,7 +11,7 @@ import { DT_DIR, DT_REG } from './attributes.js';
 import { DirectoryStream, DOT, DOT_DOT, type Segment } from './directory-stream.js';
 import type { EntryMaker } from './entry-maker.js';
 import type { Freshness } from './freshness.js';
-import type { DirectoryNode, InodeTable, Node } from './inode-table.js';
+import type { DirectoryNode, InodeTable } from './inode-table.js';
 import { inoOfKey } from './ino.js';
 import { parentDirectoryKey } from './keymap.js';
 import type { KnownNames } from './known-names.js';
@@ -88,7 +88,7 @@ export class DirectoryHandles {
       if (ordinal === segment.firstOrdinal) stream.lookAhead();
       for (; ordinal < segment.endOrdinal; ordinal++) {
         const row = this.#row(node, segment, ordinal);
-        if (!row || (row.head && stream.hides(row.name))) continue;
+        if (!row || (!row.isDirectory && stream.hides(row.name))) continue;
         if (!this.#add(sink, row, ordinal + 1)) return;
         given = true;
       }
@@ -133,43 +133,43 @@ export class DirectoryHandles {
     const { page, carried } = segment;
     const index = ordinal - segment.firstOrdinal;
     const file = carried[index];
-    if (file) return { name: file.name, key: file.head.key, head: file.head, sentAtMs: file.sentAtMs };
+    if (file) {
+      const { head, name, sentAtMs } = file;
+      return { name, key: head.key, isDirectory: false, head, page, row: -1, sentAtMs };
+    }
     const row = index - carried.length;
     if (!page.isVisible(row)) return undefined;
     const name = page.name(row);
-    if (page.isDirectory(row)) return { name, key: `${node.key}${name}/`, head: undefined, sentAtMs: page.sentAtMs };
-    const head = page.head(row);
-    return { name, key: head.key, head, sentAtMs: page.sentAtMs };
+    const isDirectory = page.isDirectory(row);
+    const key = isDirectory ? `${node.key}${name}/` : node.key + name;
+    return { name, key, isDirectory, head: undefined, page, row, sentAtMs: page.sentAtMs };
   }
 
   #add(sink: DirectorySink, row: VisibleRow, nextOffset: number): boolean {
-    const item: DirectoryItem = {
-      name: row.name,
-      ino: inoOfKey(row.key),
-      type: row.head ? DT_REG : DT_DIR,
-      nextOffset,
-    };
-    const node = sink.plus ? this.#node(row) : undefined;
-    if (!node) return sink.add(item);
+    const type = row.isDirectory ? DT_DIR : DT_REG;
+    const item: DirectoryItem = { name: row.name, ino: inoOfKey(row.key), type, nextOffset };
     const { table, entries } = this.#deps;
-    const entry: Entry = entries.entry(node, row.sentAtMs);
+    const nodeId = sink.plus ? this.#nodeId(row, item.ino) : 0;
+    if (nodeId === 0) return sink.add(item);
+    const entry: Entry = entries.entry(table.view(nodeId, item.ino), row.sentAtMs);
     const fits = sink.add(item, entry);
-    if (fits) table.remember(node);
-    else table.discard(node);
+    if (fits) table.rememberListed(nodeId);
+    else table.discardListed(nodeId);
     return fits;
   }
 
-  /** The node that a row's entry names; undefined when the row is too old for one, or contradicted by something younger. */
-  #node(row: VisibleRow): Node | undefined {
+  /** The node that a row's entry names; 0 when the row is too old for one, or contradicted by something younger. */
+  #nodeId(row: VisibleRow, ino: number): number {
     const { table, names, freshness } = this.#deps;
-    if (!freshness.isFresh(row.sentAtMs)) return undefined;
-    const path = row.head ? row.key : row.key.slice(0, -1);
-    const fact = names.fact(path);
-    if (fact && fact.sentAtMs >= row.sentAtMs) {
-      if (fact.kind !== (row.head ? 'file' : 'directory')) return undefined;
-      if (fact.kind === 'file') return table.fileOf(fact.head, fact.sentAtMs);
+    const { isDirectory, sentAtMs, head } = row;
+    if (!freshness.isFresh(sentAtMs)) return 0;
+    const fact = names.fact(isDirectory ? row.key.slice(0, -1) : row.key);
+    if (fact && fact.sentAtMs >= sentAtMs) {
+      if (fact.kind !== (isDirectory ? 'directory' : 'file')) return 0;
+      if (fact.kind === 'file') return table.fileOf(fact.head, fact.sentAtMs).nodeId;
     }
-    return row.head ? table.fileOf(row.head, row.sentAtMs) : table.directoryOf(row.key);
+    if (isDirectory) return table.directoryOf(row.key).nodeId;
+    return head ? table.fileOf(head, sentAtMs).nodeId : table.listed(row.page, row.row, ino);
   }
 }
 
@@ -177,7 +177,11 @@ interface VisibleRow {
   readonly name: string;
   /** Full key; with slash for a directory. */
   readonly key: string;
-  /** Undefined for a directory. */
+  readonly isDirectory: boolean;
+  /** Of a file that was carried here from an earlier page. */
   readonly head: ObjectHead | undefined;
+  /** Of all others. */
+  readonly page: ListingPage;
+  readonly row: number;
   readonly sentAtMs: number;
 }

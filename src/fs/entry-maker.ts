@@ -6,7 +6,7 @@
 import type { Entry } from '../fuse/handlers.js';
 import type { AttributeMaker } from './attributes.js';
 import type { Freshness } from './freshness.js';
-import type { Node } from './inode-table.js';
+import type { NodeView } from './inode-table.js';
 
 /** Node ids are never given twice, so generations tell nothing apart. */
 const GENERATION = 0;
@@ -21,7 +21,7 @@ export class EntryMaker {
   }
 
   /** `sentAtMs`: when the request was sent that said what the name is. */
-  entry(node: Node, sentAtMs: number): Entry {
+  entry(node: NodeView, sentAtMs: number): Entry {
     const ttlMs = this.#freshness.remainingMs(sentAtMs);
     return {
       nodeId: node.nodeId,

@@ -5,7 +5,7 @@
  * own; here each operation of the kernel is spelled in their terms. docs/SEMANTICS.md says what is promised.
  * Answers at once whatever needs no request. Refuses every write with EROFS (RefusedWrites).
  */
-import { EINVAL, EIO, ENOENT, ENOSYS, ENXIO, EROFS, errnoName, ErrnoError, ESTALE } from '../base/errno.js';
+import { EINVAL, EIO, ENODATA, ENOENT, ENOSYS, ENXIO, EROFS, errnoName, ErrnoError, ESTALE } from '../base/errno.js';
 import type { Clock } from '../base/clock.js';
 import { invariant } from '../base/invariant.js';
 import type { Log } from '../base/log.js';
@@ -30,6 +30,7 @@ import { FaultLog } from './fault-log.js';
 import { FileHandles, type ReadWatch } from './file-handles.js';
 import { Freshness } from './freshness.js';
 import { InodeReaders } from './inode-readers.js';
+import { inoOfKey } from './ino.js';
 import { type DirectoryNode, type FileNode, InodeTable, isVersion } from './inode-table.js';
 import { KnownNames, type KnownName } from './known-names.js';
 import { defaultLimits, type FileSystemLimits } from './limits.js';
@@ -93,6 +94,8 @@ export interface FileSystemStats {
   readonly listPages: number;
   readonly listingBytes: number;
   readonly openListingBytes: number;
+  /** What the nodes cost in memory, about. */
+  readonly nodeBytes: number;
   /** Keys seen in listings that cannot be names; counted each time they are listed. */
   readonly hiddenKeys: number;
   /** Files seen in listings that a directory of the same name hides. */
@@ -200,6 +203,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       listPages: this.#lister.pages,
       listingBytes: this.#listings.bytes,
       openListingBytes: this.#directories.bytes,
+      nodeBytes: this.#table.bytes,
       hiddenKeys: this.#lister.hiddenKeys,
       shadowedFiles: this.#lister.shadowedFiles,
       stale: this.#stale,
@@ -225,7 +229,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
 
   /** Attributes are a version's own, so no request is made: that a path still means this version is for lookups to say. */
   getattr(_context: RequestContext, nodeId: number): AttributesReply {
-    return { attributes: this.#attributes.of(this.#table.node(nodeId)), ttlMs: this.#freshness.wholeMs };
+    return { attributes: this.#attributes.of(this.#table.view(nodeId)), ttlMs: this.#freshness.wholeMs };
   }
 
   open(context: RequestContext, nodeId: number, flags: number): MaybePromise<OpenReply> {
@@ -321,17 +325,22 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   getxattr(_context: RequestContext, nodeId: number, name: string): Uint8Array {
+    // `ls -l` asks for others of every file: no reason to make an object of each.
+    if (!name.startsWith('user.s3.')) {
+      this.#table.view(nodeId);
+      throw new ErrnoError(ENODATA, `no attribute ${name}`);
+    }
     return extendedAttribute(this.#table.node(nodeId), name);
   }
 
   listxattr(_context: RequestContext, nodeId: number): readonly string[] {
-    this.#table.node(nodeId);
+    this.#table.view(nodeId);
     return [];
   }
 
   /** With default_permissions the kernel checks by itself; this is for bindings that ask. */
   access(_context: RequestContext, nodeId: number, mask: number): void {
-    this.#table.node(nodeId);
+    this.#table.view(nodeId);
     if ((mask & W_OK) !== 0) throw new ErrnoError(EROFS, 'the mount cannot write');
   }
 
@@ -361,6 +370,12 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       const ttlMs = this.#freshness.negativeRemainingMs(fact.sentAtMs);
       if (ttlMs === 0) throw new ErrnoError(ENOENT, `no '${directoryKey}${name}'`);
       return this.#entries.nothing(ttlMs);
+    }
+    if (fact.kind === 'file' && fact.page && fact.row !== undefined) {
+      const ino = inoOfKey(directoryKey + name);
+      const nodeId = this.#table.listed(fact.page, fact.row, ino);
+      this.#table.rememberListed(nodeId);
+      return this.#entries.entry(this.#table.view(nodeId, ino), fact.sentAtMs);
     }
     const node =
       fact.kind === 'directory'

@@ -3,12 +3,16 @@
  * version of its object (KERNEL fact 11), so that pages of two versions can never be mixed: the newest is the *current* one,
  * which lookups answer, an older one goes on serving the handles and mappings that were opened with it.
  * A node lives while the kernel remembers it (lookups), a handle is open, or it is reserved for a LOOKUP to come; its id is never given again.
+ * A file that is known from a listing only is no object but a row of its page (listed-files.ts) until more is asked of it.
  * Refuses to talk to the store or to judge age: callers say what they learned and when they asked.
  */
 import { EISDIR, ENOTDIR, ErrnoError, ESTALE } from '../base/errno.js';
 import { invariant } from '../base/invariant.js';
 import type { ObjectHead } from '../engine/api.js';
 import { inoOfKey, ROOT_INO } from './ino.js';
+import { ListedFiles, type Slab } from './listed-files.js';
+import type { ListingPage } from './listing-page.js';
+import { NodeIndex } from './node-index.js';
 
 /** The root's node id, fixed by the kernel. */
 export const ROOT_NODE_ID = 1;
@@ -54,6 +58,14 @@ export interface FileNode extends NodeBase {
 
 export type Node = DirectoryNode | FileNode;
 
+/** What stat(2) shows of a node. */
+export type NodeView =
+  | Pick<DirectoryNode, 'kind' | 'nodeId' | 'ino'>
+  | Pick<FileNode, 'kind' | 'nodeId' | 'ino' | 'sizeBytes' | 'lastModifiedMs'>;
+
+/** A node as an object with its strings and its places in the tables (measured). */
+const NODE_BYTES = 420;
+
 export interface InodeTableOptions {
   /** Full key prefix of the root. */
   readonly rootKey: string;
@@ -68,7 +80,9 @@ export interface InodeTableDeps {
 
 export class InodeTable {
   readonly #nodes = new Map<number, Node>();
-  readonly #currentFiles = new Map<string, FileNode>();
+  readonly #listed = new ListedFiles();
+  /** Current files, objects and listed ones. */
+  readonly #current = new NodeIndex();
   readonly #directories = new Map<string, DirectoryNode>();
   readonly #forgotten: (nodeId: number) => void;
   readonly root: DirectoryNode;
@@ -93,7 +107,12 @@ export class InodeTable {
 
   /** Nodes without the root: 0 when the kernel has forgotten all and nothing is open. */
   get size(): number {
-    return this.#nodes.size - 1;
+    return this.#nodes.size - 1 + this.#listed.size;
+  }
+
+  /** What the nodes cost in memory, about; pages of listed ones may be in the listing cache too. */
+  get bytes(): number {
+    return this.#nodes.size * NODE_BYTES + this.#listed.bytes + this.#current.bytes;
   }
 
   /** The next id that would be given: what a successor must start above. */
@@ -103,12 +122,29 @@ export class InodeTable {
 
   /** The node, undefined for an id that is not ours (any more). */
   find(nodeId: number): Node | undefined {
-    return this.#nodes.get(nodeId);
+    return this.#nodes.get(nodeId) ?? this.#objectOf(nodeId);
+  }
+
+  /** The node's attributes, without making an object of it. `ino`: its inode number, if known. ESTALE as `node`. */
+  view(nodeId: number, ino?: number): NodeView {
+    const node = this.#nodes.get(nodeId);
+    if (node) return node;
+    const slab = this.#listed.slabOf(nodeId);
+    if (!slab) return this.node(nodeId);
+    const row = nodeId - slab.firstNodeId;
+    const { page } = slab;
+    return {
+      kind: 'file',
+      nodeId,
+      ino: ino ?? inoOfKey(page.directoryKey + page.name(row)),
+      sizeBytes: page.sizeBytes(row),
+      lastModifiedMs: page.lastModifiedMs(row),
+    };
   }
 
   /** ESTALE for an id that is not ours (a daemon before this one gave it): the kernel then looks the path up again. */
   node(nodeId: number): Node {
-    const node = this.#nodes.get(nodeId);
+    const node = this.find(nodeId);
     if (!node) throw new ErrnoError(ESTALE, `node ${nodeId} is not known`);
     return node;
   }
@@ -154,7 +190,8 @@ export class InodeTable {
    * `discard` must follow.
    */
   fileOf(head: ObjectHead, sentAtMs: number): FileNode {
-    const known = this.#currentFiles.get(head.key);
+    const ino = inoOfKey(head.key);
+    const known = this.#currentOf(head.key, ino);
     if (known) {
       if (isVersion(known, head)) {
         this.confirm(known, head, sentAtMs);
@@ -166,7 +203,7 @@ export class InodeTable {
     const node: FileNode = {
       kind: 'file',
       nodeId: this.#nextNodeId++,
-      ino: inoOfKey(head.key),
+      ino,
       lookups: 0,
       opens: 0,
       key: head.key,
@@ -182,8 +219,40 @@ export class InodeTable {
       wasReserved: false,
     };
     this.#nodes.set(node.nodeId, node);
-    this.#currentFiles.set(node.key, node);
+    this.#current.add(ino, node.nodeId);
     return node;
+  }
+
+  /**
+   * The node id of a file's row, by the same rules as `fileOf`. `ino` is that of its key. `rememberListed` or
+   * `discardListed` must follow in the same turn. `view` shows what the node says, which may be younger than the row.
+   */
+  listed(page: ListingPage, row: number, ino: number): number {
+    for (let id = this.#current.first(ino); id !== 0; id = this.#current.next()) {
+      const node = this.#nodes.get(id);
+      if (node?.key === page.directoryKey + page.name(row)) return this.fileOf(page.head(row), page.sentAtMs).nodeId;
+      const slab = node ? undefined : this.#listed.slabOf(id);
+      if (!slab) continue;
+      if (slab.page === page && id === slab.firstNodeId + row) return id;
+      if (!slab.page.hasSameName(id - slab.firstNodeId, page, row)) continue;
+      return this.#listedAgain(id, slab, page, row, ino);
+    }
+    return this.#beginListed(page, row, ino);
+  }
+
+  rememberListed(nodeId: number): void {
+    const node = this.#nodes.get(nodeId);
+    if (node) return this.remember(node);
+    const slab = this.#listed.slabOf(nodeId);
+    if (slab) this.#listed.remember(slab, nodeId - slab.firstNodeId);
+  }
+
+  discardListed(nodeId: number): void {
+    const node = this.#nodes.get(nodeId);
+    if (node) return this.discard(node);
+    const slab = this.#listed.slabOf(nodeId);
+    const row = nodeId - (slab?.firstNodeId ?? 0);
+    if (slab && this.#listed.lookups(slab, row) === 0) this.#endListed(slab, row, false);
   }
 
   /** The version was seen again: what may change without a new ETag (a restore, a copy onto itself) is taken over. */
@@ -198,12 +267,12 @@ export class InodeTable {
   /** The version is no longer what the bucket holds: the next lookup gets another node. */
   retire(node: FileNode): void {
     node.current = false;
-    if (this.#currentFiles.get(node.key) === node) this.#currentFiles.delete(node.key);
+    this.#current.remove(node.ino, node.nodeId);
   }
 
   /** The newest version that is known of the object, if it has a node. */
   currentFile(key: string): FileNode | undefined {
-    return this.#currentFiles.get(key);
+    return this.#currentOf(key, inoOfKey(key));
   }
 
   /** The node lives until `unreserve`, whether the kernel knows it or not. The caller bounds how many do. */
@@ -230,7 +299,8 @@ export class InodeTable {
   /** The kernel drops `count` lookups. Ids of an earlier daemon are ignored; false when more were dropped than given. */
   forget(nodeId: number, count: number): boolean {
     const node = this.#nodes.get(nodeId);
-    if (!node || node === this.root) return true;
+    if (!node) return this.#forgetListed(nodeId, count);
+    if (node === this.root) return true;
     const exact = node.lookups >= count;
     node.lookups = Math.max(0, node.lookups - count);
     this.#reap(node);
@@ -261,8 +331,99 @@ export class InodeTable {
       this.#directories.delete(node.key);
       return;
     }
-    if (this.#currentFiles.get(node.key) === node) this.#currentFiles.delete(node.key);
+    if (node.current) this.#current.remove(node.ino, node.nodeId);
     if (node.wasOpened || node.wasReserved) this.#forgotten(node.nodeId);
+  }
+
+  #currentOf(key: string, ino: number): FileNode | undefined {
+    for (let id = this.#current.first(ino); id !== 0; id = this.#current.next()) {
+      const node = this.#nodes.get(id);
+      if (node) {
+        if (node.kind === 'file' && node.key === key) return node;
+        continue;
+      }
+      const slab = this.#listed.slabOf(id);
+      if (slab && slab.page.directoryKey + slab.page.name(id - slab.firstNodeId) === key) return this.#objectOf(id);
+    }
+    return undefined;
+  }
+
+  /** Makes an object of a listed node, with the same id; undefined for all other ids. */
+  #objectOf(nodeId: number): FileNode | undefined {
+    const slab = this.#listed.slabOf(nodeId);
+    if (!slab) return undefined;
+    const row = nodeId - slab.firstNodeId;
+    const head = slab.page.head(row);
+    const node: FileNode = {
+      kind: 'file',
+      nodeId,
+      ino: inoOfKey(head.key),
+      lookups: this.#listed.lookups(slab, row),
+      opens: 0,
+      key: head.key,
+      etag: head.etag,
+      sizeBytes: head.sizeBytes,
+      lastModifiedMs: head.lastModifiedMs,
+      storageClass: head.storageClass,
+      restored: head.restored,
+      validatedAtMs: this.#listed.seen(slab, row),
+      current: true,
+      wasOpened: false,
+      reserved: false,
+      wasReserved: false,
+    };
+    this.#nodes.set(nodeId, node);
+    if (this.#listed.end(slab, row, true)) this.#dissolve(slab);
+    return node;
+  }
+
+  /** The row's name has a listed node already. */
+  #listedAgain(id: number, slab: Slab, page: ListingPage, row: number, ino: number): number {
+    const known = id - slab.firstNodeId;
+    if (slab.page.isSameVersion(known, page, row)) {
+      if (slab.page.hasSameDetails(known, page, row)) this.#listed.seenAgain(slab, known, page.sentAtMs);
+      else this.fileOf(page.head(row), page.sentAtMs);
+      return id;
+    }
+    if (this.#listed.seen(slab, known) > page.sentAtMs) return id;
+    const old = this.#objectOf(id);
+    if (old) this.retire(old);
+    return this.#beginListed(page, row, ino);
+  }
+
+  #beginListed(page: ListingPage, row: number, ino: number): number {
+    let slab = this.#listed.slabOfPage(page);
+    if (!slab) {
+      slab = this.#listed.open(page, this.#nextNodeId);
+      this.#nextNodeId += page.rows;
+    }
+    // The row's id was given and taken back once: another one.
+    if (!this.#listed.begin(slab, row)) return this.fileOf(page.head(row), page.sentAtMs).nodeId;
+    const nodeId = slab.firstNodeId + row;
+    this.#current.add(ino, nodeId);
+    return nodeId;
+  }
+
+  #forgetListed(nodeId: number, count: number): boolean {
+    const slab = this.#listed.slabOf(nodeId);
+    if (!slab) return true;
+    const row = nodeId - slab.firstNodeId;
+    const exact = this.#listed.forget(slab, row, count);
+    if (this.#listed.lookups(slab, row) === 0) this.#endListed(slab, row, true);
+    return exact;
+  }
+
+  #endListed(slab: Slab, row: number, spent: boolean): void {
+    this.#current.remove(inoOfKey(slab.page.directoryKey + slab.page.name(row)), slab.firstNodeId + row);
+    if (this.#listed.end(slab, row, spent)) this.#dissolve(slab);
+  }
+
+  /** The few that are left of a page become objects, so that the page can go. */
+  #dissolve(slab: Slab): void {
+    for (let row = 0; row < slab.counts.length && slab.live > 0; row++) {
+      const nodeId = slab.firstNodeId + row;
+      if (this.#listed.slabOf(nodeId) === slab) this.#objectOf(nodeId);
+    }
   }
 }
 

@@ -8,9 +8,17 @@ import { LRUCache } from 'lru-cache';
 import type { ObjectHead } from '../engine/api.js';
 import type { Freshness } from './freshness.js';
 import type { ListingCache } from './listing-cache.js';
+import type { ListingPage } from './listing-page.js';
 
 export type NameFact =
-  | { readonly kind: 'file'; readonly head: ObjectHead; readonly sentAtMs: number }
+  | {
+      readonly kind: 'file';
+      readonly head: ObjectHead;
+      readonly sentAtMs: number;
+      /** The listing that says so, and where. */
+      readonly page?: ListingPage;
+      readonly row?: number;
+    }
   | { readonly kind: 'directory'; readonly sentAtMs: number }
   | { readonly kind: 'none'; readonly sentAtMs: number }
   | { readonly kind: 'unknown'; readonly sentAtMs: number };

@@ -12,7 +12,14 @@ import type { ListingPage } from './listing-page.js';
 
 /** What a listing says of a name, and when the older of the requests that told was sent. */
 export type ListedName =
-  | { readonly kind: 'file'; readonly head: ObjectHead; readonly sentAtMs: number }
+  | {
+      readonly kind: 'file';
+      readonly head: ObjectHead;
+      readonly sentAtMs: number;
+      /** Where it stands. */
+      readonly page: ListingPage;
+      readonly row: number;
+    }
   | { readonly kind: 'directory'; readonly sentAtMs: number }
   | { readonly kind: 'none'; readonly sentAtMs: number };
 
@@ -145,7 +152,9 @@ export class ListingCache {
     if (credited) forFile.hits++;
     const sentAtMs = Math.min(forFile.sentAtMs, forDirectory.sentAtMs);
     const row = forFile.find(name);
-    return row >= 0 ? { kind: 'file', head: forFile.head(row), sentAtMs } : { kind: 'none', sentAtMs };
+    return row >= 0
+      ? { kind: 'file', head: forFile.head(row), sentAtMs, page: forFile, row }
+      : { kind: 'none', sentAtMs };
   }
 
   clear(): void {

@@ -11,6 +11,7 @@ import {
   ColumnViews,
   headOfRow,
   ROW_DIRECTORY,
+  ROW_RESTORED,
   ROW_SHADOWED,
   sliceColumns,
   type ListColumns,
@@ -138,6 +139,34 @@ export class ListingPage {
     return this.#views.sizes[row] ?? 0;
   }
 
+  /** LastModified of a file's row. */
+  lastModifiedMs(row: number): number {
+    return this.#views.modified[row] ?? 0;
+  }
+
+  /** Does row `row` here have the key of `otherRow` there? */
+  hasSameName(row: number, other: ListingPage, otherRow: number): boolean {
+    return this.directoryKey === other.directoryKey && this.#isSame(row * 2, other, otherRow * 2);
+  }
+
+  /** The same rule as `isVersion` of the inode table, for two rows of one name. */
+  isSameVersion(row: number, other: ListingPage, otherRow: number): boolean {
+    if (this.sizeBytes(row) !== other.sizeBytes(otherRow)) return false;
+    if (!this.#isSame(row * 2 + 1, other, otherRow * 2 + 1)) return false;
+    const hasEtag = this.#bound(row * 2 + 1) !== this.#bound(row * 2 + 2);
+    const second = Math.floor(this.lastModifiedMs(row) / 1000);
+    return hasEtag || second === Math.floor(other.lastModifiedMs(otherRow) / 1000);
+  }
+
+  /** Is everything the same that may change without a new version? */
+  hasSameDetails(row: number, other: ListingPage, otherRow: number): boolean {
+    return (
+      this.lastModifiedMs(row) === other.lastModifiedMs(otherRow) &&
+      ((this.#flag(row) ^ other.#flag(otherRow)) & ROW_RESTORED) === 0 &&
+      this.#className(row) === other.#className(otherRow)
+    );
+  }
+
   /** The object of a file's row. */
   head(row: number): ObjectHead {
     return headOfRow(this.#views, this.#columns.classNames, row, this.directoryKey);
@@ -206,6 +235,22 @@ export class ListingPage {
       else high = middle - 1;
     }
     return -1;
+  }
+
+  /** The bytes between two bounds, here and there. */
+  #isSame(bound: number, other: ListingPage, otherBound: number): boolean {
+    const from = this.#bound(bound);
+    const otherFrom = other.#bound(otherBound);
+    const length = this.#bound(bound + 1) - from;
+    if (other.#bound(otherBound + 1) - otherFrom !== length) return false;
+    const mine = this.#views.arena;
+    const others = other.#views.arena;
+    for (let at = 0; at < length; at++) if (mine[from + at] !== others[otherFrom + at]) return false;
+    return true;
+  }
+
+  #className(row: number): string | undefined {
+    return this.#columns.classNames[this.#views.classes[row] ?? 0];
   }
 
   #bound(index: number): number {
