@@ -93,10 +93,18 @@ export class BlockIndex {
 
   readonly #passedBlocksKept: number;
 
-  constructor(table: BlockTable, nowMs: () => number, options: { readonly passedBlocksKept?: number } = {}) {
+  readonly #isShared: (nodeId: number) => boolean;
+
+  /** `isShared`: several handles of the version are open, so that what one has passed another may still come to. */
+  constructor(
+    table: BlockTable,
+    nowMs: () => number,
+    options: { readonly passedBlocksKept?: number; readonly isShared?: (nodeId: number) => boolean } = {},
+  ) {
     this.table = table;
     this.#nowMs = nowMs;
     this.#passedBlocksKept = options.passedBlocksKept ?? PASSED_BLOCKS_KEPT;
+    this.#isShared = options.isShared ?? (() => false);
     this.#resident = new LRUCache<Block, true>({ max: table.view.memory.slotCount * SMALL_SLOTS });
   }
 
@@ -274,10 +282,10 @@ export class BlockIndex {
     if (block.consumedEnd < block.heldEnd || block.consumedBytes < block.heldBytes) return;
     this.#spent.delete(block);
     this.#spent.add(block);
-    if (block.slot >= this.table.view.memory.slotCount) return;
+    this.#passed.delete(block);
+    if (block.slot >= this.table.view.memory.slotCount || this.#isShared(block.nodeId)) return;
     // The bit is from this reader; from now on it says that another one came.
     this.table.takeRecent(block.slot);
-    this.#passed.delete(block);
     this.#passed.add(block);
   }
 
@@ -286,9 +294,10 @@ export class BlockIndex {
     if (this.#passed.size <= this.#passedBlocksKept) return;
     let looksLeft = Math.min(PASSED_LOOKS_MAX, this.#passed.size);
     for (const block of this.#passed) {
-      if (!this.table.takeRecent(block.slot) && this.#evict(block)) return;
+      const isShared = this.#isShared(block.nodeId);
+      if (!isShared && !this.table.takeRecent(block.slot) && this.#evict(block)) return;
       this.#passed.delete(block);
-      this.#passed.add(block);
+      if (!isShared) this.#passed.add(block);
       if (--looksLeft === 0) return;
     }
   }

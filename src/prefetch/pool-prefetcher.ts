@@ -69,7 +69,9 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
   constructor(options: PoolPrefetcherOptions, deps: PoolPrefetcherDeps) {
     this.#deps = deps;
     const nowMs = (): number => deps.clock.nowMs();
-    this.index = new BlockIndex(new BlockTable(deps.view, { checked: options.checked ?? false }), nowMs);
+    this.index = new BlockIndex(new BlockTable(deps.view, { checked: options.checked ?? false }), nowMs, {
+      isShared: (nodeId) => (this.#readersByNode.get(nodeId) ?? 0) > 1,
+    });
     this.fetcher = new BlockFetcher(
       { partBytes: options.partBytes },
       {

@@ -11,6 +11,7 @@
  *   pin B, unpin B      by a reader;  wait MS   lets the clock go on
  *   reclaim N [spare]   frees N slots and gives their memory back: prints how many and what went
  *   aside N             the next N slots that become free are put aside, until the next reclaim
+ *   shared NODE         several handles of it are open
  *   allow N             at most N slots more are touched;  kept N   passed blocks (first command of a case)
  */
 import fc from 'fast-check';
@@ -39,9 +40,13 @@ class Bench {
   readonly known = new Map<string, Block>();
   #nextFetch = 1;
 
+  /** Versions that several handles have open. */
+  readonly shared = new Set<number>();
+
   constructor(slots: number, passedBlocksKept = Infinity) {
     this.view = new PoolView(allocatePool(slots));
-    this.index = new BlockIndex(new BlockTable(this.view), () => this.clock.nowMs(), { passedBlocksKept });
+    const isShared = (nodeId: number): boolean => this.shared.has(nodeId);
+    this.index = new BlockIndex(new BlockTable(this.view), () => this.clock.nowMs(), { passedBlocksKept, isShared });
   }
 
   /** What the memory governor does; the slots given back. */
@@ -165,6 +170,9 @@ t.test('evictions', (t) => {
           ];
         case 'allow':
           index.table.allowFresh(Number(name));
+          return [];
+        case 'shared':
+          bench.shared.add(Number(name));
           return [];
         case 'aside':
           index.table.putAside(Number(name));
