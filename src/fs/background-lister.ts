@@ -11,6 +11,7 @@ import type { Freshness } from './freshness.js';
 import type { FileSystemLimits } from './limits.js';
 import type { ListingCache } from './listing-cache.js';
 import type { ListingPage } from './listing-page.js';
+import { compareKeys } from './keymap.js';
 import type { Lister, PagePosition } from './lister.js';
 
 /** Lookups in one directory that start its listing. */
@@ -30,6 +31,8 @@ interface Habit {
   patience: number;
   lastName: string;
   listing: boolean;
+  /** The page that is on its way. */
+  pending: PagePosition | undefined;
   lastPage: ListingPage | undefined;
 }
 
@@ -59,7 +62,14 @@ export class BackgroundLister {
   missed(directoryKey: string, name: string): void {
     let habit = this.#habits.get(directoryKey);
     if (!habit) {
-      habit = { misses: 0, patience: MISSES_TO_START, lastName: name, listing: false, lastPage: undefined };
+      habit = {
+        misses: 0,
+        patience: MISSES_TO_START,
+        lastName: name,
+        listing: false,
+        pending: undefined,
+        lastPage: undefined,
+      };
       this.#habits.set(directoryKey, habit);
     }
     habit.misses++;
@@ -67,6 +77,13 @@ export class BackgroundLister {
     if (habit.listing || habit.misses < habit.patience) return;
     if (this.#running >= this.#deps.limits.backgroundListingsMax) return;
     void this.#list(directoryKey, habit);
+  }
+
+  /** The page on its way that may speak of `name`: it begins before it, and has not been useless so far. */
+  pending(directoryKey: string, name: string): PagePosition | undefined {
+    const habit = this.#habits.get(directoryKey);
+    if (!habit?.pending || habit.patience !== MISSES_TO_START) return undefined;
+    return compareKeys(habit.pending.startKey, name) < 0 ? habit.pending : undefined;
   }
 
   /** Ends all; nothing is started again. */
@@ -82,6 +99,7 @@ export class BackgroundLister {
       let next: PagePosition | undefined = this.#begin(directoryKey, habit);
       for (let count = 0; next && count < limits.backgroundPagesMax && !this.#abort.signal.aborted; count++) {
         habit.misses = 0;
+        habit.pending = next;
         const page: ListingPage = await lister.page(directoryKey, next, this.#abort.signal);
         habit.lastPage = page;
         // A full cache throws away the beginning of what is being listed: going through all of it gains nothing.
@@ -93,6 +111,7 @@ export class BackgroundLister {
       habit.patience = Math.min(habit.patience * 2, PATIENCE_MAX);
     } finally {
       habit.listing = false;
+      habit.pending = undefined;
       this.#running--;
     }
   }

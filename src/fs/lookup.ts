@@ -13,7 +13,7 @@ import type { FaultLog } from './fault-log.js';
 import type { Freshness } from './freshness.js';
 import { couldBeKey } from './keymap.js';
 import type { KnownName, KnownNames } from './known-names.js';
-import type { Lister } from './lister.js';
+import type { Lister, PagePosition } from './lister.js';
 import type { ListingCache } from './listing-cache.js';
 import type { FileSystemLimits } from './limits.js';
 import { SingleFlight } from './single-flight.js';
@@ -99,8 +99,13 @@ export class Lookup {
 
   async #fetch(directoryKey: string, name: string, signal: AbortSignal): Promise<KnownName> {
     const { store, background, freshness, faults } = this.#deps;
-    background.missed(directoryKey, name);
     const path = directoryKey + name;
+    // Before this miss may start another. A page that was asked for before the name was found changed is of no use.
+    const isDistrusted = this.#deps.names.fact(path)?.kind === 'unknown';
+    const position = isDistrusted ? undefined : background.pending(directoryKey, name);
+    background.missed(directoryKey, name);
+    const listed = position && (await this.#fromPending(directoryKey, name, position, signal));
+    if (listed) return listed;
     const headAtMs = freshness.nowMs();
     const headAbort = new AbortController();
     const abortHead = (): void => headAbort.abort();
@@ -128,6 +133,26 @@ export class Lookup {
     } finally {
       signal.removeEventListener('abort', abortHead);
     }
+  }
+
+  /**
+   * What the page says that is on its way already: sixteen threads that begin an epoch look up sixteen names before the
+   * first listing is there, and would ask for each twice. When it does not speak of the name, one round trip is lost.
+   */
+  async #fromPending(
+    directoryKey: string,
+    name: string,
+    position: PagePosition,
+    signal: AbortSignal,
+  ): Promise<KnownName | undefined> {
+    const { lister, names } = this.#deps;
+    try {
+      await lister.page(directoryKey, position, signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      // Who asks for the name itself may be told more.
+    }
+    return names.find(directoryKey, name, true);
   }
 
   #learned(path: string, fact: KnownName): KnownName {

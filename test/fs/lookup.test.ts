@@ -298,3 +298,33 @@ void t.test('a parent that is a file, or not known', async (t) => {
   t.equal(await errnoOf(() => kernel.lookup(nodeId, 'x')), ENOTDIR);
   t.equal(await errnoOf(() => kernel.lookup(4711, 'x')), ESTALE);
 });
+
+void t.test('many names of one directory at the same time wait for one listing, not for a question each', async (t) => {
+  const { store, kernel } = makeBench();
+  for (let index = 10; index < 42; index++) store.put(`f${index}`, 'x');
+  store.hold();
+  const asked = Array.from({ length: 32 }, (_, index) => kernel.lookup(ROOT, `f${index + 10}`));
+  await settle();
+  t.equal(store.count('head'), 2, 'the first two: then a listing is on its way');
+  t.equal(store.calls.filter((call) => call.operation === 'list' && call.key === '').length, 1);
+  store.letGo();
+  for (const entry of await Promise.all(asked)) t.equal(entry?.attributes.sizeBytes, 1);
+  t.equal(store.count('head'), 2);
+});
+
+void t.test(
+  'a name that the listing on its way does not speak of, or fails with, is asked for by itself',
+  async (t) => {
+    const { store, kernel } = makeBench({ limits: { listKeysMax: 10 } });
+    for (let index = 10; index < 42; index++) store.put(`f${index}`, 'x');
+    store.hold();
+    const asked = ['f10', 'f11', 'f41', 'f99'].map((name) => kernel.lookup(ROOT, name));
+    await settle();
+    t.equal(store.count('head'), 2);
+    store.letGo();
+    const [, , last, none] = await Promise.all(asked);
+    t.equal(last?.attributes.sizeBytes, 1);
+    t.equal(none, undefined);
+    t.ok(store.count('head') > 2);
+  },
+);

@@ -92,19 +92,20 @@ export class Fetch {
 
   /** What the next request asks for; a Failure when these bytes cannot be had in the way that was asked for. */
   asked(): Asked | Failure {
+    // Written out: spreading an object cost a tenth of the thread's time on small files.
     const { key, etag, objectBytes } = this.command;
-    const object = { key, etag, objectBytes };
     if (this.#unit === undefined) {
       const unit = this.#units.at(this.command, this.#nextOffset);
       if ('errno' in unit) return unit;
       // One answer without a body tells of all parts.
-      if (unit.form === 'layout') return { ...object, form: 'layout', partNumber: 1, startOffset: 0, endOffset: 0 };
+      if (unit.form === 'layout')
+        return { key, etag, objectBytes, form: 'layout', partNumber: 1, startOffset: 0, endOffset: 0 };
       this.#unit = unit;
       this.#position = unit.startOffset;
     }
     const { startOffset, endOffset, form, partNumber } = this.#unit;
-    if (this.#position === startOffset) return { ...object, form, partNumber, startOffset, endOffset };
-    return { ...object, form: 'range', partNumber: 0, startOffset: this.#position, endOffset };
+    if (this.#position === startOffset) return { key, etag, objectBytes, form, partNumber, startOffset, endOffset };
+    return { key, etag, objectBytes, form: 'range', partNumber: 0, startOffset: this.#position, endOffset };
   }
 
   beginAttempt(): void {
