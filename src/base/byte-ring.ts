@@ -52,9 +52,10 @@ export class RingProducer {
 
   /**
    * Appends one record, waiting while the ring is full. `kind` >= 0. Returns false when `giveUp` said so while waiting
-   * (checked every FULL_WAIT_MS), true once the record is published.
+   * (checked every FULL_WAIT_MS), true once the record is published. A `quiet` record wakes nobody: it is taken with the
+   * next one that does.
    */
-  push(kind: number, payload: Uint8Array, giveUp: () => boolean = () => false): boolean {
+  push(kind: number, payload: Uint8Array, giveUp: () => boolean = () => false, quiet = false): boolean {
     const recordBytes = (HEADER_BYTES + payload.length + 7) & ~7;
     if (kind < 0 || recordBytes > this.#capacity / 2) invariant(false, `ring record of ${payload.length} bytes`);
     let head = Atomics.load(this.#control, HEAD) >>> 0;
@@ -76,6 +77,7 @@ export class RingProducer {
         this.#bytes.set(payload, start + HEADER_BYTES);
         head = (head + needed) >>> 0;
         Atomics.store(this.#control, HEAD, head | 0);
+        if (quiet) return true;
         if (Atomics.exchange(this.#control, IDLE, 0) === 1) this.#wake();
         return true;
       }

@@ -34,6 +34,15 @@ import { READ_AGAIN, READ_ENDED, type Transport } from './transport.js';
  */
 export const ACCESS_LINE_BYTES = 128 * KIB;
 
+/**
+ * After a hint woke the main thread, further ones wait this long for it to be woken by anything else: a wake-up costs
+ * both threads about 0.15 ms (measured: a sixth of the CPU of a stream of 1 MiB reads at 500 MB/s, of whose window this is
+ * 4 MiB). A READ that misses wakes it at once, and hints are taken in order before that.
+ */
+const QUIET_MS = 8;
+/** Hints that may wait: far less than the ring holds. */
+const QUIET_HINTS_MAX = 64;
+
 /** Offsets from here on are left to the main thread: block numbers must stay 31-bit numbers. */
 const OFFSET_END = BLOCK_BYTES * 0x7fff_ffff;
 
@@ -58,6 +67,8 @@ export interface ReaderLoopDeps {
   readonly requestBufferBytes: number;
   /** COUNTER_WORDS words for this thread alone. */
   readonly counters?: Int32Array;
+  /** Monotonic; the process's clock by default. */
+  readonly nowMs?: () => number;
 }
 
 export class ReaderLoop {
@@ -69,6 +80,9 @@ export class ReaderLoop {
   readonly #view: DataView;
   readonly #replier: Replier;
   readonly #ticket = { lo: 0, hi: 0 };
+  readonly #nowMs: () => number;
+  #quietUntilMs = -Infinity;
+  #quietHints = 0;
   readonly #access = new Uint8Array(ACCESS_RECORD_BYTES);
   readonly #accessView = new DataView(this.#access.buffer);
 
@@ -76,6 +90,7 @@ export class ReaderLoop {
     this.#transport = deps.transport;
     this.#ring = deps.ring;
     this.#pool = deps.pool;
+    this.#nowMs = deps.nowMs ?? (() => performance.now());
     this.#counters = deps.counters ?? new Int32Array(COUNTER_WORDS);
     this.#buffer = Buffer.allocUnsafeSlow(deps.requestBufferBytes);
     this.#view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.byteLength);
@@ -193,7 +208,14 @@ export class ReaderLoop {
       offset,
       sizeBytes,
     );
+    const nowMs = this.#nowMs();
+    const quiet = nowMs < this.#quietUntilMs && this.#quietHints < QUIET_HINTS_MAX;
+    if (quiet) this.#quietHints++;
+    else {
+      this.#quietHints = 0;
+      this.#quietUntilMs = nowMs + QUIET_MS;
+    }
     // A hint: worth nothing when the main thread is that far behind, and certainly not worth waiting.
-    this.#ring.push(RECORD_ACCESS, this.#access, () => true);
+    this.#ring.push(RECORD_ACCESS, this.#access, () => true, quiet);
   }
 }

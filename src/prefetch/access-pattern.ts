@@ -58,6 +58,8 @@ interface Cursor {
   stream: boolean;
   /** Its reader has come far enough for the first growth, whether its share allowed one or not. */
   established: boolean;
+  /** To where it was asked to have things ready when it was last due. */
+  dueOffset: number;
   /** A read had to wait for its bytes since the window was last looked at. */
   waited: boolean;
   /** Where its reader was then, and when. */
@@ -83,9 +85,14 @@ export type Access =
       readonly nextOffset: number;
       /** 0 when the share leaves no room to read ahead. */
       readonly windowBytes: number;
+      /** So much of the window was consumed since this was last true that looking for what is missing is worth while. */
+      readonly isDue: boolean;
       /** This stream takes part in the division of the pool. */
       readonly established: boolean;
     };
+
+/** A window is looked through after each eighth of it: twice for each run that is fetched. */
+const DUE_SHARE = 8;
 
 /** What a file that is read from its end first has fetched: most zip directories and footers are smaller. */
 const TAIL_BYTES = MIB;
@@ -194,9 +201,14 @@ export class AccessPattern {
 
   #access(cursor: Cursor, windowBytesMax: number): Access {
     const windowBytes = Math.min(cursor.windowBytes, windowBytesMax);
+    const wantEndOffset = cursor.nextOffset + windowBytes;
+    // Looking at each block of a large window for each read costs more than fetching them (measured).
+    const isDue = wantEndOffset - cursor.dueOffset >= windowBytes / DUE_SHARE;
+    if (isDue) cursor.dueOffset = wantEndOffset;
     return {
       kind: 'stream',
-      wantEndOffset: cursor.nextOffset + windowBytes,
+      wantEndOffset,
+      isDue,
       nextOffset: cursor.nextOffset,
       windowBytes,
       established: cursor.established,
@@ -230,6 +242,7 @@ export class AccessPattern {
       growOffset: nextOffset + windowBytes / 2,
       stream,
       established: false,
+      dueOffset: 0,
       waited: false,
       markOffset: nextOffset,
       markMs: nowMs,

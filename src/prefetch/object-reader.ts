@@ -79,7 +79,8 @@ export class PooledReader implements ObjectReader {
     const access = this.#note(offset, endOffset);
     if (isPlainRandom(access)) this.#host.around.reads(this.version, offset, endOffset);
     this.#noteConsumed(offset, endOffset);
-    this.#readAhead(access);
+    // What was not to be had then, or was lost since, a READ that misses will ask for.
+    if (access.kind === 'random' || access.isDue) this.#readAhead(access);
   }
 
   close(): void {

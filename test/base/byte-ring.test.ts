@@ -124,6 +124,24 @@ t.test('any pushes and drains give what a queue gives, and a full ring holds wha
   t.end();
 });
 
+t.test('a quiet record wakes nobody, and is taken with the next that does, in order', (t) => {
+  const memory = allocateRing(CAPACITY);
+  let wakes = 0;
+  const producer = new RingProducer(memory, () => void wakes++);
+  const consumer = new RingConsumer(memory);
+  const taken: number[] = [];
+  const drain = (): number => consumer.drain(10, (kind) => void taken.push(kind));
+  t.equal(drain(), 0, 'idle');
+  for (const kind of [1, 2]) producer.push(kind, new Uint8Array(0), full, true);
+  t.equal(wakes, 0);
+  producer.push(3, new Uint8Array(0), full);
+  t.equal(wakes, 1);
+  producer.push(4, new Uint8Array(0), full, true);
+  t.equal(drain(), 4);
+  t.same(taken, [1, 2, 3, 4]);
+  t.end();
+});
+
 t.test('a consumer that throws loses that record only', (t) => {
   const memory = ringAt(CAPACITY - 24);
   let wakes = 0;

@@ -61,7 +61,9 @@ interface Bench {
   records(): Record[];
 }
 
-function bench(options: { ringBytes?: number; withoutPool?: boolean } = {}): Bench {
+function bench(
+  options: { ringBytes?: number; withoutPool?: boolean; nowMs?: () => number; wake?: () => void } = {},
+): Bench {
   const kernel = new FakeKernel();
   const pool = allocatePool(8);
   const ring = allocateRing(options.ringBytes ?? REQUEST_RING_BYTES);
@@ -75,7 +77,8 @@ function bench(options: { ringBytes?: number; withoutPool?: boolean } = {}): Ben
     consumer,
     loop: new ReaderLoop({
       transport: kernel,
-      ring: new RingProducer(ring, () => undefined),
+      ring: new RingProducer(ring, options.wake ?? (() => undefined)),
+      ...(options.nowMs ? { nowMs: options.nowMs } : {}),
       ...(options.withoutPool === true ? {} : { pool: new PoolView(pool) }),
       requestBufferBytes: NEGOTIATED.requestBufferBytes,
       counters,
@@ -264,6 +267,40 @@ t.test('a block whose hits are wanted: main hears of each', (t) => {
   for (const offset of [8192, 20_480, 8192]) b.read(offset, 4096);
   b.loop.run();
   t.equal(b.records().filter(({ kind }) => kind === RECORD_ACCESS).length, 3);
+  t.end();
+});
+
+t.test('hints in close succession wake the main thread once; a READ that misses wakes it at once', (t) => {
+  let nowMs = 1000;
+  let wakes = 0;
+  const b = bench({ nowMs: () => nowMs, wake: () => void wakes++ });
+  insertBlock(b.pool, NODE, OBJECT);
+  const after = (offsets: readonly number[], passedMs: number): number => {
+    nowMs += passedMs;
+    wakes = 0;
+    for (const offset of offsets) b.read(offset, 4096);
+    for (let at = 0; at < offsets.length; at++) b.loop.step();
+    return wakes;
+  };
+  b.records();
+  t.equal(after([0], 0), 1);
+  b.records();
+  t.equal(after([0, 0, 0], 1), 0, 'soon after');
+  t.equal(after([64 * BLOCK_BYTES], 0), 1, 'a miss');
+  t.same(
+    b.records().map(({ kind }) => kind),
+    [RECORD_ACCESS, RECORD_ACCESS, RECORD_ACCESS, RECORD_REQUEST],
+  );
+  t.equal(after([0], 10), 1, 'later');
+  b.records();
+  t.equal(
+    after(
+      Array.from({ length: 100 }, () => 0),
+      1,
+    ),
+    1,
+    'so many are worth one',
+  );
   t.end();
 });
 
