@@ -3,7 +3,7 @@
  * answers when it likes, and a clock in the test's hands. Every answer must be true of some moment between one TTL before
  * the call and its end. The seed is printed; FRESHNESS_SEED repeats one.
  */
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { EISDIR, ENOENT, ENOTDIR, ErrnoError, errnoName, ESTALE } from '../../src/base/errno.js';
 import { CachingKernel, isDirectory, type OpenFile } from '../support/caching-kernel.js';
 import { makeBench, settle, type Bench } from '../support/memory-store-kernel.js';
@@ -146,7 +146,7 @@ async function run(seed: number, ttls: Ttls): Promise<{ broken: string[]; calls:
     const window = history.between(startMs - ttls.metadataTtlMs, endMs);
     const without = history.between(startMs - ttls.negativeMetadataTtlMs, endMs);
     const parents = ancestors(path);
-    let right = true;
+    let right: boolean;
     if (answer === ENOENT) right = [...parents, path].some((each) => without.nothing(each));
     else if (answer === ENOTDIR) right = [...parents, path].some((each) => window.anyFile(each));
     else if (answer === EISDIR) right = window.directory(path);
@@ -237,19 +237,22 @@ const given = process.env['FRESHNESS_SEED'];
 const SEEDS = given === undefined ? 300 : 1;
 const first = given === undefined ? Math.floor(Math.random() * 1e9) : Number(given);
 
-for (const [name, ttls] of [
-  ['names and attributes are at most one TTL old', { metadataTtlMs: 1000, negativeMetadataTtlMs: 1000 }],
-  ['names that do not exist have a TTL of their own', { metadataTtlMs: 3000, negativeMetadataTtlMs: 300 }],
-] as const) {
-  void t.test(name, { timeout: 240_000 }, async (t) => {
-    t.comment(`seeds ${first} to ${first + SEEDS - 1}`);
-    const broken: string[] = [];
-    let calls = 0;
-    for (let seed = first; seed < first + SEEDS && broken.length < 5; seed++) {
-      const result = await run(seed, ttls);
-      broken.push(...result.broken);
-      calls += result.calls;
-    }
-    t.same(broken, [], `${calls} calls`);
-  });
+async function histories(t: Test, ttls: Ttls): Promise<void> {
+  t.comment(`seeds ${first} to ${first + SEEDS - 1}`);
+  const broken: string[] = [];
+  let calls = 0;
+  for (let seed = first; seed < first + SEEDS && broken.length < 5; seed++) {
+    const result = await run(seed, ttls);
+    broken.push(...result.broken);
+    calls += result.calls;
+  }
+  t.same(broken, [], `${calls} calls`);
 }
+
+void t.test('names and attributes are at most one TTL old', { timeout: 240_000 }, (t) =>
+  histories(t, { metadataTtlMs: 1000, negativeMetadataTtlMs: 1000 }),
+);
+
+void t.test('names that do not exist have a TTL of their own', { timeout: 240_000 }, (t) =>
+  histories(t, { metadataTtlMs: 3000, negativeMetadataTtlMs: 300 }),
+);
