@@ -34,6 +34,11 @@ const GBPS_PER_CONNECTION = 0.4;
 const CONNECTIONS_MIN = 10;
 /** A mistyped speed must not open thousands (guessed; S3 itself takes far more). */
 const CONNECTIONS_MAX = 1024;
+/**
+ * Small files are a round trip each, whatever the link: as many as are fetched ahead at a time go out together (measured at
+ * 20 ms with 16 readers: 1,210 files/s with 50 connections, 1,330 with 128).
+ */
+const CONNECTIONS_SMALL_FILES = 128;
 
 /** What one net thread carries over TLS: 1.12 cpu s/GB measured, so about 7 Gbit/s at a full core; plain HTTP carries three times that. */
 const GBPS_PER_NET_THREAD = 7;
@@ -83,7 +88,7 @@ export function deriveSizing(
       : between(config.readerThreads, 1, between(Math.floor(cores), READER_THREADS_DEFAULT, READER_THREADS_MAX));
 
   const wanted = Math.max(CONNECTIONS_MIN, Math.ceil(targetGbps / GBPS_PER_CONNECTION));
-  const connectionsMax = config.connectionsMax ?? Math.min(2 * wanted, CONNECTIONS_MAX);
+  const connectionsMax = config.connectionsMax ?? between(2 * wanted, CONNECTIONS_SMALL_FILES, CONNECTIONS_MAX);
   const connectionsFirst = Math.min(wanted, connectionsMax);
 
   const memoryTargetBytes = config.memoryTargetBytes ?? defaultMemoryTarget(profile.memoryLimitBytes.value);

@@ -28,12 +28,12 @@ t.test('machines', (t) => {
     netThreads: 1,
     readerThreads: 2,
     connectionsFirst: 25,
-    connectionsMax: 50,
+    connectionsMax: 128,
     partBytes: 8 * MIB,
-    poolBytes: 787 * MIB,
+    poolBytes: 782 * MIB,
     memoryTargetBytes: Math.floor(24 * GIB * 0.04),
   });
-  t.match(deriveSizing(profile(8, 64 * GIB, 10), none), { netThreads: 2, poolBytes: 2399 * MIB });
+  t.match(deriveSizing(profile(8, 64 * GIB, 10), none), { netThreads: 2, poolBytes: 2395 * MIB });
   t.match(deriveSizing(profile(96, 768 * GIB, 100), none), {
     netThreads: 15,
     connectionsFirst: 250,
@@ -47,9 +47,9 @@ t.test('machines', (t) => {
   t.match(deriveSizing(profile(1, 1 * GIB, 1), none), {
     connectionsFirst: 10,
     memoryTargetBytes: 512 * MIB,
-    poolBytes: 319 * MIB,
+    poolBytes: 313 * MIB,
   });
-  t.match(deriveSizing(profile(1, 512 * MIB, 1), none), { poolBytes: 64 * MIB, memoryTargetBytes: 256 * MIB });
+  t.match(deriveSizing(profile(1, 512 * MIB, 1), none), { poolBytes: 58 * MIB, memoryTargetBytes: 256 * MIB });
   t.match(deriveSizing(profile(1, 256 * MIB, 1), none), { poolBytes: 32 * MIB, memoryTargetBytes: 224 * MIB });
   t.end();
 });
