@@ -27,8 +27,8 @@ void t.test('a first lookup asks HEAD and LIST at once', async (t) => {
   t.same(
     store.calls.map((call) => [call.operation, call.key, call.request?.keysMax]),
     [
-      ['head', 'dir', undefined],
       ['list', 'dir/', 1000],
+      ['head', 'dir', undefined],
     ],
   );
   store.letGo();
