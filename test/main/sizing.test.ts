@@ -69,7 +69,7 @@ t.test('what the user says', (t) => {
   t.equal(deriveSizing(machine, { ...none, readerThreads: 1 }).readerThreads, 1);
   t.equal(deriveSizing(machine, { ...none, readPartBytes: 8 * MIB + 1 }).partBytes, 9 * MIB);
   t.equal(deriveSizing(machine, { ...none, readPartBytes: 1 }).partBytes, MIB);
-  t.equal(deriveSizing(machine, { ...none, memoryTargetBytes: 256 * MIB, readPartBytes: GIB }).partBytes, 15 * MIB);
+  t.equal(deriveSizing(machine, { ...none, memoryTargetBytes: 256 * MIB, readPartBytes: GIB }).partBytes, 14 * MIB);
   t.end();
 });
 
