@@ -21,17 +21,24 @@ async function main(options: BenchOptions): Promise<void> {
   const leftOut: string[] = [];
   const results: RowResult[] = [];
   const stores = new Stores(options);
+  // Ctrl-C: what was measured so far is reported.
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   try {
     writeBenchDataSet(join(options.data, BUCKET));
     for (const row of selected) {
+      if (stop.signal.aborted) {
+        leftOut.push(`${row.name}: interrupted`);
+        continue;
+      }
       const why = whyNoRow(row, options);
       if (why !== undefined) {
         leftOut.push(`${row.name}: ${why}`);
         continue;
       }
       if (row.many) writeManyKeys(join(options.data, MANY_BUCKET));
-      const result = await measureRow(row, await stores.use(row.store), options);
-      results.push(result);
+      const result = await measureRow(row, await stores.use(row.store), options, stop.signal);
+      if (result.figures.sides().length > 0) results.push(result);
       leftOut.push(...result.leftOut);
     }
   } finally {

@@ -45,7 +45,13 @@ function sidesOf(row: Row, options: BenchOptions): { sides: SideName[]; leftOut:
   return { sides, leftOut };
 }
 
-export async function measureRow(row: Row, store: StoreAccess, options: BenchOptions): Promise<RowResult> {
+/** `stopping` aborts between two measurements, and drops the one that it interrupted. */
+export async function measureRow(
+  row: Row,
+  store: StoreAccess,
+  options: BenchOptions,
+  stopping: AbortSignal,
+): Promise<RowResult> {
   const figures = new Figures();
   const { sides, leftOut } = sidesOf(row, options);
   for (let round = 0; round < options.rounds; round++) {
@@ -53,6 +59,8 @@ export async function measureRow(row: Row, store: StoreAccess, options: BenchOpt
       const samples = await measure(row, side, store, options).catch((error: unknown): Sample[] => [
         { test: row.tests[0] ?? row.name, error: error instanceof Error ? error.message : String(error) },
       ]);
+      if (stopping.aborted)
+        return { row, figures, leftOut: [...leftOut, `${row.name}: interrupted in round ${round + 1}`] };
       figures.add(side, samples);
       for (const sample of samples) console.log(JSON.stringify({ row: row.name, round: round + 1, side, ...sample }));
     }
