@@ -59,6 +59,8 @@ interface Cursor {
   windowBytes: number;
   /** The window grows when nextOffset gets here. */
   growOffset: number;
+  /** It began at the start of the object. */
+  readonly isFromStart: boolean;
   /** False until a second read continued the first. */
   stream: boolean;
   /** Its reader has come far enough for the first growth, whether its share allowed one or not. */
@@ -117,12 +119,22 @@ export class AccessPattern {
   readonly #cursors: Cursor[] = [];
   readonly #strides = new StridePattern();
   readonly #objectBytes: number;
+  readonly #firstWindowBytes: number;
   #uses = 0;
   /** The cursor that the last read continued. */
   #latest: Cursor | undefined;
 
-  constructor(objectBytes = Infinity) {
+  /** `firstWindowBytes`: what a first read at the start of the object is taken for. */
+  constructor(objectBytes = Infinity, firstWindowBytes = WINDOW_FIRST_BYTES) {
     this.#objectBytes = objectBytes;
+    this.#firstWindowBytes = firstWindowBytes;
+  }
+
+  /** Was the object read from its start to its end, in order? */
+  get isWhole(): boolean {
+    return this.#cursors.some(
+      (cursor) => cursor.isFromStart && cursor.stream && cursor.nextOffset >= this.#objectBytes - BLOCK_BYTES,
+    );
   }
 
   /** Records one read and says what to have ready. */
@@ -160,7 +172,8 @@ export class AccessPattern {
       const inside = this.#cursors.find(
         (other) => other.stream && offset > other.nextOffset && offset <= other.nextOffset + other.windowBytes,
       );
-      const added = this.#remember(endOffset, offset === 0, inside?.windowBytes ?? WINDOW_FIRST_BYTES, nowMs);
+      const usual = offset === 0 && this.#uses === 1 ? this.#firstWindowBytes : WINDOW_FIRST_BYTES;
+      const added = this.#remember(endOffset, offset === 0, inside?.windowBytes ?? usual, nowMs);
       this.#latest = added;
       if (added.stream) return this.#access(added, windowBytesMax);
       // A directory of a zip file or a footer is read in pieces: the first brings all that lies before it, beside it.
@@ -253,6 +266,7 @@ export class AccessPattern {
       nextOffset,
       windowBytes,
       growOffset: nextOffset + windowBytes / 2,
+      isFromStart: stream,
       stream,
       established: false,
       dueOffset: 0,

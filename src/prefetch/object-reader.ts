@@ -11,6 +11,7 @@ import { PRIORITY_STREAM, PRIORITY_WINDOW } from '../engine/api.js';
 import type { ObjectReader, ObjectVersion, ReadSink } from './api.js';
 import { AccessPattern, type Access } from './access-pattern.js';
 import type { BlockFetcher } from './block-fetcher.js';
+import type { WholeReads } from './whole-reads.js';
 import { PendingRead } from './pending-read.js';
 import type { ReadAround } from './read-around.js';
 
@@ -18,6 +19,7 @@ import type { ReadAround } from './read-around.js';
 export interface ReaderHost {
   readonly fetcher: BlockFetcher;
   readonly around: ReadAround;
+  readonly wholeReads: WholeReads;
   nowMs(): number;
   /** READs wait for room: nobody reads ahead. */
   readonly crowded: boolean;
@@ -42,9 +44,10 @@ export class PooledReader implements ObjectReader {
   #closed = false;
 
   constructor(version: ObjectVersion, host: ReaderHost) {
+    const { key, sizeBytes } = version;
     this.version = version;
     this.#host = host;
-    this.#pattern = new AccessPattern(version.sizeBytes);
+    this.#pattern = new AccessPattern(sizeBytes, host.wholeReads.firstWindowBytes(key, sizeBytes));
   }
 
   read(offset: number, sizeBytes: number, sink: ReadSink): void {
@@ -86,6 +89,7 @@ export class PooledReader implements ObjectReader {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#host.wholeReads.closed(this.version.key, this.version.sizeBytes, this.#pattern.isWhole);
     if (this.#unanswered === 0) this.#host.gone(this);
   }
 

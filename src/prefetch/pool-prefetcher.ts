@@ -21,6 +21,7 @@ import { BlockIndex } from './block-index.js';
 import { PooledReader, type ReaderHost } from './object-reader.js';
 import type { PendingRead } from './pending-read.js';
 import { ReadAround } from './read-around.js';
+import { WholeReads } from './whole-reads.js';
 
 /** One stream reads at most this far ahead: 64 MiB keep 8 parts of 8 MiB under way (measured need at 20 ms: 6). */
 const WINDOW_BYTES_MAX = 64 * MIB;
@@ -54,6 +55,7 @@ export interface PoolPrefetcherDeps {
 export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
   readonly fetcher: BlockFetcher;
   readonly index: BlockIndex;
+  readonly wholeReads = new WholeReads();
   readonly around: ReadAround;
   readonly #deps: PoolPrefetcherDeps;
   readonly #readers = new Set<PooledReader>();
