@@ -47,6 +47,7 @@ export async function rehearseNet(bounds: RehearsalBounds, stop: AbortSignal): P
   const startedMs = systemClock.nowMs();
   const done = { fetches: 0, lists: 0 };
   let server: Server | undefined;
+  let stage: Stage | undefined;
   let device = -1;
   let trouble: string | undefined;
   try {
@@ -54,7 +55,7 @@ export async function rehearseNet(bounds: RehearsalBounds, stop: AbortSignal): P
     device = openSync('/dev/null', 'r+');
     server = await listen();
     const { port } = server.address() as AddressInfo;
-    const stage = new Stage(port, device);
+    stage = new Stage(port, device);
     const over = (): boolean => stop.aborted || systemClock.nowMs() - startedMs >= bounds.budgetMs;
     while (done.lists < bounds.lists && !over()) {
       await stage.list();
@@ -64,10 +65,10 @@ export async function rehearseNet(bounds: RehearsalBounds, stop: AbortSignal): P
       await stage.fetch();
       done.fetches++;
     }
-    stage.close();
   } catch (error) {
     trouble = String(error);
   } finally {
+    stage?.close();
     server?.close();
     if (device >= 0) closeSync(device);
   }
