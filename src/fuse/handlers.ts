@@ -134,6 +134,17 @@ export interface ReadHandover {
 }
 
 /**
+ * The bytes of one WRITE where they came in, if that is a whole slot of the pool: the handler may keep the slot instead
+ * of copying. Valid until the handler's promise settles.
+ */
+export interface WriteLoan {
+  /** The WRITE's bytes are [0, data.length) of this slot. */
+  readonly slot: number;
+  /** The handler owns the slot from now on and gives it back to the pool's WriteSlots. At most once. */
+  adopt(): number;
+}
+
+/**
  * One method for each operation. Methods left out answer ENOSYS, which the kernel remembers for most operations.
  * Names are file names within the parent (valid UTF-8, no slash, 1 to 255 bytes); names that are not UTF-8 never get here.
  */
@@ -176,7 +187,10 @@ export interface FuseHandlers {
     sizeBytes: number,
     reply: ReadReply,
   ): void;
-  /** `data` is borrowed until the returned promise settles. Answers the bytes taken. `flags`: FUSE_WRITE_... (1 = from the page cache). */
+  /**
+   * `data` is borrowed until the returned promise settles. Answers the bytes taken. `flags`: FUSE_WRITE_... (1 = from the
+   * page cache). `loan`: where `data` lies in the pool, when it does.
+   */
   write?(
     context: RequestContext,
     nodeId: number,
@@ -184,6 +198,7 @@ export interface FuseHandlers {
     offset: number,
     data: Uint8Array,
     flags: number,
+    loan?: WriteLoan,
   ): MaybePromise<number>;
   flush?(context: RequestContext, nodeId: number, handle: number): MaybePromise<void>;
   release(context: RequestContext, nodeId: number, handle: number, flags: number): MaybePromise<void>;
