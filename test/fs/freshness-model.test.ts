@@ -197,7 +197,7 @@ async function run(seed: number, ttls: Ttls): Promise<{ broken: string[]; calls:
     const held = open[at];
     if (!held) return;
     const got = kernel.read(held.file);
-    const gone = store.objects.get(held.key)?.body !== held.body;
+    const gone = store.text(held.key) !== held.body;
     if (got === held.body || (got === -ESTALE && gone)) return;
     broken.push(`seed ${seed}: read of '${held.key}' at ${clock.nowMs()} ms gave ${JSON.stringify(got)}`);
   };

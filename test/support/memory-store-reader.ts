@@ -32,7 +32,7 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
         this.reads.push({ key, offset, sizeBytes });
         const object = this.store.objects.get(key);
         if (object?.etag === etag) {
-          sink.data([Buffer.from(object.body).subarray(offset, offset + sizeBytes)]);
+          sink.data([object.body.subarray(offset, offset + sizeBytes)]);
         } else if (this.versionLost) {
           sink.handedOver(() => undefined).finished();
           this.versionLost(version.nodeId);

@@ -9,11 +9,14 @@ import type { ListColumns } from '../../src/engine/listing/columns.js';
 import type { ListPage, ListRequest, ObjectHead, ObjectStore } from '../../src/engine/api.js';
 
 export interface StoredObject {
-  readonly body: string;
+  readonly body: Buffer;
   readonly etag: string;
   readonly lastModifiedMs: number;
   readonly storageClass: string;
   readonly restored: boolean;
+  readonly contentType?: string;
+  /** Without `x-amz-meta-`. */
+  readonly userMetadata?: Readonly<Record<string, string>>;
 }
 
 export interface StoreCall {
@@ -37,18 +40,25 @@ export class MemoryStore implements ObjectStore {
   /** S3 answers a list as of the moment it arrives: tests may want the moment it leaves. */
   answerAtEnd = false;
 
-  put(key: string, body: string, extra: Partial<StoredObject> = {}): string {
+  /** Somebody else's change: every version has an ETag of its own unless `extra` says which. */
+  put(key: string, body: string | Uint8Array, extra: Partial<StoredObject> = {}): string {
     const etag = `"${(++this.#versions).toString(16).padStart(32, '0')}"`;
     const object = {
-      body,
+      body: typeof body === 'string' ? Buffer.from(body) : Buffer.from(body),
       etag,
       lastModifiedMs: 1_700_000_000_000 + this.#versions * 1000,
       storageClass: '',
       restored: false,
     };
     if (!this.objects.has(key)) this.#sorted = undefined;
-    this.objects.set(key, { ...object, ...extra });
-    return etag;
+    const stored = { ...object, ...extra };
+    this.objects.set(key, stored);
+    return stored.etag;
+  }
+
+  /** The object's bytes as text; undefined when there is none. */
+  text(key: string): string | undefined {
+    return this.objects.get(key)?.body.toString();
   }
 
   delete(key: string): void {
@@ -161,11 +171,11 @@ export class MemoryStore implements ObjectStore {
   }
 }
 
-function toHead(key: string, object: StoredObject): ObjectHead {
+export function toHead(key: string, object: StoredObject): ObjectHead {
   return {
     key,
     etag: object.etag,
-    sizeBytes: Buffer.byteLength(object.body),
+    sizeBytes: object.body.length,
     lastModifiedMs: object.lastModifiedMs,
     storageClass: object.storageClass,
     restored: object.restored,
