@@ -9,6 +9,7 @@ import { EINVAL, EIO, ENODATA, ENOENT, ENOSYS, ENXIO, EROFS, errnoName, ErrnoErr
 import type { Clock } from '../base/clock.js';
 import { invariant } from '../base/invariant.js';
 import type { Log } from '../base/log.js';
+import type { WriteSlots } from '../base/pool/write-slots.js';
 import type { ObjectStore } from '../engine/api.js';
 import type {
   AttributesReply,
@@ -77,6 +78,8 @@ export interface FileSystemDeps {
   readonly prefetcher: Prefetcher;
   /** Fetches small files ahead of their open; without, nothing is fetched that nobody opened. */
   readonly speculator?: Speculator;
+  /** Pool memory for what is written. */
+  readonly writeSlots?: WriteSlots;
   readonly clock: Clock;
   readonly log: Log;
   /** A name that the kernel may remember is out of date: somebody else replaced or deleted the object. */

@@ -200,6 +200,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         store: new MountedStore(control.store, lists),
         prefetcher,
         speculator: prefetcher,
+        writeSlots: prefetcher.writeSlots,
         clock: systemClock,
         log,
         nameChanged: (parent, name) => late.nameChanged(parent, name),

@@ -175,6 +175,20 @@ export class BlockIndex {
     return block;
   }
 
+  /**
+   * A whole slot for a writer, who gives it back by `table.takeBack`: a free one, else that of the block that will be
+   * missed least. Undefined when every other slot is filling, pinned or with writers.
+   */
+  lend(): number | undefined {
+    const { table } = this;
+    if (!table.hasTouchedRoomFor(BLOCK_BYTES)) {
+      this.#reusePassed();
+      const hasRoom = (): boolean => table.hasRoomFor(BLOCK_BYTES);
+      if (!hasRoom() && !this.#makeRoom('any', BLOCK_BYTES, hasRoom)) return undefined;
+    }
+    return table.lend();
+  }
+
   /** Bytes [from, to) of the block, of which none is there or on its way, are about to be fetched too; as for `allocate`. */
   extend(block: Block, from: number, to: number): Fill {
     invariant(!block.dropped && 0 <= from && from < to && to <= block.blockBytes, `extends a block by ${from}..${to}`);

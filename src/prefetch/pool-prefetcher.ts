@@ -4,8 +4,12 @@
  *
  * Thread: main. Owns: the open readers and the queue. Why a full pool is no deadlock: a slot is filling (its fetch ends
  * within the read deadline), pinned (by a READ that is answered when its fetch ends, or for the length of one writev),
- * or evictable; a queued READ holds nothing; so some slots become evictable, and as nobody overtakes the queue's head
- * for a slot, it gets the two it may need. Bound: the queue holds at most as many READs as the kernel has under way.
+ * evictable, or with a writer (write-slots.ts); a queued READ holds nothing. Of those with writers there are never so many
+ * that fewer than READ_SLOTS_MIN are left, and none of the others waits for a writer; so some slots become evictable
+ * whatever writers do. Nobody overtakes the queue's head for a slot but writers, each time to have one more, until they
+ * have their share: then it gets the two it may need. So a writer may wait for READs (the old bytes of a file that is
+ * written) with slots in its hands, and a READ never waits for a writer.
+ * Bound: the queue holds at most as many READs as the kernel has under way.
  * Refuses to read ahead for a closed handle, and for anybody while the queue is not empty.
  */
 import type { Clock, Timer } from '../base/clock.js';
@@ -22,6 +26,7 @@ import { PooledReader, type ReaderHost } from './object-reader.js';
 import type { PendingRead } from './pending-read.js';
 import { ReadAround } from './read-around.js';
 import { WholeReads } from './whole-reads.js';
+import { PoolWriteSlots } from './write-slots.js';
 
 /** One stream reads at most this far ahead: 64 MiB keep 8 parts of 8 MiB under way (measured need at 20 ms: 6). */
 const WINDOW_BYTES_MAX = 64 * MIB;
@@ -57,6 +62,8 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
   readonly index: BlockIndex;
   readonly wholeReads = new WholeReads();
   readonly around: ReadAround;
+  /** The part of the pool that writers may have. */
+  readonly writeSlots: PoolWriteSlots;
   readonly #deps: PoolPrefetcherDeps;
   readonly #readers = new Set<PooledReader>();
   readonly #readersByNode = new Map<number, number>();
@@ -86,6 +93,7 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
         roomMayBe: () => this.#wake(),
       },
     );
+    this.writeSlots = new PoolWriteSlots({ index: this.index, clock: deps.clock, roomMayBe: () => this.#wake() });
     this.around = new ReadAround(
       { isOn: options.readAround ?? true },
       { fetcher: this.fetcher, isQuiet: () => !this.crowded && this.#liveStreams() === 0 },
@@ -149,8 +157,9 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
    */
   shareBytes(reader: PooledReader): number {
     const streams = this.#liveStreams() + (this.#streams.has(reader) ? 0 : 1);
-    const { usableSlots } = this.index.table;
-    const slots = Math.max(0, Math.min(usableSlots / 2, usableSlots - SLOTS_IN_USE * streams));
+    const { usableSlots, lentSlots } = this.index.table;
+    const readSlots = usableSlots - lentSlots;
+    const slots = Math.max(0, Math.min(readSlots / 2, readSlots - SLOTS_IN_USE * streams));
     return Math.min(WINDOW_BYTES_MAX, Math.floor(slots / streams) * BLOCK_BYTES);
   }
 
@@ -190,12 +199,13 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
     });
   }
 
-  /** Places queued READs in order, until one finds no room. */
+  /** Gives writers their share, then places queued READs in order, until one finds no room. */
   #wake(): void {
     // Placing may end other READs, which calls this again: the loop that runs sees to them.
     if (this.#waking) return;
     this.#waking = true;
     try {
+      this.writeSlots.serve();
       for (let head = this.#queue[0]; head?.tryPlace('any'); head = this.#queue[0]) this.#queue.shift();
     } finally {
       this.#waking = false;

@@ -202,13 +202,14 @@ type Call =
       readonly room: Room;
     }
   | {
-      readonly type: 'settle' | 'drop' | 'use' | 'pin' | 'unpin' | 'extend';
+      readonly type: 'settle' | 'drop' | 'use' | 'pin' | 'unpin' | 'extend' | 'takeBack';
       readonly pick: number;
       readonly share: number;
     }
   | { readonly type: 'consume'; readonly pick: number; readonly from: number; readonly to: number }
   | { readonly type: 'forget' | 'retire'; readonly node: number }
   | { readonly type: 'reclaim'; readonly slots: number; readonly room: Room }
+  | { readonly type: 'lend' }
   | { readonly type: 'wait'; readonly ms: number };
 
 const call: fc.Arbitrary<Call> = fc.oneof(
@@ -235,7 +236,7 @@ const call: fc.Arbitrary<Call> = fc.oneof(
   {
     weight: 12,
     arbitrary: fc.record({
-      type: fc.constantFrom('settle', 'settle', 'drop', 'use', 'pin', 'unpin', 'unpin', 'extend'),
+      type: fc.constantFrom('settle', 'settle', 'drop', 'use', 'pin', 'unpin', 'unpin', 'extend', 'takeBack'),
       pick: fc.nat(50),
       share: fc.constantFrom(0, 0.5, 1, 1),
     }),
@@ -261,6 +262,7 @@ const call: fc.Arbitrary<Call> = fc.oneof(
       room: fc.constantFrom<Room>('any', 'spare'),
     }),
   },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('lend' as const) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('wait' as const), ms: fc.constantFrom(1, 3000) }) },
 );
 
@@ -268,6 +270,7 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
   let refusedAny = 0;
   let evicted = 0;
   let reclaimed = 0;
+  let lentByEviction = 0;
   fc.assert(
     fc.property(
       fc.constantFrom(0, 2, 64),
@@ -277,8 +280,14 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
         const { index, view } = bench;
         /** The model: every block whose slot may still be taken, whether fetched, and its pins. */
         const blocks: { readonly block: Block; filling: boolean; pins: number }[] = [];
+        /** Slots that writers have. */
+        const lent: number[] = [];
+        /** What may not be thrown out. */
+        const bound = (): number[] =>
+          blocks.filter(({ filling, pins }) => filling || pins > 0).map(({ block }) => block.slot);
         const check = (): void => {
-          const held = new Set<number>();
+          const held = new Set<number>(lent);
+          if (held.size !== index.table.lentSlots) throw new Error('writers have other slots');
           for (const { block, filling, pins } of blocks) {
             const inIndex = index.peek(block.nodeId, block.blockIndex) === block;
             if (inIndex === block.dropped) throw new Error('dropped means out of the index');
@@ -298,7 +307,8 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
           if (spent > resident) throw new Error('spent blocks are resident');
           // Dropped ones whose last pin went hold their slot until room is made.
           const droppedFilling = blocks.filter((one) => one.block.dropped && one.filling).length;
-          if (resident + filling + dropped + droppedFilling < held.size) throw new Error('a block is lost');
+          if (resident + filling + dropped + droppedFilling + lent.length < held.size)
+            throw new Error('a block is lost');
           if (dropped === 0 && free + wholes.size !== SLOTS) throw new Error('a slot is lost');
           if (dropped === 0 && index.table.carvedSlots !== new Set(smalls.map((slot) => wholeSlotOf(slot, SLOTS))).size)
             throw new Error('carved slots do not add up');
@@ -315,11 +325,11 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
               if (!block && one.room === 'any') {
                 refusedAny++;
                 // Refused only when every slot is pinned or filling, or a part of it is when a whole one is wanted.
-                const bound = live.filter(({ filling, pins }) => filling || pins > 0).map(({ block }) => block.slot);
+                const slots = [...bound(), ...lent];
                 const parts = (whole: number): number =>
-                  bound.filter((slot) => wholeSlotOf(slot, SLOTS) === whole).length;
+                  slots.filter((slot) => wholeSlotOf(slot, SLOTS) === whole).length;
                 const isBound = (whole: number): boolean =>
-                  bound.includes(whole) || parts(whole) >= (one.node < SMALL_NODES ? 1 : SMALL_SLOTS);
+                  slots.includes(whole) || parts(whole) >= (one.node < SMALL_NODES ? 1 : SMALL_SLOTS);
                 for (let whole = 0; whole < SLOTS; whole++) {
                   if (!isBound(whole)) throw new Error(`refused although slot ${whole} could be had`);
                 }
@@ -371,6 +381,24 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
               if (given.some((slot) => inUse.includes(slot))) throw new Error('memory in use was given back');
               break;
             }
+            case 'lend': {
+              const { free } = index.counts;
+              const slot = index.lend();
+              if (slot === undefined) {
+                const wholes = new Set([...bound(), ...lent].map((other) => wholeSlotOf(other, SLOTS)));
+                if (wholes.size < SLOTS) throw new Error('no slot for a writer although one could be had');
+                break;
+              }
+              if (slot >= SLOTS) throw new Error('a writer got a part of a slot');
+              if (free === 0) lentByEviction++;
+              lent.push(slot);
+              break;
+            }
+            case 'takeBack': {
+              const [slot] = lent.splice(one.pick % Math.max(1, lent.length), 1);
+              if (slot !== undefined) index.table.takeBack(slot);
+              break;
+            }
             case 'wait':
               bench.clock.advance(one.ms);
               break;
@@ -383,6 +411,7 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
           while (one.block.fills.length > 0) bench.settle(one.block);
           one.filling = false;
         }
+        for (const slot of lent) index.table.takeBack(slot);
         for (let at = 0; at < SLOTS; at++)
           if (!bench.allocate(9, at, 'any')) throw new Error('not all slots come back');
         return bench.allocate(9, SLOTS, 'any') === undefined;
@@ -392,6 +421,7 @@ t.test('any calls: slots are never overbooked, lost or freed twice; filling and 
   );
   t.ok(evicted > 100, `${evicted} evictions`);
   t.ok(reclaimed > 100, `${reclaimed} slots given back`);
+  t.ok(lentByEviction > 100, `${lentByEviction} evictions for writers`);
   t.ok(refusedAny > 10, `${refusedAny} refusals`);
   t.end();
 });
@@ -408,5 +438,10 @@ t.test('broken invariants are caught', (t) => {
   t.throws(() => bench.index.extend(block, 500, BLOCK + 1), { name: 'InvariantError' });
   t.throws(() => bench.index.settled(block, fill), { name: 'InvariantError' }, 'settled once');
   t.throws(() => bench.allocate(1, 1, 'any', 0, BLOCK_BYTES + 1), { name: 'InvariantError' });
+  const slot = bench.index.lend();
+  if (slot === undefined) throw new Error('there is room for a writer');
+  t.throws(() => bench.index.table.takeBack(slot + 1), { name: 'InvariantError' }, 'only a slot that a writer has');
+  bench.index.table.takeBack(slot);
+  t.throws(() => bench.index.table.takeBack(slot), { name: 'InvariantError' }, 'once');
   t.end();
 });

@@ -23,15 +23,32 @@ interface Handle {
 }
 
 /** What came up in all histories: a test in which nobody ever starves proves little. */
-const seen = { reads: 0, starved: 0, interrupted: 0, failed: 0, elsewhere: 0, versionLost: 0 };
+const seen = {
+  written: 0,
+  writersWaited: 0,
+  writersGaveUp: 0,
+  reads: 0,
+  starved: 0,
+  interrupted: 0,
+  failed: 0,
+  elsewhere: 0,
+  versionLost: 0,
+};
 
-function history(seed: number): string[] {
+/** A writer's slot, or the wait for one; what is written there is its number. */
+interface Written {
+  readonly fill: number;
+  slot: number | undefined;
+  readonly controller: AbortController;
+}
+
+async function history(seed: number): Promise<string[]> {
   const random = new Random(seed * 7919);
   let faults = random.chance(0.5);
   const faultRate = random.pick([0.05, 0.3, 0.9]);
   const mount = new SimulatedMount({
     seed,
-    slots: 4 + random.below(5),
+    slots: 4 + random.below(7),
     threads: 1 + random.below(3),
     partBytes: random.pick([1, 2, 8]) * MIB,
     chunkBytesMax: random.pick([200_000, MIB]),
@@ -60,6 +77,35 @@ function history(seed: number): string[] {
     reads.push(mount.read(handle.reader, version, offset, sizeBytes, random.chance(0.8), random.chance(0.02)));
     if (mount.prefetcher.counts.starved > 0) seen.starved++;
   };
+  const slots = mount.prefetcher.writeSlots;
+  const written = new Set<Written>();
+  let fill = 0;
+  const write = (): void => {
+    const one: Written = { fill: ++fill & 0xff, slot: slots.take(), controller: new AbortController() };
+    const put = (slot: number): void => {
+      one.slot = slot;
+      slots.bytes(slot, 0, MIB).fill(one.fill);
+      seen.written++;
+    };
+    written.add(one);
+    if (one.slot !== undefined) return put(one.slot);
+    if (slots.slotsMax === 0) return void written.delete(one);
+    seen.writersWaited++;
+    void slots.wait(one.controller.signal).then(put, () => {
+      seen.writersGaveUp++;
+      written.delete(one);
+    });
+  };
+  const give = (one: Written): void => {
+    if (one.slot === undefined) {
+      one.controller.abort();
+      return;
+    }
+    if (Buffer.compare(slots.bytes(one.slot, 0, MIB), Buffer.alloc(MIB, one.fill)) !== 0)
+      mount.problems.push(`a writer's slot ${one.slot} was written over`);
+    slots.give(one.slot);
+    written.delete(one);
+  };
   const acts: (readonly [weight: number, act: () => void])[] = [
     [1, () => (handles.length < 6 ? open() : undefined)],
     [12, () => (handles.length > 0 && mount.waiting.length < 24 ? read() : undefined)],
@@ -67,6 +113,8 @@ function history(seed: number): string[] {
     [10, () => Array.from({ length: 10 }, () => mount.net.step())],
     [1, () => (mount.waiting.length > 0 ? mount.interrupt(random.pick(mount.waiting)) : undefined)],
     [1, () => mount.clock.advance(random.pick([1, 5, 900, 2500]))],
+    [3, write],
+    [3, () => (written.size > 0 ? give(random.pick([...written])) : undefined)],
     [
       1,
       () => {
@@ -83,14 +131,17 @@ function history(seed: number): string[] {
     for (const [weight, act] of acts) {
       if (at < weight) {
         act();
+        // Writers that waited hear of their slot.
+        await Promise.resolve();
         break;
       }
       at -= weight;
     }
   }
-  // Faults stop: what is under way ends one way or the other, what comes then succeeds.
+  // Faults stop: what is under way ends one way or the other, what comes then succeeds, writers or not.
   faults = false;
   mount.run();
+  if (slots.used < slots.slotsMax && slots.waiting > 0) mount.problems.push('writers wait although they need not');
   for (const one of reads) {
     const allowed = [
       0,
@@ -116,16 +167,21 @@ function history(seed: number): string[] {
   mount.run();
   for (const one of late) if (one.errno !== 0) mount.problems.push(`after the faults READ ${one.id} got ${one.errno}`);
   for (const handle of handles) handle.reader.close();
+  while (written.size > 0) {
+    for (const one of written) if (one.slot !== undefined) give(one);
+    await Promise.resolve();
+  }
+  if (slots.used + slots.waiting > 0) mount.problems.push('writers are left');
   return mount.finish();
 }
 
-t.test('random histories', (t) => {
+t.test('random histories', async (t) => {
   const only = process.env['HISTORY_SEED'];
   const first = only ? Number(only) : 1;
   const failed: string[] = [];
   for (let seed = first; seed < first + (only ? 1 : HISTORIES); seed++) {
     try {
-      const problems = history(seed);
+      const problems = await history(seed);
       if (problems.length > 0) failed.push(`seed ${seed}: ${problems.slice(0, 3).join('; ')}`);
     } catch (error) {
       failed.push(`seed ${seed}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

@@ -207,7 +207,8 @@ export class SimulatedMount {
       if (steps > stepsMax) throw new Error('does not come to an end');
       if (this.net.step()) continue;
       // Nothing moves: only time can help, and only those that wait for room look at it.
-      if (this.prefetcher.counts.starved === 0) return;
+      const { writeSlots, counts } = this.prefetcher;
+      if (counts.starved === 0 && (writeSlots.waiting === 0 || writeSlots.used >= writeSlots.slotsMax)) return;
       this.clock.advance(1);
     }
   }

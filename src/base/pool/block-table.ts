@@ -4,6 +4,9 @@
  * free, and is whole again as soon as all its parts are. Carving is bookkeeping of this thread only: a part's row is live
  * exactly while it holds a block, so a pinned part keeps its whole slot from being given to anybody else.
  *
+ * A whole slot may also be lent to a writer (write-slots.ts): it is then no block and never live, and whoever has it may
+ * touch its payload from any thread until it is taken back.
+ *
  * Thread: main only. Owns: every key word, the live flag, the hint table, the free lists.
  * Shared words: GATE (live flag here, pins by any thread), the key words, ARRIVED_END until the slot is live.
  * Order, insert: key words and ARRIVED_FROM/END, then GATE live, then the hint. Evict: GATE from exactly (live, no pins)
@@ -56,6 +59,8 @@ export class BlockTable {
   readonly #carved = new Map<number, number[]>();
   /** The carved slots of which parts are free. */
   readonly #parts = new Set<number>();
+  /** Slots that writers have. */
+  readonly #lent = new Set<number>();
   readonly #checked: boolean;
 
   /** `checked`: fill freed slots with FREED_FILL (tests; it touches all memory). */
@@ -84,6 +89,28 @@ export class BlockTable {
   /** Whole slots that the pool may have as things stand: those in use and those that may yet be touched. */
   get usableSlots(): number {
     return this.touchedSlots - this.#aside.length - this.#asideWanted + this.#takeable();
+  }
+
+  /** Whole slots in the hands of writers; their memory is in use. */
+  get lentSlots(): number {
+    return this.#lent.size;
+  }
+
+  /** A whole slot that is free, for a writer; one whose memory is in use if possible. Undefined when none is. `@gives` */
+  lend(): number | undefined {
+    const slot = this.#takeWhole();
+    if (slot === undefined) return undefined;
+    invariant(Atomics.load(this.view.words, slot * SLOT_WORDS + GATE) === 0, `free slot ${slot} is live or pinned`);
+    this.#lent.add(slot);
+    return slot;
+  }
+
+  /** The writer is done with the slot: no thread looks at its payload any more. */
+  takeBack(slot: number): void {
+    const wasLent = this.#lent.delete(slot);
+    if (!wasLent) invariant(false, `slot ${slot} is given back by a writer who does not have it`);
+    if (this.#checked) this.view.bytes(slot, 0, BLOCK_BYTES).fill(FREED_FILL);
+    this.#release(slot);
   }
 
   /** From now on at most so many more slots are touched for the first time. The rest of the pool is as if it were not there. */

@@ -5,8 +5,10 @@
  * blocks read ahead), then what the allocators keep. With room again the caches grow back.
  * Speculation needs no lever of its own: it takes spare room only, and there is none while the pool may not grow.
  *
+ * What writers hold cannot be taken; their share is half of what the pool may have, so it shrinks with the pool.
+ *
  * Thread: main. Owns: its timer. Why a waiting READ still makes progress: filling and pinned blocks are never taken, and
- * the pool keeps `poolFloorSlots` in any case. Refuses to block: each step is bounded by what one tick may give up.
+ * the pool keeps `poolFloorSlots` in any case, half of them for READs. Refuses to block: each step is bounded by what one tick may give up.
  */
 import type { Clock, Timer } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
@@ -43,6 +45,8 @@ export interface ElasticCache {
 export interface PoolControl {
   /** Slots whose memory is in use. */
   readonly touchedSlots: number;
+  /** Those of them that writers have. */
+  readonly lentSlots: number;
   allowFresh(slots: number): void;
   /** Gives up to so many slots back to the system; `any` also takes what was read ahead. Says how many. */
   giveBack(slotsMax: number, room: 'any' | 'spare'): number;
@@ -114,7 +118,13 @@ export class MemoryGovernor {
 
   /** Slots that may be touched in any case, so that the floor of the pool can be had. */
   #floorAllowance(): number {
-    return Math.max(0, this.#options.poolFloorSlots - this.#deps.pool.touchedSlots);
+    return Math.max(0, this.#floorSlots() - this.#deps.pool.touchedSlots);
+  }
+
+  /** What the pool keeps in any case: READs have half of the floor, whatever writers hold. */
+  #floorSlots(): number {
+    const { poolFloorSlots } = this.#options;
+    return Math.max(poolFloorSlots, this.#deps.pool.lentSlots + Math.ceil(poolFloorSlots / 2));
   }
 
   #giveUp(overBytes: number): void {
@@ -132,7 +142,7 @@ export class MemoryGovernor {
     if (overBytes > PRESSING_BYTES) needBytes = overBytes;
     if (needBytes <= 0) return;
     const room = overBytes > PRESSING_BYTES ? 'any' : 'spare';
-    const aboveFloor = pool.touchedSlots - this.#options.poolFloorSlots;
+    const aboveFloor = pool.touchedSlots - this.#floorSlots();
     const slots = Math.min(Math.ceil(needBytes / BLOCK_BYTES), SLOTS_A_TICK, Math.max(0, aboveFloor));
     const given = pool.giveBack(slots, room);
     counts.slotsGivenBack += given;

@@ -38,6 +38,9 @@ export function startGovernor(parts: GovernedParts): MemoryGovernor {
         get touchedSlots() {
           return table.touchedSlots;
         },
+        get lentSlots() {
+          return table.lentSlots;
+        },
         allowFresh: (slots) => table.allowFresh(slots),
         giveBack: (slotsMax, room) => {
           if (native === undefined) return 0;

@@ -19,6 +19,8 @@ class Machine {
   readonly clock = new ManualClock();
   heapMib = 150;
   touched = 0;
+  /** Of them, with writers. */
+  lent = 0;
   /** Slots that hold nothing anybody will miss, and what was read ahead; the rest is pinned or filling. */
   spare = 0;
   ahead = 0;
@@ -46,6 +48,9 @@ class Machine {
         pool: {
           get touchedSlots() {
             return machine.touched;
+          },
+          get lentSlots() {
+            return machine.lent;
           },
           allowFresh: (slots) => (this.allowed = slots),
           giveBack: (slotsMax, room) => {
@@ -123,6 +128,23 @@ t.test('over the target: listings, then idle pool, then what was read ahead, the
   machine.clock.advance(15_000);
   machine.governor.tick();
   t.same(machine.take(), ['last resort']);
+  t.end();
+});
+
+t.test('what writers hold stays, and READs keep half of the floor beside it', (t) => {
+  const machine = new Machine();
+  machine.governor.tick();
+  machine.read(60);
+  machine.lent = 30;
+  machine.spare -= 30;
+  machine.heapMib = 250;
+  machine.governor.tick();
+  t.same(machine.take(), ['pool any 14', 'last resort'], 'down to what writers hold and 16');
+  t.equal(machine.touched, 46);
+  machine.lent = 46;
+  machine.governor.tick();
+  t.same(machine.take(), []);
+  t.equal(machine.allowed, 16, 'all is with writers: so many may be touched for READs, target or not');
   t.end();
 });
 
