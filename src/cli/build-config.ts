@@ -12,6 +12,7 @@ import { EXIT_USAGE } from '../main/exit-codes.js';
 import { parseBucket } from './bucket.js';
 import { mountOptions, type GivenOptions, type OptionName } from './options.js';
 import * as values from './values.js';
+import { writeConfig } from './write-values.js';
 
 export interface ConfigContext {
   readonly env: NodeJS.ProcessEnv;
@@ -44,6 +45,8 @@ const conflicts: readonly (readonly [OptionName, OptionName, string])[] = [
   ['allow-other', 'allow-root', '--allow-other includes root already'],
   ['part-size', 'read-part-size', '--part-size sets both parts'],
   ['part-size', 'write-part-size', '--part-size sets both parts'],
+  ['no-delete', 'allow-delete', 'they contradict each other'],
+  ['no-overwrite', 'allow-overwrite', 'they contradict each other'],
   ['memory-target', 'max-memory-target', 'they are two names of one option'],
   ['immutable', 'metadata-ttl', '--immutable means that nothing expires'],
   ['immutable', 'negative-metadata-ttl', '--immutable means that nothing expires'],
@@ -112,11 +115,11 @@ export function buildConfig(
       read('maximum-throughput-gbps', (name, value) => values.positiveNumber(name, value, 0.1, 10_000, 'Gbit/s')),
     ),
     ...present('readPartBytes', read('read-part-size', partBytes) ?? bothPartBytes),
-    ...present('writePartBytes', read('write-part-size', partBytes) ?? bothPartBytes),
     ...present('memoryTargetBytes', read('memory-target', memoryBytes) ?? read('max-memory-target', memoryBytes)),
     readAround: read('read-around', (name, value) => values.oneOf(name, value, ['on', 'off'])) !== 'off',
     bindNics: (given.lists.get('bind') ?? []).map(networkInterface),
     fuseBinding: read('fuse-binding', (name, value) => values.oneOf(name, value, fuseBindings)) ?? 'dev',
+    write: writeConfig(given, { env: context.env, uid: context.uid }, context.cwd),
     verify: read('verify', (name, value) => values.oneOf(name, value, verifyModes)) ?? 'auto',
     log: {
       ...present(
@@ -230,9 +233,6 @@ function checkTogether(given: GivenOptions): void {
   }
   if (has('max-cache-size') && !has('cache')) {
     throw new CommandError(EXIT_USAGE, '--max-cache-size needs --cache', 'give both or none');
-  }
-  if (has('sse-kms-key-id') && !has('sse')) {
-    throw new CommandError(EXIT_USAGE, '--sse-kms-key-id needs --sse', 'give both or none');
   }
 }
 

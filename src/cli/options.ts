@@ -17,6 +17,7 @@ export type OptionGroup =
   | 'Bucket options:'
   | 'Credentials options:'
   | 'Mount options:'
+  | 'Writing options:'
   | 'Caching options:'
   | 'Client options:'
   | 'Logging options:'
@@ -31,8 +32,8 @@ export interface OptionRow {
   readonly describe: string;
   readonly short?: string;
   readonly state?: Exclude<OptionState, 'works'>;
-  /** In the help although it has no effect yet. */
-  readonly listed?: true;
+  /** Not in the help: another name, or nothing to say. */
+  readonly hidden?: true;
   /** Why it is refused and what to do instead. */
   readonly instead?: string;
 }
@@ -75,15 +76,6 @@ const table = {
     group: 'Bucket options:',
     describe: 'Account number that must own the bucket, or every request fails',
   },
-  'storage-class': {
-    kind: 'value',
-    group: 'Bucket options:',
-    describe: 'Storage class of new objects',
-    state: 'later',
-  },
-  sse: { kind: 'value', group: 'Bucket options:', describe: 'Server-side encryption of new objects', state: 'later' },
-  'sse-kms-key-id': { kind: 'value', group: 'Bucket options:', describe: 'KMS key of new objects', state: 'later' },
-  'upload-checksums': { kind: 'value', group: 'Bucket options:', describe: 'Checksum of uploads', state: 'later' },
 
   profile: {
     kind: 'value',
@@ -116,15 +108,108 @@ const table = {
   gid: { kind: 'value', group: 'Mount options:', describe: 'Group shown for everything [default: this group]' },
   'dir-mode': { kind: 'value', group: 'Mount options:', describe: 'Permissions of directories, octal [default: 0755]' },
   'file-mode': { kind: 'value', group: 'Mount options:', describe: 'Permissions of files, octal [default: 0644]' },
-  'allow-delete': { kind: 'flag', group: 'Mount options:', describe: 'Allow deleting', state: 'later' },
-  'allow-overwrite': { kind: 'flag', group: 'Mount options:', describe: 'Allow overwriting', state: 'later' },
-  'incremental-upload': { kind: 'flag', group: 'Mount options:', describe: 'Append in place', state: 'later' },
   options: {
     kind: 'list',
     group: 'Mount options:',
     short: 'o',
     describe:
       'Options as in fstab, separated by commas: ro, rw, noatime, ..., and every option of this list without its dashes (-o uid=0,region=eu-west-1); \\, stands for a comma',
+  },
+
+  'no-overwrite': {
+    kind: 'flag',
+    group: 'Writing options:',
+    describe: 'Never change or replace an existing object; new ones may be made',
+  },
+  'no-delete': { kind: 'flag', group: 'Writing options:', describe: 'Refuse to delete and to rename' },
+  'allow-overwrite': {
+    kind: 'flag',
+    group: 'Writing options:',
+    describe: "Mountpoint's permission to overwrite: given anyway",
+    hidden: true,
+  },
+  'allow-delete': {
+    kind: 'flag',
+    group: 'Writing options:',
+    describe: "Mountpoint's permission to delete: given anyway",
+    hidden: true,
+  },
+  'incremental-upload': {
+    kind: 'flag',
+    group: 'Writing options:',
+    describe: "Mountpoint's permission to append: given anyway",
+    hidden: true,
+  },
+  conflict: {
+    kind: 'value',
+    group: 'Writing options:',
+    describe:
+      'When somebody else replaced an object that is being written here: fail (ours is kept aside, close says ESTALE) or last-writer (ours wins) [default: fail]',
+  },
+  'commit-interval': {
+    kind: 'value',
+    group: 'Writing options:',
+    describe: 'Also commit open files every so many SECONDS, for logs that others follow [default: 0, off]',
+  },
+  'storage-class': { kind: 'value', group: 'Writing options:', describe: 'Storage class of new objects' },
+  sse: {
+    kind: 'value',
+    group: 'Writing options:',
+    describe: "Server-side encryption: AES256, aws:kms or aws:kms:dsse [default: the bucket's]",
+  },
+  'sse-kms-key-id': { kind: 'value', group: 'Writing options:', describe: 'KMS key, id or ARN, for --sse aws:kms' },
+  'upload-checksums': {
+    kind: 'value',
+    group: 'Writing options:',
+    describe: 'Checksum sent with uploads: crc32, crc32c, crc64nvme or off [default: crc32c]',
+  },
+  tag: {
+    kind: 'list',
+    group: 'Writing options:',
+    describe: 'KEY=VALUE tag of new objects; may be given several times',
+  },
+  'infer-content-type': {
+    kind: 'flag',
+    group: 'Writing options:',
+    describe: 'Content-Type of new objects by the extension of the name',
+  },
+  'posix-metadata': {
+    kind: 'flag',
+    group: 'Writing options:',
+    describe:
+      "Keep modes, owners, times, xattrs and symbolic links in the objects' metadata (as s3fs and rclone do); costs a HEAD an entry",
+  },
+  'write-part-size': {
+    kind: 'value',
+    group: 'Writing options:',
+    describe: 'Bytes of the first parts of an upload, 5242880 at least [default: as --part-size]',
+  },
+  'spool-dir': {
+    kind: 'value',
+    group: 'Writing options:',
+    describe:
+      'Where changes wait that memory cannot hold, and what did not reach the bucket [default: /var/spool/mount-s3x as root, else below ~/.local/state]',
+  },
+  'rename-dir-max': {
+    kind: 'value',
+    group: 'Writing options:',
+    describe: 'Most objects below a directory that is renamed [default: 100000]',
+  },
+  'recover-age': {
+    kind: 'value',
+    group: 'Writing options:',
+    describe: 'SECONDS after which leftovers of interrupted writes are dropped [default: 604800, a week]',
+  },
+  'shutdown-timeout': {
+    kind: 'value',
+    group: 'Writing options:',
+    describe: 'SECONDS that an unmount waits for uploads [default: 75]',
+  },
+  'store-capabilities': {
+    kind: 'value',
+    group: 'Writing options:',
+    describe:
+      'What the store can do, separated by commas, no- before what it cannot: conditional-writes, conditional-copies, copy-parts, renames, checksums [default: as S3]',
   },
 
   'metadata-ttl': {
@@ -180,19 +265,17 @@ const table = {
     describe: 'Bytes of one GET or of one part of an upload [default: 8388608]',
   },
   'read-part-size': { kind: 'value', group: 'Client options:', describe: 'Bytes of one GET [default: as --part-size]' },
-  'write-part-size': {
-    kind: 'value',
-    group: 'Client options:',
-    describe: 'Bytes of one part of an upload [default: as --part-size]',
-    state: 'later',
-    listed: true,
-  },
   'memory-target': {
     kind: 'value',
     group: 'Client options:',
     describe: 'Memory of the whole process in MiB, 256 at least [default: 4 % of what is allowed, 512 to 16384]',
   },
-  'max-memory-target': { kind: 'value', group: 'Client options:', describe: "Mountpoint's name of --memory-target" },
+  'max-memory-target': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: "Mountpoint's name of --memory-target",
+    hidden: true,
+  },
   bind: { kind: 'list', group: 'Client options:', describe: 'Network interface to use; may be given several times' },
 
   'log-directory': {

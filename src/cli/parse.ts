@@ -72,7 +72,7 @@ export function declareMountOptions(parser: Argv): Argv {
   let declared = parser;
   for (const name of mountOptionNames) {
     const row = mountOptions[name];
-    const hidden = (row.state !== undefined && row.listed !== true) || name === 'max-memory-target';
+    const hidden = row.state !== undefined || row.hidden === true;
     declared = declared.option(name, {
       ...(row.kind === 'flag' ? { boolean: true } : { string: true, nargs: 1 }),
       ...(row.kind === 'list' ? { array: true } : {}),

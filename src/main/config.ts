@@ -4,6 +4,37 @@
  * Plain data: it is handed to the background process as JSON.
  */
 import type { StoreOptions, VerifyMode } from '../engine/api.js';
+import type { ObjectWriteOptions } from '../engine/write-options.js';
+
+/** What becomes of somebody else's change to an object that is being written here: their work stays, or ours replaces it. */
+export type ConflictRule = 'fail' | 'last-writer';
+
+/** Everything about writing. Means nothing on a read-only mount. */
+export interface WriteConfig {
+  /** What every object gets. */
+  readonly objects: ObjectWriteOptions;
+  /** False: an existing object is never changed or replaced (EPERM); new ones may be made. */
+  readonly overwrite: boolean;
+  /** False: unlink, rmdir and rename are refused (EPERM). */
+  readonly delete: boolean;
+  readonly conflict: ConflictRule;
+  /** Least part of an upload: parts grow where 10,000 of them would not do. 5 MiB at least. */
+  readonly partBytes: number;
+  /** Absolute; made when it is needed. Holds what memory does not and what did not reach the bucket. */
+  readonly spoolDirectory: string;
+  /** Commits open files that changed so often; null = only at close and fsync. */
+  readonly commitIntervalMs: number | null;
+  /** What `recover` drops without being asked: older than this. */
+  readonly recoverAgeMs: number;
+  /** How long an unmount waits for uploads. */
+  readonly shutdownTimeoutMs: number;
+  /** Most objects below a directory that is renamed. */
+  readonly renameDirectoryKeysMax: number;
+  /** Mode, owner, times, links and xattrs are kept in the objects' metadata. */
+  readonly posixMetadata: boolean;
+  /** Content-Type by the name's extension. */
+  readonly inferContentType: boolean;
+}
 
 export interface MountConfig {
   readonly store: StoreOptions;
@@ -32,7 +63,6 @@ export interface MountConfig {
   /** Target of the sizing; undefined = what the hardware profile says. */
   readonly throughputGbps?: number;
   readonly readPartBytes?: number;
-  readonly writePartBytes?: number;
   /** Bound of the RSS of all our processes; undefined = 4 % of the memory limit, within 512 MiB .. 16 GiB. */
   readonly memoryTargetBytes?: number;
   /** Fetch more around random reads where that pays. */
@@ -41,6 +71,7 @@ export interface MountConfig {
   readonly fuseBinding: 'dev' | 'native';
   /** How much of what is read is verified by checksums. */
   readonly verify: VerifyMode;
+  readonly write: WriteConfig;
   readonly log: {
     readonly directory?: string;
     readonly metrics: boolean;

@@ -4,6 +4,7 @@
  *
  *   runtime   $XDG_RUNTIME_DIR/mount-s3x   or, as root, /run/mount-s3x         or $TMPDIR/mount-s3x-UID
  *   state     $XDG_STATE_HOME/mount-s3x    or, as root, /var/log/mount-s3x     or ~/.local/state/mount-s3x
+ *   spool     spool in $XDG_STATE_HOME/mount-s3x or, as root, /var/spool/mount-s3x or ~/.local/state/mount-s3x/spool
  *
  * Refuses a directory that somebody else owns or may write to: its files name processes and hold log lines.
  */
@@ -45,6 +46,16 @@ export function stateCandidates(owner: Owner): string[] {
   const home = absoluteVariable(owner.env, 'HOME');
   if (home !== undefined) candidates.push(join(home, '.local', 'state', 'mount-s3x'));
   return candidates;
+}
+
+/** Where bytes wait that are not in the bucket yet: a place that outlives a reboot. --spool-dir says otherwise. */
+export function spoolCandidate(owner: Owner): string {
+  const state = absoluteVariable(owner.env, 'XDG_STATE_HOME');
+  if (state !== undefined) return join(state, 'mount-s3x', 'spool');
+  if (owner.uid === 0) return '/var/spool/mount-s3x';
+  const home = absoluteVariable(owner.env, 'HOME');
+  if (home !== undefined) return join(home, '.local', 'state', 'mount-s3x', 'spool');
+  return join(absoluteVariable(owner.env, 'TMPDIR') ?? '/tmp', `mount-s3x-${owner.uid}`, 'spool');
 }
 
 /** mkdir -p. Node's own never returns where a directory cannot have children (/proc): it tries for ever. Throws as mkdir does. */

@@ -29,11 +29,14 @@ const START_MS = 20_000;
 t.test('background: mount, read, busy, unmount', async (t) => {
   const place = makePlace(t, server);
   const { mountPoint } = place;
-  const mounted = await place.command(['s3://data/train/', 'mnt', ...flags, '--allow-delete', '-o', 'noatime'], {
-    timeoutMs: START_MS,
-  });
+  const mounted = await place.command(
+    ['s3://data/train/', 'mnt', ...flags, '--cache', '/nonexistent', '-o', 'noatime'],
+    {
+      timeoutMs: START_MS,
+    },
+  );
   t.equal(mounted.code, 0, mounted.stderr);
-  t.equal(mounted.stderr, 'mount-s3x: accepted, has no effect yet: --allow-delete\n');
+  t.equal(mounted.stderr, 'mount-s3x: accepted, has no effect yet: --cache\n');
   const match = /^s3:\/\/data\/train\/ is mounted at (\S+) \(pid (\d+), log (.+)\)\n$/.exec(mounted.stdout);
   t.equal(match?.[1], mountPoint);
   const pid = Number(match?.[2]);

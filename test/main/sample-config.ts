@@ -2,7 +2,23 @@
  * A complete MountConfig for tests, with what a test cares about put over it.
  * Not a default of the product: those are made by src/cli/build-config.
  */
-import type { MountConfig } from '../../src/main/config.js';
+import { MIB } from '../../src/base/units.js';
+import type { MountConfig, WriteConfig } from '../../src/main/config.js';
+
+export const sampleWriteConfig: WriteConfig = {
+  objects: { checksums: 'crc32c', tags: [], capabilities: {} },
+  overwrite: true,
+  delete: true,
+  conflict: 'fail',
+  partBytes: 8 * MIB,
+  spoolDirectory: '/nonexistent/spool',
+  commitIntervalMs: null,
+  recoverAgeMs: 604_800_000,
+  shutdownTimeoutMs: 75_000,
+  renameDirectoryKeysMax: 100_000,
+  posixMetadata: false,
+  inferContentType: false,
+};
 
 export function sampleConfig(changes: Partial<MountConfig> = {}): MountConfig {
   return {
@@ -33,6 +49,7 @@ export function sampleConfig(changes: Partial<MountConfig> = {}): MountConfig {
     bindNics: [],
     fuseBinding: 'dev',
     verify: 'auto',
+    write: sampleWriteConfig,
     log: { metrics: false, level: 'info', engineDebug: false },
     mountOptions: [],
     ...changes,
