@@ -8,7 +8,15 @@ import { EBADF, ErrnoError } from '../base/errno.js';
 import type { DirectoryItem, DirectorySink, Entry, RequestContext } from '../fuse/handlers.js';
 import type { ObjectHead } from '../engine/api.js';
 import { DT_DIR, DT_REG } from './attributes.js';
-import { DirectoryStream, DOT, DOT_DOT, type Segment } from './directory-stream.js';
+import {
+  DirectoryStream,
+  DOT,
+  DOT_DOT,
+  FIRST_ROW,
+  type OwnName,
+  type OwnNames,
+  type Segment,
+} from './directory-stream.js';
 import type { EntryMaker } from './entry-maker.js';
 import type { Freshness } from './freshness.js';
 import type { DirectoryNode, InodeTable } from './inode-table.js';
@@ -26,6 +34,7 @@ export interface DirectoryHandlesDeps {
   readonly entries: EntryMaker;
   readonly freshness: Freshness;
   readonly limits: FileSystemLimits;
+  readonly ownNames: OwnNames;
 }
 
 interface DirectoryHandle {
@@ -69,8 +78,12 @@ export class DirectoryHandles {
       ordinal = DOT_DOT;
     }
     if (ordinal === DOT_DOT) {
-      if (!sink.add({ name: '..', ino: this.#parentIno(node), type: DT_DIR, nextOffset: DOT_DOT + 1 })) return;
-      ordinal = DOT_DOT + 1;
+      if (!sink.add({ name: '..', ino: this.#parentIno(node), type: DT_DIR, nextOffset: FIRST_ROW })) return;
+      ordinal = FIRST_ROW;
+    }
+    for (; ordinal - FIRST_ROW < stream.own.length; ordinal++) {
+      const own = stream.own[ordinal - FIRST_ROW];
+      if (own && !this.#addOwn(sink, node, own, ordinal + 1)) return;
     }
     // The first page is waited for even after `.` and `..`: a reply with two names only costs a round trip more.
     let given = false;
@@ -88,8 +101,8 @@ export class DirectoryHandles {
       if (ordinal === segment.firstOrdinal) stream.lookAhead();
       for (; ordinal < segment.endOrdinal; ordinal++) {
         const row = this.#row(node, segment, ordinal);
-        if (!row || (!row.isDirectory && stream.hides(row.name))) continue;
-        if (!this.#add(sink, row, ordinal + 1)) return;
+        if (!row || stream.hides(row.name, row.isDirectory, row.sentAtMs)) continue;
+        if (!this.#add(sink, node.key, row, ordinal + 1)) return;
         given = true;
       }
     }
@@ -145,11 +158,25 @@ export class DirectoryHandles {
     return { name, key, isDirectory, head: undefined, page, row, sentAtMs: page.sentAtMs };
   }
 
-  #add(sink: DirectorySink, row: VisibleRow, nextOffset: number): boolean {
+  /** A name of our own making: with attributes where they are known at hand. */
+  #addOwn(sink: DirectorySink, parent: DirectoryNode, { name, isDirectory }: OwnName, nextOffset: number): boolean {
+    const { table, entries, names } = this.#deps;
+    const key = parent.key + name + (isDirectory ? '/' : '');
+    const item: DirectoryItem = { name, ino: inoOfKey(key), type: isDirectory ? DT_DIR : DT_REG, nextOffset };
+    const fact = sink.plus ? names.find(parent.key, name) : undefined;
+    if (fact?.kind !== (isDirectory ? 'directory' : 'file')) return sink.add(item);
+    const node = fact.kind === 'file' ? table.fileOf(fact.head, fact.sentAtMs) : table.directoryOf(key);
+    const fits = sink.add(item, entries.entry(node, fact.sentAtMs));
+    if (fits) table.remember(node);
+    else table.discard(node);
+    return fits;
+  }
+
+  #add(sink: DirectorySink, directoryKey: string, row: VisibleRow, nextOffset: number): boolean {
     const type = row.isDirectory ? DT_DIR : DT_REG;
     const item: DirectoryItem = { name: row.name, ino: inoOfKey(row.key), type, nextOffset };
     const { table, entries } = this.#deps;
-    const nodeId = sink.plus ? this.#nodeId(row, item.ino) : 0;
+    const nodeId = sink.plus ? this.#nodeId(directoryKey, row, item.ino) : 0;
     if (nodeId === 0) return sink.add(item);
     const entry: Entry = entries.entry(table.view(nodeId, item.ino), row.sentAtMs);
     const fits = sink.add(item, entry);
@@ -159,11 +186,11 @@ export class DirectoryHandles {
   }
 
   /** The node that a row's entry names; 0 when the row is too old for one, or contradicted by something younger. */
-  #nodeId(row: VisibleRow, ino: number): number {
+  #nodeId(directoryKey: string, row: VisibleRow, ino: number): number {
     const { table, names, freshness } = this.#deps;
     const { isDirectory, sentAtMs, head } = row;
     if (!freshness.isFresh(sentAtMs)) return 0;
-    const fact = names.fact(isDirectory ? row.key.slice(0, -1) : row.key);
+    const fact = names.fact(directoryKey, row.name);
     if (fact && fact.sentAtMs >= sentAtMs) {
       if (fact.kind !== (isDirectory ? 'directory' : 'file')) return 0;
       if (fact.kind === 'file') return table.fileOf(fact.head, fact.sentAtMs).nodeId;

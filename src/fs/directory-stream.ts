@@ -5,6 +5,8 @@
  * old one is too old (rewinddir). Hidden rows keep their ordinals; offsets have gaps.
  * A file is shown only when it is certain that no directory of its name follows: those few that a page cannot decide are
  * carried to the page that can.
+ * Names that a listing may not have (yet), because we made them ourselves, come first: they are taken down when reading
+ * begins, and left out where a page has them too.
  * Bounds: pages are kept (about 100 bytes an entry) until the owner asks for memory back (`dropOldest`); a dropped page is
  * fetched again when somebody seeks back to it, and if its names have changed meanwhile that is ESTALE, never a wrong row.
  */
@@ -18,7 +20,8 @@ import { RangeReader } from './range-reader.js';
 /** Ordinals of the two names that every directory has. */
 export const DOT = 0;
 export const DOT_DOT = 1;
-const FIRST_ROW = 2;
+/** Of our own names, then of the listing's rows. */
+export const FIRST_ROW = 2;
 
 /** Rows of one page as this handle numbers them: first the files carried from earlier pages, then the page's own. */
 export interface Segment {
@@ -46,10 +49,29 @@ interface Dropped {
   readonly endOrdinal: number;
 }
 
+/** A name that exists whatever the listing says. */
+export interface OwnName {
+  readonly name: string;
+  readonly isDirectory: boolean;
+}
+
+/** Names of this mount's own making, and how to see that there are others by now. */
+export interface OwnNames {
+  /** All names in the directory that exist by our own doing and that a listing may not show. */
+  of(directoryKey: string): readonly OwnName[];
+  /** Another number after each of our changes in the directory. */
+  serial(directoryKey: string): number;
+  /** Did we remove the name (with slash for a directory) after the page was asked for? */
+  isRemoved(directoryKey: string, name: string, isDirectory: boolean, sentAtMs: number): boolean;
+  /** What was asked of the directory up to then is void. */
+  floorMs(directoryKey: string): number;
+}
+
 export interface DirectoryStreamDeps {
   readonly lister: Lister;
   readonly freshness: Freshness;
   readonly limits: FileSystemLimits;
+  readonly ownNames: OwnNames;
 }
 
 export class DirectoryStream {
@@ -64,11 +86,16 @@ export class DirectoryStream {
   #undecided: CarriedFile[] = [];
   /** Directories seen so far, kept only where the order of the listing tells nothing. */
   #directories = new Set<string>();
+  /** Our own names, with the ordinals from FIRST_ROW on. */
+  #own: readonly OwnName[] = [];
+  #ownNames = new Set<string>();
+  #serial = 0;
 
   constructor(directoryKey: string, deps: DirectoryStreamDeps) {
     this.#directoryKey = directoryKey;
     this.#deps = deps;
     this.#ranges = new RangeReader(directoryKey, deps);
+    this.#takeOwn();
   }
 
   get directoryKey(): string {
@@ -86,10 +113,22 @@ export class DirectoryStream {
     for (const page of pages) this.#append(page);
   }
 
-  /** Reading begins at 0 (again): a listing that is too old is dropped. Offsets given before it are then void. */
+  /** Our own names, which stand before those of the listing; ordinal FIRST_ROW is the first. */
+  get own(): readonly OwnName[] {
+    return this.#own;
+  }
+
+  /**
+   * Reading begins at 0 (again): a listing that is too old is dropped, or one that we have changed since. Offsets given
+   * before it are then void.
+   */
   rewind(): void {
+    const { freshness, ownNames } = this.#deps;
+    const key = this.#directoryKey;
     const first = this.#segments[0];
-    if (first && !(first.page && this.#deps.freshness.isFresh(first.page.sentAtMs))) this.#restart();
+    const usable = first?.page && freshness.isFresh(first.page.sentAtMs) && first.page.sentAtMs > ownNames.floorMs(key);
+    const changed = this.#serial !== ownNames.serial(key) || this.#own.length > 0 || ownNames.of(key).length > 0;
+    if (changed || (first && !usable)) this.#restart();
   }
 
   /**
@@ -104,9 +143,11 @@ export class DirectoryStream {
     return this.#isWhole ? null : undefined;
   }
 
-  /** Is there a directory that hides the file of this name, beyond what its page could tell? */
-  hides(name: string): boolean {
-    return this.#directories.has(name);
+  /** Is the row not to be shown: one of our own names, removed by us, or a file that a directory of a later page hides? */
+  hides(name: string, isDirectory: boolean, sentAtMs: number): boolean {
+    if (!isDirectory && this.#directories.has(name)) return true;
+    if (this.#ownNames.has(name)) return true;
+    return this.#serial !== 0 && this.#deps.ownNames.isRemoved(this.#directoryKey, name, isDirectory, sentAtMs);
   }
 
   /** Fetches what `peek(ordinal)` missed, or one page on the way there. Throws StoreError, EINTR when `signal` aborts. */
@@ -156,6 +197,13 @@ export class DirectoryStream {
     this.#ranges.close();
   }
 
+  #takeOwn(): void {
+    const { ownNames } = this.#deps;
+    this.#own = ownNames.of(this.#directoryKey);
+    this.#ownNames = new Set(this.#own.map(({ name }) => name));
+    this.#serial = ownNames.serial(this.#directoryKey);
+  }
+
   get #isWhole(): boolean {
     const last = this.#segments.at(-1);
     return last !== undefined && (last.page ? last.page.isLast : last.endKey === undefined);
@@ -199,6 +247,7 @@ export class DirectoryStream {
     this.#directories = new Set();
     this.#ranges.close();
     this.#ranges = new RangeReader(this.#directoryKey, this.#deps);
+    this.#takeOwn();
   }
 
   #append(page: ListingPage): void {
@@ -213,7 +262,7 @@ export class DirectoryStream {
     }
     for (const file of page.undecided()) still.push({ ...file, sentAtMs: page.sentAtMs });
     this.#undecided = still;
-    const firstOrdinal = this.#segments.at(-1)?.endOrdinal ?? FIRST_ROW;
+    const firstOrdinal = this.#segments.at(-1)?.endOrdinal ?? FIRST_ROW + this.#own.length;
     this.#segments.push({ page, carried, firstOrdinal, endOrdinal: firstOrdinal + carried.length + page.rows });
     this.#pageBytes += page.bytes;
   }

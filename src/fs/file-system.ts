@@ -39,6 +39,11 @@ import { Lister } from './lister.js';
 import { ListingCache } from './listing-cache.js';
 import type { ListingPage } from './listing-page.js';
 import { Lookup } from './lookup.js';
+import { KeptDirectories } from './namespace/kept-directories.js';
+import { OwnChanges } from './namespace/own-changes.js';
+import { DirectoryOwnNames } from './namespace/own-names.js';
+import { WritePolicy } from './namespace/write-policy.js';
+import { noUncommittedFiles } from './namespace/written-files.js';
 import { RefusedWrites } from './refused-writes.js';
 import { Siblings } from './siblings.js';
 import { SingleFlight } from './single-flight.js';
@@ -50,6 +55,9 @@ const O_TRUNC = 0o1000;
 const W_OK = 2;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
+
+/** Until writers are given. */
+const CANNOT_WRITE = 'this version of mount-s3x cannot write yet';
 
 export interface FileSystemOptions extends AttributeOptions {
   /** '' or ends with '/': the part of the bucket that is mounted. */
@@ -128,6 +136,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   readonly #inodeReaders: InodeReaders | undefined;
   readonly #directories: DirectoryHandles;
   readonly #siblings: Siblings | undefined;
+  readonly #policy: WritePolicy;
+  readonly #changes: OwnChanges;
   readonly #revalidations = new SingleFlight<void>();
   #nextHandle: number;
   #stale = 0;
@@ -155,9 +165,22 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     const entries = (this.#entries = new EntryMaker({ attributes: this.#attributes, freshness }));
     const inOrder = options.listsInOrder ?? true;
     const bytesMax = limits.listingCacheBytesMax;
-    const cache = (this.#listings = new ListingCache({ bytesMax, inOrder }, { freshness }));
-    const names = (this.#names = new KnownNames({ factsMax: limits.nameFactsMax }, { listings: cache, freshness }));
-    const lister = (this.#lister = new Lister({ store: deps.store, cache, freshness, limits, faults }));
+    const readOnlyBecause = options.readOnly ? 'the bucket is mounted with --read-only' : CANNOT_WRITE;
+    this.#policy = new WritePolicy({ readOnlyBecause }, { faults });
+    const changes: OwnChanges = (this.#changes = new OwnChanges({
+      freshness,
+      floorRaised: (extent, key, floorMs) => cache.dropOlder(extent, key, floorMs),
+    }));
+    const floorMs = (directoryKey: string): number => changes.floorMs(directoryKey);
+    const cache: ListingCache = (this.#listings = new ListingCache({ bytesMax, inOrder }, { freshness, floorMs }));
+    const names = (this.#names = new KnownNames(
+      { factsMax: limits.nameFactsMax },
+      { listings: cache, freshness, changes },
+    ));
+    const kept = new KeptDirectories(options.prefix);
+    const uncommitted = noUncommittedFiles;
+    const ownNames = new DirectoryOwnNames({ changes, kept, uncommitted, freshness });
+    const lister = (this.#lister = new Lister({ store: deps.store, cache, freshness, limits, faults, changes }));
     const background = (this.#background = new BackgroundLister({ lister, cache, freshness, limits }));
     this.#lookup = new Lookup({
       store: deps.store,
@@ -168,8 +191,9 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       freshness,
       limits,
       faults,
+      kept,
     });
-    this.#directories = new DirectoryHandles({ table, lister, names, entries, freshness, limits });
+    this.#directories = new DirectoryHandles({ table, lister, names, entries, freshness, limits, ownNames });
     const { speculator } = deps;
     this.#siblings = speculator && new Siblings({ table, listings: cache, names, freshness, speculator });
     const watch: ReadWatch = {
@@ -357,14 +381,12 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     this.#inodeReaders?.closeAll();
     this.#directories.closeAll();
     this.#names.clear();
+    this.#changes.clear();
     this.#listings.clear();
   }
 
-  protected override refused(operation: string): void {
-    const why = this.#options.readOnly
-      ? 'the bucket is mounted with --read-only'
-      : 'this version of mount-s3x cannot write yet';
-    this.#faults.problem('write', { operation }, [`${operation} is refused with EROFS: ${why}`]);
+  protected override mayWrite(operation: string): void {
+    this.#policy.mayWrite(operation);
   }
 
   /** One entry to the kernel, one lookup counted. */
@@ -394,7 +416,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
    */
   #kernelCopy(node: DirectoryNode, pages: readonly ListingPage[] | undefined): Partial<OpenReply> {
     if (!this.#freshness.endless || !pages) return {};
-    const serials = pages.map((page) => page.serial).join(' ');
+    // The kernel drops its copy when it changes the directory itself; what it then reads is another listing to us as well.
+    const serials = pages.map((page) => page.serial).join(' ') + `+${this.#changes.serial(node.key)}`;
     const keepCache = node.kernelCopy === serials;
     node.kernelCopy = serials;
     return { cacheDirectory: true, keepCache };

@@ -12,6 +12,7 @@ import type { Freshness } from './freshness.js';
 import type { FileSystemLimits } from './limits.js';
 import type { ListingCache } from './listing-cache.js';
 import { ListingPage } from './listing-page.js';
+import type { OwnChanges } from './namespace/own-changes.js';
 import { SingleFlight } from './single-flight.js';
 
 export interface ListerDeps {
@@ -20,6 +21,7 @@ export interface ListerDeps {
   readonly freshness: Freshness;
   readonly limits: FileSystemLimits;
   readonly faults: FaultLog;
+  readonly changes: OwnChanges;
 }
 
 /** After every key that begins with what it is put behind. */
@@ -93,6 +95,7 @@ export class Lister {
     const joinable =
       startedAtMs !== undefined &&
       freshness.isFresh(startedAtMs) &&
+      startedAtMs > this.#deps.changes.floorMs(directoryKey) &&
       // Who looks up a name may learn that it does not exist, which may have to be younger.
       (mode === 'reported' || freshness.isNegativeFresh(startedAtMs));
     return this.#flights.join(

@@ -9,6 +9,7 @@ import type { ObjectHead } from '../engine/api.js';
 import type { Freshness } from './freshness.js';
 import { compareKeys } from './keymap.js';
 import type { ListingPage } from './listing-page.js';
+import type { FloorExtent } from './namespace/own-changes.js';
 
 /** What a listing says of a name, and when the older of the requests that told was sent. */
 export type ListedName =
@@ -31,15 +32,17 @@ export class ListingCache {
   /** Pages of each directory, sorted by startKey; each start once. */
   readonly #directories = new Map<string, ListingPage[]>();
   readonly #freshness: Freshness;
+  readonly #floorMs: (directoryKey: string) => number;
   #inOrder: boolean;
   #bytesMax: number;
 
-  /** `inOrder` false: the store does not list in key order (directory buckets). */
+  /** `floorMs`: listings of the directory asked for up to then are void (OwnChanges). `inOrder` false: the store does not list in key order (directory buckets). */
   constructor(
     options: { readonly bytesMax: number; readonly inOrder: boolean },
-    deps: { readonly freshness: Freshness },
+    deps: { readonly freshness: Freshness; readonly floorMs: (directoryKey: string) => number },
   ) {
     this.#freshness = deps.freshness;
+    this.#floorMs = deps.floorMs;
     this.#inOrder = options.inOrder;
     this.#bytesMax = options.bytesMax;
     this.#pages = new LRUCache({
@@ -83,6 +86,7 @@ export class ListingCache {
   /** Takes a page in, in place of an older one that begins at the same key. */
   insert(page: ListingPage): void {
     if (!this.#inOrder && !(page.startKey === '' && page.isLast)) return;
+    if (page.sentAtMs <= this.#floorMs(page.directoryKey)) return;
     for (const other of [...(this.#directories.get(page.directoryKey) ?? [])]) {
       if (other.startKey === page.startKey) {
         // An answer that was overtaken by a younger one is not taken in.
@@ -101,22 +105,33 @@ export class ListingCache {
     this.#trim();
   }
 
+  /** Drops the pages that were asked for up to `floorMs`: of one directory, of all below it too, or of all. */
+  dropOlder(extent: FloorExtent, directoryKey: string, floorMs: number): void {
+    const keys = extent === 'directory' ? [directoryKey] : [...this.#directories.keys()];
+    for (const key of keys) {
+      if (extent === 'tree' && !key.startsWith(directoryKey)) continue;
+      for (const page of [...(this.#directories.get(key) ?? [])]) {
+        if (page.sentAtMs <= floorMs) this.#pages.delete(cacheKey(page));
+      }
+    }
+  }
+
   /** Was this directory's first page of no use the last time: one of many, and no lookup was answered from it? */
   wasUseless(directoryKey: string): boolean {
     const page = this.#directories.get(directoryKey)?.[0];
     return page !== undefined && page.startKey === '' && !page.isLast && page.hits === 0;
   }
 
-  /** The page that begins after `startKey`, when it is still fresh. */
+  /** The page that begins after `startKey`, when it is still fresh and not void. */
   pageAfter(directoryKey: string, startKey: string): ListingPage | undefined {
     const page = this.#pages.get(`${directoryKey}\0${startKey}`);
-    return page && this.#freshness.isFresh(page.sentAtMs) ? page : undefined;
+    return page && this.#isUsable(page) ? page : undefined;
   }
 
   /** The freshest page that speaks for the file `name`, when it is still fresh. */
   freshPageOf(directoryKey: string, name: string): ListingPage | undefined {
     const page = covering(this.#directories.get(directoryKey) ?? [], name);
-    return page && this.#freshness.isFresh(page.sentAtMs) ? page : undefined;
+    return page && this.#isUsable(page) ? page : undefined;
   }
 
   /** All pages of a directory, in order, when every one is known and fresh. */
@@ -159,6 +174,10 @@ export class ListingCache {
 
   clear(): void {
     this.#pages.clear();
+  }
+
+  #isUsable(page: ListingPage): boolean {
+    return this.#freshness.isFresh(page.sentAtMs) && page.sentAtMs > this.#floorMs(page.directoryKey);
   }
 
   #unlink(page: ListingPage): void {

@@ -16,6 +16,7 @@ import type { KnownName, KnownNames } from './known-names.js';
 import type { Lister, PagePosition } from './lister.js';
 import type { ListingCache } from './listing-cache.js';
 import type { FileSystemLimits } from './limits.js';
+import type { KeptDirectories } from './namespace/kept-directories.js';
 import { SingleFlight } from './single-flight.js';
 
 export interface LookupDeps {
@@ -27,6 +28,7 @@ export interface LookupDeps {
   readonly freshness: Freshness;
   readonly limits: FileSystemLimits;
   readonly faults: FaultLog;
+  readonly kept: KeptDirectories;
 }
 
 /** Given without a request for names that no key can have: true for ever, so it never ages. */
@@ -50,8 +52,15 @@ export class Lookup {
   known(directoryKey: string, name: string): KnownName | undefined {
     if (!couldBeKey(directoryKey, name)) return NEVER;
     const fact = this.#deps.names.find(directoryKey, name, true);
-    if (fact) this.hits++;
-    return fact;
+    if (!fact) return undefined;
+    this.hits++;
+    return this.#orKept(directoryKey, name, fact);
+  }
+
+  /** Where the store has nothing there may be a directory that we emptied. */
+  #orKept(directoryKey: string, name: string, fact: KnownName): KnownName {
+    if (fact.kind !== 'none' || !this.#deps.kept.has(`${directoryKey}${name}/`)) return fact;
+    return { kind: 'directory', sentAtMs: fact.sentAtMs };
   }
 
   /** Asks the store. Throws what it threw, or EINTR when `signal` aborts (others who asked the same go on). */
@@ -67,7 +76,7 @@ export class Lookup {
         freshness.isFresh(startedAtMs) &&
         // It may say that the name does not exist, which may have to be younger.
         freshness.isNegativeFresh(startedAtMs) &&
-        !this.#isVoid(path, startedAtMs);
+        this.#stands(directoryKey, name, startedAtMs);
       const answer = await this.#flights.join(
         path,
         freshness.nowMs(),
@@ -78,19 +87,21 @@ export class Lookup {
       // Something younger may have arrived meanwhile; the youngest counts. None of it need be fresh any more: a store
       // slower than the TTL still gets its answer through, once.
       const youngest = names.find(directoryKey, name);
-      if (youngest) return youngest;
+      if (youngest) return this.#orKept(directoryKey, name, youngest);
+      // A read that found the object replaced, or a change of our own, may have proved it wrong since.
+      const fact = names.judge(directoryKey, name, answer);
       // Was it young enough when this caller asked? What it came from may have been under way for others since long.
-      const { kind, sentAtMs } = answer;
+      const sentAtMs = fact?.sentAtMs ?? -Infinity;
       const young =
-        kind === 'none' ? freshness.isNegativeFresh(sentAtMs, askedAtMs) : freshness.isFresh(sentAtMs, askedAtMs);
-      if (attempt >= ATTEMPTS_MAX || (young && !this.#isVoid(path, sentAtMs))) return answer;
+        fact?.kind === 'none' ? freshness.isNegativeFresh(sentAtMs, askedAtMs) : freshness.isFresh(sentAtMs, askedAtMs);
+      if (attempt >= ATTEMPTS_MAX || (fact && young)) return this.#orKept(directoryKey, name, fact ?? answer);
     }
   }
 
-  /** Was what a request sent then could learn proved wrong since (a read found the object replaced)? */
-  #isVoid(path: string, sentAtMs: number): boolean {
-    const fact = this.#deps.names.fact(path);
-    return fact?.kind === 'unknown' && fact.sentAtMs > sentAtMs;
+  /** Would an answer to a request sent then still count? */
+  #stands(directoryKey: string, name: string, sentAtMs: number): boolean {
+    const answer: KnownName = { kind: 'none', sentAtMs };
+    return this.#deps.names.judge(directoryKey, name, answer) === answer;
   }
 
   abortAll(): void {
@@ -101,7 +112,7 @@ export class Lookup {
     const { store, background, freshness, faults } = this.#deps;
     const path = directoryKey + name;
     // Before this miss may start another. A page that was asked for before the name was found changed is of no use.
-    const isDistrusted = this.#deps.names.fact(path)?.kind === 'unknown';
+    const isDistrusted = this.#deps.names.fact(directoryKey, name)?.kind === 'unknown';
     const position = isDistrusted ? undefined : background.pending(directoryKey, name);
     background.missed(directoryKey, name);
     const listed = position && (await this.#fromPending(directoryKey, name, position, signal));

@@ -1,71 +1,71 @@
 /**
- * Everything that would change the bucket, refused with EROFS. A base class, so that the file system itself reads as what
- * it does; writing will replace these methods one by one.
+ * Everything that would change the bucket, refused. A base class, so that the file system itself reads as what it does; it
+ * overrides what it can do when something may be written.
  * Present as methods, not left out: a handler that is missing answers ENOSYS, which the kernel remembers and turns into
  * other errors or, for some operations, into silent success.
  */
-import { EROFS, ErrnoError } from '../base/errno.js';
-import type { AttributesReply, Entry, OpenReply } from '../fuse/handlers.js';
+import { EOPNOTSUPP, ErrnoError } from '../base/errno.js';
+import type { AttributesReply, Entry, MaybePromise, OpenReply } from '../fuse/handlers.js';
 
 export abstract class RefusedWrites {
-  /** Says once in a while in the log why a write was refused. */
-  protected abstract refused(operation: string): void;
+  /** Throws when nothing can be written here, with the errno and the line in the log that say so. */
+  protected abstract mayWrite(operation: string): void;
 
   /** Throws; typed so that it can be returned. */
   protected refuse(operation: string): never {
-    this.refused(operation);
-    throw new ErrnoError(EROFS, `${operation}: the mount cannot write`);
+    this.mayWrite(operation);
+    throw new ErrnoError(EOPNOTSUPP, `${operation} is not supported`);
   }
 
-  setattr(): AttributesReply {
+  setattr(..._request: unknown[]): MaybePromise<AttributesReply> {
     return this.refuse('setattr');
   }
 
-  symlink(): Entry {
+  symlink(..._request: unknown[]): MaybePromise<Entry> {
     return this.refuse('symlink');
   }
 
-  mknod(): Entry {
+  mknod(..._request: unknown[]): MaybePromise<Entry> {
     return this.refuse('mknod');
   }
 
-  mkdir(): Entry {
+  mkdir(..._request: unknown[]): MaybePromise<Entry> {
     return this.refuse('mkdir');
   }
 
-  unlink(): void {
+  unlink(..._request: unknown[]): MaybePromise<void> {
     this.refuse('unlink');
   }
 
-  rmdir(): void {
+  rmdir(..._request: unknown[]): MaybePromise<void> {
     this.refuse('rmdir');
   }
 
-  rename(): void {
+  rename(..._request: unknown[]): MaybePromise<void> {
     this.refuse('rename');
   }
 
-  link(): Entry {
+  link(..._request: unknown[]): MaybePromise<Entry> {
     return this.refuse('link');
   }
 
-  create(): { entry: Entry; open: OpenReply } {
+  create(..._request: unknown[]): MaybePromise<{ entry: Entry; open: OpenReply }> {
     return this.refuse('create');
   }
 
-  write(): number {
+  write(..._request: unknown[]): MaybePromise<number> {
     return this.refuse('write');
   }
 
-  fallocate(): void {
+  fallocate(..._request: unknown[]): MaybePromise<void> {
     this.refuse('fallocate');
   }
 
-  setxattr(): void {
+  setxattr(..._request: unknown[]): MaybePromise<void> {
     this.refuse('setxattr');
   }
 
-  removexattr(): void {
+  removexattr(..._request: unknown[]): MaybePromise<void> {
     this.refuse('removexattr');
   }
 }

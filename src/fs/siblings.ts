@@ -186,7 +186,7 @@ export class Siblings {
     if (known && (known.wasOpened || known.reserved)) return 'skipped';
     // Without an ETag nothing would tell the store which version is meant.
     if (head.etag === '' || (ARCHIVE_CLASSES.has(head.storageClass) && !head.restored)) return 'skipped';
-    const fact = names.fact(head.key);
+    const fact = names.fact(followed.key, page.name(row));
     if (fact && fact.sentAtMs >= page.sentAtMs && !(fact.kind === 'file' && fact.head.etag === head.etag))
       return 'skipped';
     const bytes = costBytes(head.sizeBytes);

@@ -7,6 +7,7 @@ import { packPage } from '../../src/engine/listing/row-collector.js';
 import { Freshness } from '../../src/fs/freshness.js';
 import { KnownNames } from '../../src/fs/known-names.js';
 import { ListingCache } from '../../src/fs/listing-cache.js';
+import { OwnChanges } from '../../src/fs/namespace/own-changes.js';
 import { ListingPage } from '../../src/fs/listing-page.js';
 
 interface PageSpec {
@@ -35,8 +36,9 @@ function make(options: { ttlMs?: number | null; bytesMax?: number; inOrder?: boo
   const { ttlMs = null, bytesMax = 1e6, inOrder = true } = options;
   const clock = new ManualClock();
   const freshness = new Freshness({ metadataTtlMs: ttlMs, negativeMetadataTtlMs: ttlMs }, { clock });
-  const cache = new ListingCache({ bytesMax, inOrder }, { freshness });
-  const names = new KnownNames({ factsMax: 10 }, { listings: cache, freshness });
+  const changes: OwnChanges = new OwnChanges({ freshness, floorRaised: () => undefined });
+  const cache = new ListingCache({ bytesMax, inOrder }, { freshness, floorMs: (key) => changes.floorMs(key) });
+  const names = new KnownNames({ factsMax: 10 }, { listings: cache, freshness, changes });
   return { clock, cache, names };
 }
 

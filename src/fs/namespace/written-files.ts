@@ -1,0 +1,48 @@
+/**
+ * What the namespace needs to know of files that are being written (src/fs/writing), and what it tells them: types only,
+ * so that either side is tested without the other.
+ *
+ * A file is *uncommitted* from its first change (or its creation) until a commit that left nothing behind: the bucket holds
+ * no object of its key, or an older one. Lookups answer such a file's node before anything that the store says, and readdir
+ * shows its name.
+ * Rename and unlink take a *hold*: while it lasts no commit of the file begins, and none is under way.
+ */
+import type { ObjectHead } from '../../engine/api.js';
+import type { FileNode } from '../inode-table.js';
+
+export interface UncommittedFile {
+  readonly node: FileNode;
+  /** Full key; where a commit would put the object. */
+  readonly key: string;
+  /** The bucket holds an object of this key that the file was opened from or last committed as. */
+  readonly isInBucket: boolean;
+  /**
+   * Waits for the commit that is under way and keeps others from beginning until `release` is called. EINTR when `signal`
+   * aborts. A commit that fails meanwhile is the committer's business.
+   */
+  hold(signal: AbortSignal): Promise<UncommittedHold>;
+}
+
+export interface UncommittedHold {
+  /** Still uncommitted? A commit that was waited for may have ended that: then there is nothing to tell, only to release. */
+  readonly isUncommitted: boolean;
+  /**
+   * The file has another name: `node.key` was changed already. `base` is the object that the bucket holds under the new key,
+   * when the old object was moved there; undefined when there was none. A commit replaces whatever is at the new key then.
+   */
+  moved(key: string, base: ObjectHead | undefined): void;
+  /** The name is gone: the file is never committed, its handles go on reading and writing until they are closed. */
+  orphaned(): void;
+  release(): void;
+}
+
+/** The registry of uncommitted files. */
+export interface UncommittedFiles {
+  /** The file of this full key. */
+  find(key: string): UncommittedFile | undefined;
+  /** All whose key begins with `prefix`; with a directory's key those in it and below. */
+  below(prefix: string): Iterable<UncommittedFile>;
+}
+
+/** Of a mount that writes nothing. */
+export const noUncommittedFiles: UncommittedFiles = { find: () => undefined, below: () => [] };
