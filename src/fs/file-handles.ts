@@ -42,8 +42,8 @@ export class FileHandles {
 
   open(handle: number, node: FileNode): void {
     const { table, prefetcher } = this.#deps;
-    const { nodeId, key, etag, sizeBytes } = node;
-    const reader = sizeBytes > 0 ? prefetcher.open({ nodeId, key, etag, sizeBytes }) : undefined;
+    // The node itself: when a rename of ours gives it another key, its readers go on there.
+    const reader = node.sizeBytes > 0 ? prefetcher.open(node) : undefined;
     this.#handles.set(handle, { node, reader });
     table.opened(node);
   }

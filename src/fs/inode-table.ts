@@ -19,8 +19,8 @@ export const ROOT_NODE_ID = 1;
 
 interface NodeBase {
   readonly nodeId: number;
-  /** st_ino: of the path, the same for all versions. */
-  readonly ino: number;
+  /** st_ino: of the path, the same for all versions. Written by the table only, when the path changes. */
+  ino: number;
   /** Lookups that the kernel has not forgotten. Written by the table only. */
   lookups: number;
   /** Open handles. Written by the table only. */
@@ -29,17 +29,18 @@ interface NodeBase {
 
 export interface DirectoryNode extends NodeBase {
   readonly kind: 'directory';
-  /** Full key prefix: '' or ends with a slash. */
-  readonly key: string;
+  /** Full key prefix: '' or ends with a slash. Written by the table only. */
+  key: string;
   /** Serial numbers of the pages that the kernel was last allowed to keep a copy of; '' = none. */
   kernelCopy: string;
 }
 
 export interface FileNode extends NodeBase {
   readonly kind: 'file';
-  readonly key: string;
-  /** Quotes included. */
-  readonly etag: string;
+  /** Written by the table only: a rename of ours moves the node with all that is open. */
+  key: string;
+  /** Quotes included. A copy inside the store may have another one: the bytes are the same. */
+  etag: string;
   readonly sizeBytes: number;
   lastModifiedMs: number;
   storageClass: string;
@@ -270,6 +271,48 @@ export class InodeTable {
     this.#current.remove(node.ino, node.nodeId);
   }
 
+  /**
+   * The object has another key now, by a rename of ours: its node goes with it, and so do handles, pages and blocks. What
+   * was at that key is no longer current. `head`: what a copy gave; absent for a file that is not in the bucket.
+   */
+  moveFile(node: FileNode, key: string, head: ObjectHead | undefined, atMs: number): void {
+    const replaced = this.currentFile(key);
+    if (replaced && replaced !== node) this.retire(replaced);
+    if (node.current) this.#current.remove(node.ino, node.nodeId);
+    node.key = key;
+    node.ino = inoOfKey(key);
+    node.current = true;
+    this.#current.add(node.ino, node.nodeId);
+    if (!head) return;
+    node.etag = head.etag;
+    node.lastModifiedMs = head.lastModifiedMs;
+    node.storageClass = head.storageClass;
+    node.validatedAtMs = Math.max(node.validatedAtMs, atMs);
+  }
+
+  /** The directory and those below it have other keys now; files are moved one by one. A directory of that key is replaced. */
+  moveDirectories(fromKey: string, toKey: string): void {
+    // An empty directory that was there keeps its node until the kernel forgets it, under a key that nobody looks up.
+    for (const [key, node] of [...this.#directories]) {
+      if (!key.startsWith(fromKey)) continue;
+      this.#directories.delete(key);
+      node.key = toKey + key.slice(fromKey.length);
+      node.ino = inoOfKey(node.key);
+      node.kernelCopy = '';
+      this.#directories.set(node.key, node);
+    }
+  }
+
+  /** Current files that have a node and whose key begins with `prefix`, as objects. */
+  filesBelow(prefix: string): FileNode[] {
+    for (const nodeId of this.#listed.below(prefix)) this.#objectOf(nodeId);
+    const files: FileNode[] = [];
+    for (const node of this.#nodes.values()) {
+      if (node.kind === 'file' && node.current && node.key.startsWith(prefix)) files.push(node);
+    }
+    return files;
+  }
+
   /** The newest version that is known of the object, if it has a node. */
   currentFile(key: string): FileNode | undefined {
     return this.#currentOf(key, inoOfKey(key));
@@ -328,7 +371,7 @@ export class InodeTable {
     if (node.kind === 'file' && node.reserved) return;
     if (!this.#nodes.delete(node.nodeId)) return;
     if (node.kind === 'directory') {
-      this.#directories.delete(node.key);
+      if (this.#directories.get(node.key) === node) this.#directories.delete(node.key);
       return;
     }
     if (node.current) this.#current.remove(node.ino, node.nodeId);

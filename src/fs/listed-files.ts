@@ -62,6 +62,22 @@ export class ListedFiles {
     return undefined;
   }
 
+  /** Ids of all nodes whose key begins with `prefix`. */
+  below(prefix: string): number[] {
+    const ids: number[] = [];
+    for (const { page, counts, firstNodeId } of this.#slabs) {
+      const { directoryKey } = page;
+      if (!directoryKey.startsWith(prefix) && !prefix.startsWith(directoryKey)) continue;
+      for (let row = 0; row < counts.length; row++) {
+        const count = counts[row] ?? 0;
+        if (count === 0 || count === SPENT) continue;
+        if (directoryKey.startsWith(prefix) || (directoryKey + page.name(row)).startsWith(prefix))
+          ids.push(firstNodeId + row);
+      }
+    }
+    return ids;
+  }
+
   slabOfPage(page: ListingPage): Slab | undefined {
     return this.#byPage.get(page.serial);
   }

@@ -3,7 +3,10 @@
  * The file system says which version (pinned ETag); the prefetcher decides what is fetched when, and who answers.
  */
 
-/** One version of one object: the node id is the version's own (KERNEL fact 11), so it keys shared blocks. */
+/**
+ * One version of one object: the node id is the version's own (KERNEL fact 11), so it keys shared blocks. What is given may
+ * change its key and ETag while it is read, as the object does when it is renamed: each request takes what stands there then.
+ */
 export interface ObjectVersion {
   readonly nodeId: number;
   /** Full S3 key. */
@@ -48,4 +51,6 @@ export interface Prefetcher {
   open(version: ObjectVersion): ObjectReader;
   /** The kernel forgot the version: its blocks may go. */
   forgetVersion(nodeId: number): void;
+  /** Resolves when the requests that are under way now for the version are over; those that start later do not count. */
+  settled(nodeId: number): Promise<void>;
 }

@@ -118,6 +118,8 @@ export class BlockFetcher {
   readonly #active = new Map<number, ActiveFetch>();
   /** How many of them each version has: most closes find none to end. */
   readonly #fetchesOf = new Map<number, number>();
+  /** Who wants to know when certain fetches are over; one for each rename of a file that is read just then. */
+  readonly #waiters = new Set<{ readonly fetchIds: Set<number>; readonly resolve: () => void }>();
   /** Versions that are not read ahead until then. */
   readonly #holdOffUntilMs = new Map<number, number>();
 
@@ -344,6 +346,14 @@ export class BlockFetcher {
     this.index.retire(nodeId);
   }
 
+  /** Resolves when the fetches that are under way now for this version are over. */
+  settled(nodeId: number): Promise<void> {
+    if (!this.#fetchesOf.has(nodeId)) return Promise.resolve();
+    const fetchIds = new Set<number>();
+    for (const [fetchId, fetch] of this.#active) if (fetch.nodeId === nodeId) fetchIds.add(fetchId);
+    return new Promise((resolve) => void this.#waiters.add({ fetchIds, resolve }));
+  }
+
   #cancelAll(nodeId: number): void {
     for (const [fetchId, fetch] of this.#active) {
       // What is fetched around random reads is for whoever opens the version next, and soon over.
@@ -454,6 +464,16 @@ export class BlockFetcher {
     this.#count(fetch, -1);
     for (const { block, fill } of fetch.prepared) this.index.settled(block, fill);
     this.#deps.roomMayBe();
+    if (this.#waiters.size > 0) this.#tellWaiters(fetchId);
+  }
+
+  #tellWaiters(fetchId: number): void {
+    for (const waiter of this.#waiters) {
+      waiter.fetchIds.delete(fetchId);
+      if (waiter.fetchIds.size > 0) continue;
+      this.#waiters.delete(waiter);
+      waiter.resolve();
+    }
   }
 }
 

@@ -151,6 +151,10 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
     this.index.dropVersion(nodeId);
   }
 
+  settled(nodeId: number): Promise<void> {
+    return this.fetcher.settled(nodeId);
+  }
+
   /**
    * Half of the pool is divided between the streams, less when many streams need slots for what they are reading; the
    * rest absorbs random reads and consumed blocks that others may want.

@@ -25,10 +25,10 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
   }
 
   open(version: ObjectVersion): ObjectReader {
-    this.opened.push(version);
-    const { key, etag } = version;
+    this.opened.push({ ...version });
     return {
       read: (offset: number, sizeBytes: number, sink: ReadSink): void => {
+        const { key, etag } = version;
         this.reads.push({ key, offset, sizeBytes });
         const object = this.store.objects.get(key);
         if (object?.etag === etag) {
@@ -41,7 +41,7 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
         }
       },
       accessed: (offset, sizeBytes) => {
-        this.accesses.push({ key, offset, sizeBytes });
+        this.accesses.push({ key: version.key, offset, sizeBytes });
       },
       close: () => {
         this.closed++;
@@ -56,6 +56,10 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
 
   holds(nodeId: number): boolean {
     return this.speculated.some((version) => version.nodeId === nodeId) && !this.forgotten.includes(nodeId);
+  }
+
+  settled(): Promise<void> {
+    return Promise.resolve();
   }
 
   forgetVersion(nodeId: number): void {

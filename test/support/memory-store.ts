@@ -110,7 +110,7 @@ export class MemoryStore implements ObjectStore {
   }
 
   async list(request: ListRequest, signal?: AbortSignal): Promise<ListColumns> {
-    return packPage(await this.listPage(request, signal), request.prefix);
+    return packPage(await this.listPage(request, signal), request.prefix, request.delimiter === undefined);
   }
 
   /** The same as objects. */

@@ -3,6 +3,7 @@
  * a copy, read there by row. Names and ETags are UTF-8 in one arena, numbers in typed arrays: about 100 bytes an entry,
  * and nothing for the garbage collector to walk through.
  * Rows are sorted by key bytes, without duplicates; keys stand relative to the listed prefix, a directory's with its slash.
+ * A listing without a delimiter has a row for each key, as it is.
  * Plain data: refuses to judge, to know the mount, and to change.
  */
 import type { ObjectHead } from '../api.js';

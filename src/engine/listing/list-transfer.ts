@@ -71,7 +71,8 @@ export class ListTransfer implements Exchange {
 
   done(): void {
     let columns: ListColumns | undefined;
-    const failure = this.#scan(() => (columns = this.#scanner.finish(this.#command.request.prefix)));
+    const { prefix, delimiter } = this.#command.request;
+    const failure = this.#scan(() => (columns = this.#scanner.finish(prefix, delimiter === undefined)));
     if (failure) this.#end(failure);
     else if (columns) this.#end(columns);
   }

@@ -31,6 +31,8 @@ export interface ListingEnd {
   readonly prefix: string;
   /** Keys are URL-encoded. */
   readonly isEncoded: boolean;
+  /** Asked for without a delimiter: every key is a row, also those with slashes, the marker, and impossible names. */
+  readonly isTree: boolean;
   readonly nextToken: string | undefined;
 }
 
@@ -97,9 +99,9 @@ export class RowCollector {
       const from = this.#place(row, 0);
       const to = this.#place(row, 1);
       // The directory's own marker is not a name in it.
-      if (from === to) continue;
+      if (from === to && !end.isTree) continue;
       const isDirectory = this.#flags[row] === ROW_DIRECTORY;
-      if (!isNameBytes(this.raw, from, isDirectory ? to - 1 : to)) hiddenKeys++;
+      if (!end.isTree && !isNameBytes(this.raw, from, isDirectory ? to - 1 : to)) hiddenKeys++;
       else if (previous === undefined || this.#compare(previous, row) !== 0) {
         kept.push(row);
         previous = row;
@@ -296,7 +298,7 @@ function markShadowed(views: ColumnViews, rows: number): number {
 }
 
 /** Packs an answer that was parsed into objects (by the SDK, or made up by a test). */
-export function packPage(page: ListPage, prefix: string): ListColumns {
+export function packPage(page: ListPage, prefix: string, isTree = false): ListColumns {
   const rows = new RowCollector();
   for (const head of page.objects) {
     const from = rows.rawEnd;
@@ -308,5 +310,5 @@ export function packPage(page: ListPage, prefix: string): ListColumns {
     const from = rows.rawEnd;
     rows.prefix(from, rows.text(name));
   }
-  return rows.finish({ prefix, isEncoded: false, nextToken: page.nextToken });
+  return rows.finish({ prefix, isEncoded: false, isTree, nextToken: page.nextToken });
 }

@@ -131,14 +131,14 @@ export class ListScanner {
     this.#held = rest === 0 ? Buffer.alloc(0) : Buffer.from(bytes.subarray(done));
   }
 
-  /** The answer is complete: its columns, keys relative to `prefix`. */
-  finish(prefix: string): ListColumns {
+  /** The answer is complete: its columns, keys relative to `prefix`. `isTree`: it was asked for without a delimiter. */
+  finish(prefix: string, isTree = false): ListColumns {
     for (const byte of this.#held) if (!isSpace(byte)) throw broken('it ends in the middle');
     if (!this.#isBegun) throw notS3('an empty answer');
     if (!this.#isOver) throw broken('it ends in the middle');
     if (this.#isTruncated && this.#token === undefined) throw notS3('a listing that goes on without a token');
     const nextToken = this.#isTruncated ? this.#token : undefined;
-    return this.#rows.finish({ prefix, isEncoded: this.#isEncoded, nextToken });
+    return this.#rows.finish({ prefix, isEncoded: this.#isEncoded, isTree, nextToken });
   }
 
   /** Handles all complete tokens; returns where the first incomplete one begins. */

@@ -27,6 +27,11 @@ export interface UncommittedHold {
   /** Still uncommitted? A commit that was waited for may have ended that: then there is nothing to tell, only to release. */
   readonly isUncommitted: boolean;
   /**
+   * The object of the key is about to be deleted or replaced: fetches what the file's open handles will need of its unchanged
+   * bytes, as far as the bounds for that allow. Never fails: what could not be had is ESTALE when it is read.
+   */
+  keepBase(signal: AbortSignal): Promise<void>;
+  /**
    * The file has another name: `node.key` was changed already. `base` is the object that the bucket holds under the new key,
    * when the old object was moved there; undefined when there was none. A commit replaces whatever is at the new key then.
    */
