@@ -34,9 +34,9 @@ export class DirectoryOwnNames implements OwnNames {
     for (const [name, { kind, sentAtMs }] of changes.names(directoryKey)) {
       if (kind !== 'none' && freshness.isFresh(sentAtMs)) add(name, kind === 'directory');
     }
-    for (const { key } of uncommitted.below(directoryKey)) {
+    for (const { key, isUncommitted } of uncommitted.below(directoryKey)) {
       const name = key.slice(directoryKey.length);
-      if (!name.includes('/')) add(name, false);
+      if (isUncommitted && !name.includes('/')) add(name, false);
     }
     return own ? [...own].map(([name, isDirectory]) => ({ name, isDirectory })) : NONE;
   }

@@ -12,6 +12,8 @@ import type { FileNode } from '../inode-table.js';
 
 export interface UncommittedFile {
   readonly node: FileNode;
+  /** False for a file that is only open for writing: the bucket holds its content. Lookups and readdir pass it by. */
+  readonly isUncommitted: boolean;
   /** Full key; where a commit would put the object. */
   readonly key: string;
   /** The bucket holds an object of this key that the file was opened from or last committed as. */
@@ -24,7 +26,10 @@ export interface UncommittedFile {
 }
 
 export interface UncommittedHold {
-  /** Still uncommitted? A commit that was waited for may have ended that: then there is nothing to tell, only to release. */
+  /**
+   * Still uncommitted? If not, the object in the bucket is all there is; `moved` and `orphaned` are told all the same, for
+   * what is written next.
+   */
   readonly isUncommitted: boolean;
   /**
    * The object of the key is about to be deleted or replaced: fetches what the file's open handles will need of its unchanged
@@ -41,7 +46,10 @@ export interface UncommittedHold {
   release(): void;
 }
 
-/** The registry of uncommitted files. */
+/**
+ * The registry of uncommitted files, and of those that are open for writing: a rename must tell these too where the object is
+ * that they will change.
+ */
 export interface UncommittedFiles {
   /** The file of this full key. */
   find(key: string): UncommittedFile | undefined;
