@@ -6,6 +6,7 @@
 export const KIB = 1024;
 export const MIB = 1024 * 1024;
 export const GIB = 1024 * 1024 * 1024;
+export const TIB = 1024 * GIB;
 
 /** `bytes` for people: `512 B`, `1.5 KiB`, `64 MiB`. */
 export function formatBytes(bytes: number): string {

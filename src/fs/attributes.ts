@@ -45,8 +45,11 @@ export class AttributeMaker {
     return node.kind === 'file' ? this.#file(node) : this.#directory(node);
   }
 
-  #file(node: Pick<FileNode, 'ino' | 'sizeBytes' | 'lastModifiedMs'>): Attributes {
-    return this.#make(node.ino, S_IFREG | (this.#options.fileMode & 0o7777), 1, node.sizeBytes, node.lastModifiedMs);
+  #file(
+    node: Pick<FileNode, 'ino' | 'sizeBytes' | 'lastModifiedMs'> & { readonly mtimeMs?: number | undefined },
+  ): Attributes {
+    const atMs = node.mtimeMs ?? node.lastModifiedMs;
+    return this.#make(node.ino, S_IFREG | (this.#options.fileMode & 0o7777), 1, node.sizeBytes, atMs);
   }
 
   #directory(node: { readonly ino: number }): Attributes {

@@ -1,12 +1,14 @@
 /**
- * Open files: each handle belongs to one version of an object and reads through the prefetcher.
+ * Open files: each handle belongs to one node, whose version it reads through the prefetcher, or whose content it reads as it
+ * is being written.
  * An empty object has no reader, so it costs no request. A READ that finds its version replaced or gone answers ESTALE and
- * tells the owner, so that the next open sees what is there now.
+ * tells the owner, so that the next open sees what is there now. When a node is written its readers are closed, and opened
+ * again by the first READ after it became a version of the bucket (`versionChanged`).
  * Refuses to know how bytes come: it clamps, delegates and watches the answers.
  */
 import { EBADF, ENOENT, ErrnoError, ESTALE } from '../base/errno.js';
 import type { ReadReply } from '../fuse/handlers.js';
-import type { ObjectReader, Prefetcher, ReadSink } from '../prefetch/api.js';
+import type { ObjectReader, ObjectVersion, Prefetcher, ReadSink } from '../prefetch/api.js';
 import type { FileNode, InodeTable } from './inode-table.js';
 
 /** Who hears of reads that were answered with an error. */
@@ -17,20 +19,61 @@ export interface ReadWatch {
   readonly failed: (node: FileNode, errno: number) => void;
 }
 
+/** Content that the bucket does not have. */
+export interface UnsavedContent {
+  /** Answers all bytes asked for up to its end, or an errno; may throw ErrnoError. */
+  read(offset: number, sizeBytes: number, reply: ReadSink): void;
+}
+
 export interface FileHandlesDeps extends ReadWatch {
   readonly table: InodeTable;
   readonly prefetcher: Prefetcher;
+  /** What the node holds while it is written. */
+  readonly unsaved?: (nodeId: number) => UnsavedContent | undefined;
 }
 
 interface FileHandle {
   readonly node: FileNode;
-  /** Undefined for an empty object. */
-  readonly reader: ObjectReader | undefined;
+  /** Undefined for an empty object, or before the first READ. */
+  reader: ObjectReader | undefined;
+  /** What the reader reads. */
+  version: NodeVersion | undefined;
+}
+
+/**
+ * What a node is now, for its readers: when a rename of ours gives it another key they go on there. A node that is written is
+ * another version afterwards, with another size: then what the readers still have under way belongs to this one.
+ */
+class NodeVersion implements ObjectVersion {
+  readonly nodeId: number;
+  readonly sizeBytes: number;
+  #at: { readonly key: string; readonly etag: string };
+
+  constructor(node: FileNode) {
+    this.nodeId = node.nodeId;
+    this.sizeBytes = node.sizeBytes;
+    this.#at = node;
+  }
+
+  get key(): string {
+    return this.#at.key;
+  }
+
+  get etag(): string {
+    return this.#at.etag;
+  }
+
+  /** From now on it is what it was until now. */
+  leave(): void {
+    const { key, etag } = this.#at;
+    this.#at = { key, etag };
+  }
 }
 
 export class FileHandles {
   readonly #deps: FileHandlesDeps;
   readonly #handles = new Map<number, FileHandle>();
+  readonly #byNode = new Map<number, Set<FileHandle>>();
 
   constructor(deps: FileHandlesDeps) {
     this.#deps = deps;
@@ -40,12 +83,15 @@ export class FileHandles {
     return this.#handles.size;
   }
 
-  open(handle: number, node: FileNode): void {
-    const { table, prefetcher } = this.#deps;
-    // The node itself: when a rename of ours gives it another key, its readers go on there.
-    const reader = node.sizeBytes > 0 ? prefetcher.open(node) : undefined;
-    this.#handles.set(handle, { node, reader });
-    table.opened(node);
+  /** `willRead`: its reader is made at once, so that a fetch may begin before the first READ. */
+  open(handle: number, node: FileNode, willRead = true): void {
+    const opened: FileHandle = { node, reader: undefined, version: undefined };
+    if (willRead && !this.#deps.unsaved?.(node.nodeId)) this.#reader(opened);
+    this.#handles.set(handle, opened);
+    const ofNode = this.#byNode.get(node.nodeId);
+    if (ofNode) ofNode.add(opened);
+    else this.#byNode.set(node.nodeId, new Set([opened]));
+    this.#deps.table.opened(node);
   }
 
   /** The version that a handle is pinned to. */
@@ -54,9 +100,16 @@ export class FileHandles {
   }
 
   read(handle: number, offset: number, sizeBytes: number, reply: ReadReply): void {
-    const { node, reader } = this.#get(handle);
+    const opened = this.#get(handle);
+    const { node } = opened;
+    const unsaved = this.#deps.unsaved?.(node.nodeId);
+    if (unsaved) {
+      unsaved.read(offset, sizeBytes, new WatchedSink(reply, node, this.#deps));
+      return;
+    }
     const clampedBytes = Math.min(sizeBytes, node.sizeBytes - offset);
-    if (!reader || clampedBytes <= 0) {
+    const reader = clampedBytes > 0 ? this.#reader(opened) : undefined;
+    if (!reader) {
       reply.data([]);
       return;
     }
@@ -68,9 +121,23 @@ export class FileHandles {
     this.#handles.get(handle)?.reader?.accessed(offset, sizeBytes);
   }
 
+  /** The node is written, or is another version from now on. */
+  versionChanged(node: FileNode): void {
+    for (const opened of this.#byNode.get(node.nodeId) ?? []) {
+      opened.version?.leave();
+      opened.reader?.close();
+      opened.version = undefined;
+      opened.reader = undefined;
+    }
+  }
+
   release(handle: number): void {
-    const { node, reader } = this.#get(handle);
+    const opened = this.#get(handle);
+    const { node, reader } = opened;
     this.#handles.delete(handle);
+    const ofNode = this.#byNode.get(node.nodeId);
+    ofNode?.delete(opened);
+    if (ofNode?.size === 0) this.#byNode.delete(node.nodeId);
     reader?.close();
     this.#deps.table.closed(node);
   }
@@ -83,6 +150,13 @@ export class FileHandles {
     const known = this.#handles.get(handle);
     if (!known) throw new ErrnoError(EBADF, `file handle ${handle} is not open`);
     return known;
+  }
+
+  #reader(opened: FileHandle): ObjectReader | undefined {
+    if (opened.reader || opened.node.sizeBytes === 0) return opened.reader;
+    opened.version = new NodeVersion(opened.node);
+    opened.reader = this.#deps.prefetcher.open(opened.version);
+    return opened.reader;
   }
 }
 

@@ -5,13 +5,28 @@
  * own; here each operation of the kernel is spelled in their terms. docs/SEMANTICS.md says what is promised.
  * Answers at once whatever needs no request. Refuses every write with EROFS (RefusedWrites).
  */
-import { EINVAL, EIO, ENODATA, ENOENT, ENOSYS, ENXIO, EROFS, errnoName, ErrnoError, ESTALE } from '../base/errno.js';
+import {
+  EINVAL,
+  EIO,
+  ENAMETOOLONG,
+  ENODATA,
+  ENOENT,
+  ENOSYS,
+  ENXIO,
+  EROFS,
+  errnoName,
+  ErrnoError,
+  ESTALE,
+} from '../base/errno.js';
 import type { Clock } from '../base/clock.js';
 import { invariant } from '../base/invariant.js';
 import type { Log } from '../base/log.js';
 import type { WriteSlots } from '../base/pool/write-slots.js';
+import { MIB } from '../base/units.js';
 import type { ObjectStore } from '../engine/api.js';
+import type { ObjectWriter } from '../engine/write-api.js';
 import type {
+  AttributeChanges,
   AttributesReply,
   DirectorySink,
   Entry,
@@ -21,6 +36,7 @@ import type {
   OpenReply,
   ReadReply,
   RequestContext,
+  WriteLoan,
 } from '../fuse/handlers.js';
 import type { Prefetcher, Speculator } from '../prefetch/api.js';
 import { ARCHIVE_CLASSES, AttributeMaker, type AttributeOptions, statistics } from './attributes.js';
@@ -28,11 +44,12 @@ import { BackgroundLister } from './background-lister.js';
 import { DirectoryHandles } from './directory-handles.js';
 import { EntryMaker } from './entry-maker.js';
 import { FaultLog } from './fault-log.js';
-import { FileHandles, type ReadWatch } from './file-handles.js';
+import { FileHandles, type ReadWatch, type UnsavedContent } from './file-handles.js';
 import { Freshness } from './freshness.js';
 import { InodeReaders } from './inode-readers.js';
 import { inoOfKey } from './ino.js';
 import { type DirectoryNode, type FileNode, InodeTable, isVersion } from './inode-table.js';
+import { couldBeKey } from './keymap.js';
 import { KnownNames, type KnownName } from './known-names.js';
 import { defaultLimits, type FileSystemLimits } from './limits.js';
 import { Lister } from './lister.js';
@@ -47,16 +64,21 @@ import { noUncommittedFiles } from './namespace/written-files.js';
 import { RefusedWrites } from './refused-writes.js';
 import { Siblings } from './siblings.js';
 import { SingleFlight } from './single-flight.js';
+import { flushedByOpener, type FlushWitness } from './writing/flush-witness.js';
+import type { SpoolDirectory } from './writing/spool.js';
+import { existsError, wantsToWrite, WriteOperations } from './writing/write-operations.js';
+import { WrittenFiles, type WritingOptions } from './writing/written-files.js';
 import { extendedAttribute } from './xattrs.js';
 
 const O_ACCMODE = 0o3;
-const O_RDONLY = 0;
+const O_WRONLY = 0o1;
+const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const W_OK = 2;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 
-/** Until writers are given. */
+/** Without an ObjectWriter. */
 const CANNOT_WRITE = 'this version of mount-s3x cannot write yet';
 
 export interface FileSystemOptions extends AttributeOptions {
@@ -79,6 +101,8 @@ export interface FileSystemOptions extends AttributeOptions {
   /** First node id and handle to give; a daemon that takes over starts above its predecessor's. Default 2. */
   readonly firstNodeId?: number;
   readonly limits?: Partial<FileSystemLimits>;
+  /** How files are written, on a mount that writes. */
+  readonly writing?: WritingOptions;
 }
 
 export interface FileSystemDeps {
@@ -86,8 +110,13 @@ export interface FileSystemDeps {
   readonly prefetcher: Prefetcher;
   /** Fetches small files ahead of their open; without, nothing is fetched that nobody opened. */
   readonly speculator?: Speculator;
+  /** What a mount that writes needs beside: all of them or none. */
+  readonly writer?: ObjectWriter;
   /** Pool memory for what is written. */
   readonly writeSlots?: WriteSlots;
+  readonly spool?: SpoolDirectory;
+  /** Who flushes; without, every FLUSH is the opener's. */
+  readonly witness?: FlushWitness;
   readonly clock: Clock;
   readonly log: Log;
   /** A name that the kernel may remember is out of date: somebody else replaced or deleted the object. */
@@ -121,6 +150,7 @@ export interface FileSystemStats {
 export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   readonly #options: FileSystemOptions;
   readonly #store: ObjectStore;
+  readonly #clock: Clock;
   readonly #nameChanged: (parentNodeId: number, name: string) => void;
   readonly #freshness: Freshness;
   readonly #faults: FaultLog;
@@ -137,6 +167,9 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   readonly #directories: DirectoryHandles;
   readonly #siblings: Siblings | undefined;
   readonly #policy: WritePolicy;
+  /** Undefined where nothing is written. */
+  readonly #written: WrittenFiles | undefined;
+  readonly #writing: WriteOperations | undefined;
   readonly #changes: OwnChanges;
   readonly #revalidations = new SingleFlight<void>();
   #nextHandle: number;
@@ -146,6 +179,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     super();
     this.#options = options;
     this.#store = deps.store;
+    this.#clock = deps.clock;
     this.#nameChanged = deps.nameChanged ?? (() => undefined);
     const limits: FileSystemLimits = { ...defaultLimits, ...options.limits };
     const firstNodeId = options.firstNodeId ?? 2;
@@ -165,7 +199,13 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     const entries = (this.#entries = new EntryMaker({ attributes: this.#attributes, freshness }));
     const inOrder = options.listsInOrder ?? true;
     const bytesMax = limits.listingCacheBytesMax;
-    const readOnlyBecause = options.readOnly ? 'the bucket is mounted with --read-only' : CANNOT_WRITE;
+    const { writer, writeSlots, spool } = deps;
+    const canWrite = writer && writeSlots && spool;
+    const readOnlyBecause = options.readOnly
+      ? 'the bucket is mounted with --read-only'
+      : canWrite
+        ? undefined
+        : CANNOT_WRITE;
     this.#policy = new WritePolicy({ readOnlyBecause }, { faults });
     const changes: OwnChanges = (this.#changes = new OwnChanges({
       freshness,
@@ -178,7 +218,28 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       { listings: cache, freshness, changes },
     ));
     const kept = new KeptDirectories(options.prefix);
-    const uncommitted = noUncommittedFiles;
+    if (canWrite && !options.readOnly) {
+      this.#written = new WrittenFiles(options.writing ?? { conflict: 'fail', partBytes: 8 * MIB }, {
+        writer,
+        slots: writeSlots,
+        spool,
+        table,
+        prefetcher: deps.prefetcher,
+        clock: deps.clock,
+        log: deps.log,
+        propertiesOf: () => ({}),
+        wrote: (head) => changes.wrote(head),
+        versionChanged: (node, isWritten) => {
+          this.#files.versionChanged(node);
+          if (isWritten) deps.prefetcher.seclude(node.nodeId);
+          else deps.prefetcher.share(node.nodeId);
+        },
+        discarded: (node) => this.#discarded(node),
+      });
+      const witness = deps.witness ?? flushedByOpener;
+      this.#writing = new WriteOperations({ files: this.#written, witness, table, faults });
+    }
+    const uncommitted = this.#written ?? noUncommittedFiles;
     const ownNames = new DirectoryOwnNames({ changes, kept, uncommitted, freshness });
     const lister = (this.#lister = new Lister({ store: deps.store, cache, freshness, limits, faults, changes }));
     const background = (this.#background = new BackgroundLister({ lister, cache, freshness, limits }));
@@ -207,7 +268,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       },
     };
     const { prefetcher } = deps;
-    this.#files = new FileHandles({ table, prefetcher, ...watch });
+    const unsaved = (nodeId: number): UnsavedContent | undefined => this.#writing?.unsaved(nodeId);
+    this.#files = new FileHandles({ table, prefetcher, unsaved, ...watch });
     if (options.withoutOpens) {
       invariant(options.readOnly && freshness.endless, 'without opens nothing is written and no name expires');
       const began = (node: FileNode, first: boolean): void => this.#siblings?.opened(node, first);
@@ -241,6 +303,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
 
   lookup(context: RequestContext, parent: number, name: string): MaybePromise<Entry> {
     const { key } = this.#table.directory(parent);
+    const unsaved = this.#written?.find(key + name);
+    if (unsaved?.isUncommitted === true) return this.#entryOf(unsaved.node);
     const known = this.#lookup.known(key, name);
     if (known) return this.#answer(key, name, known);
     return this.#lookup.ask(key, name, context.signal).then((fact) => this.#answer(key, name, fact));
@@ -261,14 +325,82 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
 
   open(context: RequestContext, nodeId: number, flags: number): MaybePromise<OpenReply> {
     const node = this.#table.file(nodeId);
-    if ((flags & O_ACCMODE) !== O_RDONLY || (flags & O_TRUNC) !== 0) return this.refuse('open for writing');
+    if (wantsToWrite(flags)) {
+      if (!this.#writing) return this.refuse('open for writing');
+      this.#policy.mayOverwrite('open for writing', node.key);
+    }
     // Remembered as "no OPEN needed", by this kernel's every open from now on.
     if (this.#inodeReaders) throw new ErrnoError(ENOSYS);
+    // Of a name that is gone nobody opens the file again, except through a descriptor (/proc/self/fd).
     if (!node.current) throw this.#staleError(node);
     // A restore may have come or run out since the listing: only a HEAD tells.
     const maybeArchived = ARCHIVE_CLASSES.has(node.storageClass);
-    if (this.#freshness.isFresh(node.validatedAtMs) && !maybeArchived) return this.#opened(node);
-    return this.#revalidate(node, context.signal).then(() => this.#opened(node));
+    if (this.#freshness.isFresh(node.validatedAtMs) && !maybeArchived) return this.#opened(context, node, flags);
+    return this.#revalidate(node, context.signal).then(() => this.#opened(context, node, flags));
+  }
+
+  override create(
+    context: RequestContext,
+    parent: number,
+    name: string,
+    _mode: number,
+    flags: number,
+  ): MaybePromise<{ entry: Entry; open: OpenReply }> {
+    if (!this.#writing) return this.refuse('create');
+    const directory = this.#table.directory(parent);
+    if (!couldBeKey(directory.key, name)) {
+      throw new ErrnoError(ENAMETOOLONG, `'${directory.key}${name}' is no key that S3 can have`);
+    }
+    const key = directory.key + name;
+    const known = this.#written?.find(key)?.node ?? this.#knownFile(directory.key, name);
+    if (known) {
+      // Somebody was faster than the kernel's question.
+      if ((flags & O_EXCL) !== 0) throw existsError(key);
+      this.#table.remember(known);
+      const entry = this.#entries.entry(known, this.#freshness.nowMs());
+      const opened = this.open(context, known.nodeId, flags);
+      return opened instanceof Promise ? opened.then((open) => ({ entry, open })) : { entry, open: opened };
+    }
+    this.#policy.mayWrite('create');
+    const node = this.#table.createLocal(key, this.#clock.wallMs());
+    const handle = this.#nextHandle++;
+    this.#writing.created(context, handle, node, flags);
+    this.#files.open(handle, node, false);
+    return { entry: this.#entryOf(node), open: { handle, keepCache: true } };
+  }
+
+  override write(
+    context: RequestContext,
+    _nodeId: number,
+    handle: number,
+    offset: number,
+    data: Uint8Array,
+    _flags: number,
+    loan?: WriteLoan,
+  ): MaybePromise<number> {
+    if (!this.#writing) return this.refuse('write');
+    return this.#writing.write(context, handle, offset, data, loan);
+  }
+
+  override fallocate(
+    context: RequestContext,
+    _nodeId: number,
+    handle: number,
+    offset: number,
+    lengthBytes: number,
+    mode: number,
+  ): MaybePromise<void> {
+    if (!this.#writing) return this.refuse('fallocate');
+    return this.#writing.allocate(context, handle, offset, lengthBytes, mode);
+  }
+
+  override setattr(context: RequestContext, nodeId: number, changes: AttributeChanges): MaybePromise<AttributesReply> {
+    if (!this.#writing) return this.refuse('setattr');
+    const { sizeBytes, handle } = changes;
+    if (sizeBytes === undefined) return this.getattr(context, nodeId);
+    const node = this.#table.file(nodeId);
+    this.#policy.mayOverwrite('truncate', node.key);
+    return this.#writing.resize(context, node, handle, sizeBytes).then(() => this.getattr(context, nodeId));
   }
 
   read(
@@ -303,14 +435,19 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     if (node?.kind === 'file') this.#foundStale(node, node.opens > 0 || this.#inodeReaders ? 'read' : 'open');
   }
 
-  /** Nothing was written, so there is nothing to say; the kernel is told not to ask (noFlush, or ENOSYS once). */
-  flush(): void {
+  /** Where nothing was written there is nothing to say; the kernel is told not to ask (noFlush, or ENOSYS once). */
+  flush(context: RequestContext, _nodeId: number, handle: number): MaybePromise<void> {
     if (this.#inodeReaders) throw new ErrnoError(ENOSYS);
+    return this.#writing?.flush(context, handle);
   }
 
-  fsync(): void {}
+  fsync(_context: RequestContext, _nodeId: number, handle: number): MaybePromise<void> {
+    return this.#writing?.fsync(handle);
+  }
 
-  release(_context: RequestContext, _nodeId: number, handle: number): void {
+  release(_context: RequestContext, _nodeId: number, handle: number): MaybePromise<void> {
+    // The node stays until its last bytes are in the bucket.
+    if (this.#writing?.isWriter(handle)) return this.#writing.release(handle).then(() => this.#files.release(handle));
     this.#files.release(handle);
   }
 
@@ -368,7 +505,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   /** With default_permissions the kernel checks by itself; this is for bindings that ask. */
   access(_context: RequestContext, nodeId: number, mask: number): void {
     this.#table.view(nodeId);
-    if ((mask & W_OK) !== 0) throw new ErrnoError(EROFS, 'the mount cannot write');
+    if ((mask & W_OK) !== 0 && !this.#policy.canWrite) throw new ErrnoError(EROFS, 'the mount cannot write');
   }
 
   destroy(): void {
@@ -387,6 +524,27 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
 
   protected override mayWrite(operation: string): void {
     this.#policy.mayWrite(operation);
+  }
+
+  /** The entry of a node that holds what the bucket does not; one lookup counted. */
+  #entryOf(node: FileNode): Entry {
+    this.#table.remember(node);
+    return this.#entries.entry(node, this.#freshness.nowMs());
+  }
+
+  /** The file that a fresh fact says the name is. */
+  #knownFile(directoryKey: string, name: string): FileNode | undefined {
+    const fact = this.#names.find(directoryKey, name);
+    return fact?.kind === 'file' ? this.#table.fileOf(fact.head, fact.sentAtMs) : undefined;
+  }
+
+  /** What was written is not in the bucket and will not be: the name means again what the bucket says. */
+  #discarded(node: FileNode): void {
+    if (node.current) this.#table.retire(node);
+    this.#names.distrust(node.key);
+    const nameAt = node.key.lastIndexOf('/') + 1;
+    const parent = this.#table.knownDirectory(node.key.slice(0, nameAt));
+    if (parent) this.#nameChanged(parent.nodeId, node.key.slice(nameAt));
   }
 
   /** One entry to the kernel, one lookup counted. */
@@ -453,9 +611,23 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       );
   }
 
-  #opened(node: FileNode): OpenReply {
-    this.#refuseArchived(node, 'open');
+  #opened(context: RequestContext, node: FileNode, flags: number): MaybePromise<OpenReply> {
+    if ((flags & O_TRUNC) === 0) this.#refuseArchived(node, 'open');
     const handle = this.#nextHandle++;
+    if (wantsToWrite(flags) && this.#writing) {
+      this.#files.open(handle, node, (flags & O_ACCMODE) !== O_WRONLY);
+      const reply: OpenReply = { handle, keepCache: this.#options.keepCache ?? true };
+      const failed = (error: unknown): never => {
+        this.#files.release(handle);
+        throw error;
+      };
+      try {
+        const opened = this.#writing.open(context, handle, node, flags);
+        return opened instanceof Promise ? opened.then(() => reply, failed) : reply;
+      } catch (error) {
+        return failed(error);
+      }
+    }
     const first = !node.wasOpened;
     this.#files.open(handle, node);
     this.#siblings?.opened(node, first);

@@ -39,13 +39,22 @@ export interface FileNode extends NodeBase {
   readonly kind: 'file';
   /** Written by the table only: a rename of ours moves the node with all that is open. */
   key: string;
-  /** Quotes included. A copy inside the store may have another one: the bytes are the same. */
+  /**
+   * Quotes included; '' until a file that was made here is in the bucket. Changed by our own commits (`becomes`), and by
+   * copies inside the store, which may have another one for the same bytes.
+   */
   etag: string;
-  readonly sizeBytes: number;
+  /** Of a file that is being written, what was written so far. */
+  sizeBytes: number;
   lastModifiedMs: number;
+  /** When it was last written here, or what utimens said: shown instead of lastModifiedMs while the node lives. */
+  mtimeMs: number | undefined;
   storageClass: string;
   restored: boolean;
-  /** When the newest request was sent that saw this version in the bucket (monotonic clock). */
+  /**
+   * When the newest request was sent that saw this version in the bucket (monotonic clock). Infinity while it holds what
+   * the bucket does not: no lookup or listing then makes another node of the name.
+   */
   validatedAtMs: number;
   /** False once another version is known, or this one is known to be gone. */
   current: boolean;
@@ -62,7 +71,7 @@ export type Node = DirectoryNode | FileNode;
 /** What stat(2) shows of a node. */
 export type NodeView =
   | Pick<DirectoryNode, 'kind' | 'nodeId' | 'ino'>
-  | Pick<FileNode, 'kind' | 'nodeId' | 'ino' | 'sizeBytes' | 'lastModifiedMs'>;
+  | (Pick<FileNode, 'kind' | 'nodeId' | 'ino' | 'sizeBytes' | 'lastModifiedMs'> & Partial<Pick<FileNode, 'mtimeMs'>>);
 
 /** A node as an object with its strings and its places in the tables (measured). */
 const NODE_BYTES = 420;
@@ -211,6 +220,7 @@ export class InodeTable {
       etag: head.etag,
       sizeBytes: head.sizeBytes,
       lastModifiedMs: head.lastModifiedMs,
+      mtimeMs: undefined,
       storageClass: head.storageClass,
       restored: head.restored,
       validatedAtMs: sentAtMs,
@@ -313,6 +323,43 @@ export class InodeTable {
     return files;
   }
 
+  /** A node for a file that is not in the bucket yet; the current one of its key from now on. As for `fileOf`, `remember` must follow. */
+  createLocal(key: string, nowMs: number): FileNode {
+    const known = this.#currentOf(key, inoOfKey(key));
+    if (known) this.retire(known);
+    const head = { key, etag: '', sizeBytes: 0, lastModifiedMs: nowMs, storageClass: '', restored: false };
+    return this.fileOf(head, Infinity);
+  }
+
+  /** The node holds bytes that the bucket does not, until `becomes` or `retire`. */
+  hold(node: FileNode): void {
+    node.validatedAtMs = Infinity;
+  }
+
+  /**
+   * What the node holds is this object since `answeredAtMs`, by a commit of ours: same node, another version. Its pages in the
+   * kernel's cache are what was written, so they are this version's.
+   */
+  becomes(node: FileNode, head: ObjectHead, answeredAtMs: number): void {
+    node.etag = head.etag;
+    node.sizeBytes = head.sizeBytes;
+    node.lastModifiedMs = head.lastModifiedMs;
+    node.storageClass = head.storageClass;
+    node.restored = head.restored;
+    node.validatedAtMs = answeredAtMs;
+    if (node.current) return;
+    // Somebody else's version was seen meanwhile; ours replaced it.
+    const other = this.#currentOf(node.key, node.ino);
+    if (other) this.retire(other);
+    node.current = true;
+    this.#current.add(node.ino, node.nodeId);
+  }
+
+  /** A node id that is no node's and never will be: under which bytes may be cached that the kernel shall not find. */
+  privateId(): number {
+    return this.#nextNodeId++;
+  }
+
   /** The newest version that is known of the object, if it has a node. */
   currentFile(key: string): FileNode | undefined {
     return this.#currentOf(key, inoOfKey(key));
@@ -407,6 +454,7 @@ export class InodeTable {
       etag: head.etag,
       sizeBytes: head.sizeBytes,
       lastModifiedMs: head.lastModifiedMs,
+      mtimeMs: undefined,
       storageClass: head.storageClass,
       restored: head.restored,
       validatedAtMs: this.#listed.seen(slab, row),

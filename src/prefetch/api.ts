@@ -53,4 +53,11 @@ export interface Prefetcher {
   forgetVersion(nodeId: number): void;
   /** Resolves when the requests that are under way now for the version are over; those that start later do not count. */
   settled(nodeId: number): Promise<void>;
+  /**
+   * The node is about to be written: no READ that comes from now on is answered from its blocks, and what fetches under way
+   * still bring is seen only by the READs that wait for it. Its readers are to be closed. Until `share`.
+   */
+  seclude(nodeId: number): void;
+  /** The node is a version again, another one: readers that are opened from now on share their blocks. */
+  share(nodeId: number): void;
 }

@@ -368,6 +368,8 @@ export class BlockFetcher {
   }
 
   #holdsOff(nodeId: number): boolean {
+    // Nobody would find it.
+    if (this.index.isSecluded(nodeId)) return true;
     const untilMs = this.#holdOffUntilMs.get(nodeId);
     if (untilMs === undefined) return false;
     if (this.#deps.nowMs() < untilMs) return true;

@@ -91,6 +91,9 @@ export class BlockIndex {
   /** The blocks in each carved slot, dropped ones that still hold their part included. */
   readonly #carved = new Map<number, Set<Block>>();
 
+  /** Versions whose blocks nobody else may find. */
+  readonly #secluded = new Set<number>();
+
   readonly #passedBlocksKept: number;
 
   readonly #isShared: (nodeId: number) => boolean;
@@ -172,7 +175,27 @@ export class BlockIndex {
     let blocks = this.#nodes.get(nodeId);
     if (!blocks) this.#nodes.set(nodeId, (blocks = new Map<number, Block>()));
     blocks.set(blockIndex, block);
+    // Who allocated it has it; nobody finds it, and it is freed when its fetch and its READs are over.
+    if (this.#secluded.has(nodeId)) this.drop(block);
     return block;
+  }
+
+  /**
+   * Nobody finds blocks of the node any more, those that are there or will be allocated: what is fetched for READs that came
+   * before is not what it holds now.
+   */
+  seclude(nodeId: number): void {
+    this.#secluded.add(nodeId);
+    this.dropVersion(nodeId);
+  }
+
+  /** Blocks that are allocated for the node from now on are found again. */
+  share(nodeId: number): void {
+    this.#secluded.delete(nodeId);
+  }
+
+  isSecluded(nodeId: number): boolean {
+    return this.#secluded.has(nodeId);
   }
 
   /**

@@ -69,6 +69,8 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
   readonly #readersByNode = new Map<number, number>();
   /** Versions that the kernel forgot while READs of them were still on their way. */
   readonly #forgotten = new Set<number>();
+  /** Nodes that are written, or were until lately: READs of the version before may still be on their way. */
+  readonly #secluded = new Map<number, { readonly before: Set<PooledReader>; isOver: boolean }>();
   /** Streams in the order of their last read, with its time. */
   readonly #streams = new Map<PooledReader, number>();
   readonly #queue: PendingRead[] = [];
@@ -141,8 +143,35 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
     return this.index.blocksOf(nodeId) !== undefined;
   }
 
+  seclude(nodeId: number): void {
+    const secluded = this.#secluded.get(nodeId) ?? { before: new Set(), isOver: false };
+    secluded.isOver = false;
+    if (this.#readersByNode.has(nodeId)) {
+      for (const reader of this.#readers) if (reader.version.nodeId === nodeId) secluded.before.add(reader);
+    }
+    this.#secluded.set(nodeId, secluded);
+    this.around.forget(nodeId);
+    this.index.seclude(nodeId);
+  }
+
+  share(nodeId: number): void {
+    const secluded = this.#secluded.get(nodeId);
+    if (!secluded) return;
+    secluded.isOver = true;
+    this.#shareAgain(nodeId);
+  }
+
+  /** READs of the version before, which may be queued or placed again, would fetch its bytes: they come to their end first. */
+  #shareAgain(nodeId: number): void {
+    const secluded = this.#secluded.get(nodeId);
+    if (!secluded?.isOver || secluded.before.size > 0) return;
+    this.#secluded.delete(nodeId);
+    this.index.share(nodeId);
+  }
+
   forgetVersion(nodeId: number): void {
     this.around.forget(nodeId);
+    this.share(nodeId);
     if (this.#readersByNode.has(nodeId)) {
       this.#forgotten.add(nodeId);
       return;
@@ -184,6 +213,7 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
     this.#readers.delete(reader);
     this.#streams.delete(reader);
     const { nodeId } = reader.version;
+    if (this.#secluded.get(nodeId)?.before.delete(reader) === true) this.#shareAgain(nodeId);
     const left = (this.#readersByNode.get(nodeId) ?? 1) - 1;
     if (left > 0) {
       this.#readersByNode.set(nodeId, left);

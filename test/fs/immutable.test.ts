@@ -21,7 +21,7 @@ void t.test('OPEN and FLUSH say that they are not needed, and READs come without
   store.put('a', 'hello world');
   const nodeId = await found(bench, 'a');
   t.equal(await errnoOf(() => fs.open(context(), nodeId, 0)), ENOSYS);
-  t.equal(await errnoOf(() => fs.flush()), ENOSYS);
+  t.equal(await errnoOf(() => fs.flush(context(), nodeId, 0)), ENOSYS);
   store.reset();
   t.equal(kernel.read(nodeId, 0, 0, 5), 'hello');
   t.equal(kernel.read(nodeId, 0, 6, 100), 'world', 'clamped at the end');

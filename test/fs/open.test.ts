@@ -257,8 +257,8 @@ void t.test('keepCache can be turned off; FLUSH is never wanted', async (t) => {
   const { store, kernel, fs } = makeBench({ keepCache: false });
   store.put('a', 'x');
   const { nodeId } = (await kernel.lookup(ROOT, 'a'))!;
-  const { keepCache, noFlush } = await fs.open(context(), nodeId, 0);
+  const { handle, keepCache, noFlush } = await fs.open(context(), nodeId, 0);
   t.same([keepCache, noFlush], [false, true]);
-  fs.flush();
-  fs.fsync();
+  t.equal(fs.flush(context(), nodeId, handle), undefined);
+  t.equal(fs.fsync(context(), nodeId, handle), undefined);
 });

@@ -62,6 +62,17 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
     return Promise.resolve();
   }
 
+  /** Nodes whose blocks nobody may find now. */
+  readonly secluded = new Set<number>();
+
+  seclude(nodeId: number): void {
+    this.secluded.add(nodeId);
+  }
+
+  share(nodeId: number): void {
+    this.secluded.delete(nodeId);
+  }
+
   forgetVersion(nodeId: number): void {
     this.forgotten.push(nodeId);
   }

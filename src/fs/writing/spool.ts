@@ -1,0 +1,144 @@
+/**
+ * The spool: files on a local disk that take bytes of written files when memory is short, and keep them when they could not
+ * reach the bucket. A spool file is sparse and has the offsets of the file it belongs to, so nothing needs to say where
+ * bytes are in it. Bytes go between slots and disk by asynchronous system calls without a copy on this thread.
+ *
+ * Bound: the disk; when it is full the writer gets ENOSPC. Refuses to be shared: names carry the process and a number, and
+ * the directory is private (0700).
+ */
+import { open, mkdir, rm, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EIO, ENOSPC, EDQUOT, errnoName, ErrnoError } from '../../base/errno.js';
+
+/** Buffers of one writev: the system takes 1,024. */
+const WRITEV_BUFFERS_MAX = 512;
+
+export class SpoolDirectory {
+  readonly path: string;
+  readonly #id: string;
+  #ready: Promise<void> | undefined;
+  #next = 1;
+
+  /** `id` begins the names of this process' files: of no other one, ever. */
+  constructor(path: string, id: string) {
+    this.path = path;
+    this.#id = id;
+  }
+
+  /** A name for the files of one written file. */
+  nextName(): string {
+    return `${this.#id}-${this.#next++}`;
+  }
+
+  /** Makes the directory if need be. Throws ErrnoError. */
+  async ready(): Promise<void> {
+    this.#ready ??= mkdir(this.path, { recursive: true, mode: 0o700 }).then(() => undefined);
+    try {
+      await this.#ready;
+    } catch (error) {
+      this.#ready = undefined;
+      throw spoolError(error, this.path);
+    }
+  }
+}
+
+export class SpoolFile {
+  readonly path: string;
+  readonly #directory: SpoolDirectory;
+  #handle: Promise<FileHandle> | undefined;
+
+  /** Nothing is made before the first write. */
+  constructor(directory: SpoolDirectory, name: string) {
+    this.#directory = directory;
+    this.path = join(directory.path, `${name}.data`);
+  }
+
+  get isMade(): boolean {
+    return this.#handle !== undefined;
+  }
+
+  /** Writes the buffers one after another from `offset` on. They stay as they are until it is done. */
+  async write(offset: number, buffers: readonly Uint8Array[]): Promise<void> {
+    try {
+      const handle = await this.#open();
+      let at = offset;
+      for (let first = 0; first < buffers.length; first += WRITEV_BUFFERS_MAX) {
+        for (let left = buffers.slice(first, first + WRITEV_BUFFERS_MAX); left.length > 0;) {
+          const { bytesWritten } = await handle.writev(left, at);
+          at += bytesWritten;
+          left = after(left, bytesWritten);
+        }
+      }
+    } catch (error) {
+      throw spoolError(error, this.path);
+    }
+  }
+
+  /** Fills `into` with bytes that were written before. */
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    try {
+      const handle = await this.#open();
+      for (let done = 0; done < into.length;) {
+        const { bytesRead } = await handle.read(into, done, into.length - done, offset + done);
+        if (bytesRead === 0) throw new Error(`ends at ${offset + done}`);
+        done += bytesRead;
+      }
+    } catch (error) {
+      throw spoolError(error, this.path);
+    }
+  }
+
+  /** What was written is on the disk. */
+  async sync(): Promise<void> {
+    if (!this.#handle) return;
+    try {
+      await (await this.#handle).datasync();
+    } catch (error) {
+      throw spoolError(error, this.path);
+    }
+  }
+
+  /** Closes it; the file stays. */
+  async close(): Promise<void> {
+    const handle = this.#handle;
+    this.#handle = undefined;
+    await handle?.then((file) => file.close()).catch(() => undefined);
+  }
+
+  /** Closes and removes it. Nobody reads or writes any more. */
+  async remove(): Promise<void> {
+    if (!this.#handle) return;
+    await this.close();
+    await rm(this.path, { force: true }).catch(() => undefined);
+  }
+
+  #open(): Promise<FileHandle> {
+    this.#handle ??= this.#directory.ready().then(() => open(this.path, 'w+', 0o600));
+    const opening = this.#handle;
+    opening.catch(() => {
+      if (this.#handle === opening) this.#handle = undefined;
+    });
+    return opening;
+  }
+}
+
+/** What is left of the buffers when so many bytes are gone. */
+function after(buffers: readonly Uint8Array[], bytes: number): Uint8Array[] {
+  let gone = bytes;
+  const left: Uint8Array[] = [];
+  for (const buffer of buffers) {
+    if (gone >= buffer.length) gone -= buffer.length;
+    else {
+      left.push(buffer.subarray(gone));
+      gone = 0;
+    }
+  }
+  return left;
+}
+
+function spoolError(error: unknown, path: string): ErrnoError {
+  if (error instanceof ErrnoError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  const errno = code === 'ENOSPC' ? ENOSPC : code === 'EDQUOT' ? EDQUOT : EIO;
+  return new ErrnoError(errno, `the spool file ${path}: ${message} (${errnoName(errno)})`, { cause: error });
+}

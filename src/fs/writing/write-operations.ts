@@ -1,0 +1,218 @@
+/**
+ * The kernel's operations on files that are written, spelled in terms of WrittenFiles: which handle may write, and when what
+ * was written becomes the object. docs/SEMANTICS.md, "Writing", says what is promised.
+ *
+ * When is a file whole? At fsync; at the FLUSH that a close by the process which opened it sends, if bytes were written since
+ * the last commit; and when its last writer is released, for what is left: files made and never written, writes of a
+ * mapping after the last FLUSH, descriptors that others inherited. A file that was only truncated by its open waits for the
+ * last of these too: shells open a file for a command, and close their own copy of it before the command has begun.
+ * A FLUSH of a process that a signal killed publishes nothing, then or later (kernel facts 16 to 18, docs/KERNEL.md).
+ *
+ * Thread: main. Owns: what is known of handles that write. Refuses to know where bytes are.
+ */
+import { EBADF, EEXIST, EOPNOTSUPP, ErrnoError } from '../../base/errno.js';
+import type { MaybePromise, RequestContext, WriteLoan } from '../../fuse/handlers.js';
+import type { ReadSink } from '../../prefetch/api.js';
+import type { FaultLog } from '../fault-log.js';
+import type { UnsavedContent } from '../file-handles.js';
+import type { FileNode, InodeTable } from '../inode-table.js';
+import type { FlushWitness, OpenerId } from './flush-witness.js';
+import type { WrittenEntry, WrittenFiles } from './written-files.js';
+
+const O_ACCMODE = 0o3;
+const O_WRONLY = 0o1;
+const O_EXCL = 0o200;
+const O_TRUNC = 0o1000;
+
+const FALLOC_FL_KEEP_SIZE = 0x01;
+const FALLOC_FL_PUNCH_HOLE = 0x02;
+const FALLOC_FL_ZERO_RANGE = 0x10;
+
+/** Does such an open want to write? */
+export function wantsToWrite(flags: number): boolean {
+  return (flags & O_ACCMODE) !== 0 || (flags & O_TRUNC) !== 0;
+}
+
+export interface WriteOperationsDeps {
+  readonly files: WrittenFiles;
+  readonly witness: FlushWitness;
+  readonly table: InodeTable;
+  readonly faults: FaultLog;
+}
+
+interface Writer {
+  readonly entry: WrittenEntry;
+  readonly isWriteOnly: boolean;
+  readonly opener: OpenerId;
+}
+
+export class WriteOperations {
+  readonly #deps: WriteOperationsDeps;
+  readonly #writers = new Map<number, Writer>();
+
+  constructor(deps: WriteOperationsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Handles that may write. */
+  get size(): number {
+    return this.#writers.size;
+  }
+
+  /** What the node holds while it is another than the bucket's. */
+  unsaved(nodeId: number): UnsavedContent | undefined {
+    const file = this.#deps.files.dirty(nodeId);
+    if (!file) return undefined;
+    const { faults } = this.#deps;
+    return {
+      read: (offset, sizeBytes, reply: ReadSink) => {
+        try {
+          file.read(offset, sizeBytes, reply);
+        } catch (error) {
+          faults.report('read', file.key, error);
+          throw error;
+        }
+      },
+    };
+  }
+
+  /** A handle of the node is opened for writing; the node stays as long as the handle (the caller counts it). */
+  open(context: RequestContext, handle: number, node: FileNode, flags: number): MaybePromise<void> {
+    const isWriteOnly = (flags & O_ACCMODE) === O_WRONLY;
+    const entry = this.#deps.files.open(node, { isWriteOnly });
+    this.#writers.set(handle, { entry, isWriteOnly, opener: this.#deps.witness.openerOf(context.pid) });
+    if ((flags & O_TRUNC) === 0 || entry.file.sizeBytes === 0) return undefined;
+    const wasWritten = entry.file.isWritten;
+    return this.#orClose(handle, () => {
+      const done = entry.file.resize(0, context.signal);
+      // The truncation alone is committed by the last release.
+      if (!(done instanceof Promise)) entry.file.isWritten = wasWritten;
+      return done;
+    });
+  }
+
+  /** The node was made for this open; it is a file as soon as this returns. */
+  created(context: RequestContext, handle: number, node: FileNode, flags: number): void {
+    const isWriteOnly = (flags & O_ACCMODE) === O_WRONLY;
+    const entry = this.#deps.files.open(node, { isWriteOnly });
+    entry.isExclusive = (flags & O_EXCL) !== 0;
+    this.#writers.set(handle, { entry, isWriteOnly, opener: this.#deps.witness.openerOf(context.pid) });
+    entry.file.touch();
+  }
+
+  write(
+    context: RequestContext,
+    handle: number,
+    offset: number,
+    data: Uint8Array,
+    loan: WriteLoan | undefined,
+  ): MaybePromise<number> {
+    const { entry } = this.#writer(handle);
+    return entry.file.write(offset, data, loan, context.signal);
+  }
+
+  /** Sets the size; without a handle of a writer it is committed at once, for no close will come. */
+  async resize(context: RequestContext, node: FileNode, handle: number | undefined, sizeBytes: number): Promise<void> {
+    const writer = handle === undefined ? undefined : this.#writers.get(handle);
+    if (writer) return writer.entry.file.resize(sizeBytes, context.signal);
+    const { files, table } = this.#deps;
+    const hadWriters = (files.of(node)?.writers ?? 0) > 0;
+    const entry = files.open(node, { isWriteOnly: false });
+    table.opened(node);
+    try {
+      if (entry.file.sizeBytes === sizeBytes && !hadWriters) return;
+      await entry.file.resize(sizeBytes, context.signal);
+      if (!hadWriters) await files.commit(entry);
+    } finally {
+      await files.close(entry, { isWriteOnly: false });
+      table.closed(node);
+    }
+  }
+
+  allocate(
+    context: RequestContext,
+    handle: number,
+    offset: number,
+    lengthBytes: number,
+    mode: number,
+  ): MaybePromise<void> {
+    const { file } = this.#writer(handle).entry;
+    const end = offset + lengthBytes;
+    const keepsSize = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
+    const kind = mode & ~FALLOC_FL_KEEP_SIZE;
+    if (kind === FALLOC_FL_ZERO_RANGE || (kind === FALLOC_FL_PUNCH_HOLE && keepsSize)) {
+      return file.zero(offset, end, !keepsSize, context.signal);
+    }
+    if (kind !== 0) throw new ErrnoError(EOPNOTSUPP, `fallocate mode ${mode}`);
+    // Nothing is reserved in a bucket: only the size counts.
+    if (keepsSize || end <= file.sizeBytes) return undefined;
+    return file.resize(end, context.signal);
+  }
+
+  flush(context: RequestContext, handle: number): MaybePromise<void> {
+    const writer = this.#writers.get(handle);
+    if (!writer) return undefined;
+    const { entry, opener } = writer;
+    const by = this.#deps.witness.flushedBy(context.pid, opener);
+    if (by === 'other') return undefined;
+    if (by === 'killed') {
+      this.#deps.files.abandon(entry);
+      return undefined;
+    }
+    if (entry.file.failure) throw entry.file.failure;
+    if (!entry.file.isDirty || !entry.file.isWritten) return undefined;
+    return this.#deps.files.commit(entry);
+  }
+
+  fsync(handle: number): MaybePromise<void> {
+    const writer = this.#writers.get(handle);
+    if (!writer) return undefined;
+    const { entry } = writer;
+    if (entry.file.failure) throw entry.file.failure;
+    return entry.file.isDirty ? this.#deps.files.commit(entry) : undefined;
+  }
+
+  /** The handle is closed; the last one of a file commits what is left. Never rejects: nobody waits for its answer. */
+  async release(handle: number): Promise<void> {
+    const writer = this.#writers.get(handle);
+    if (!writer) return;
+    this.#writers.delete(handle);
+    const { entry, isWriteOnly } = writer;
+    const { files } = this.#deps;
+    if (entry.writers === 1 && entry.file.isDirty && !entry.file.failure && !entry.isAbandoned) {
+      // Whoever opens the file meanwhile is another writer of it.
+      await files.commit(entry).catch(() => undefined);
+    }
+    await files.close(entry, { isWriteOnly });
+  }
+
+  isWriter(handle: number): boolean {
+    return this.#writers.has(handle);
+  }
+
+  #writer(handle: number): Writer {
+    const writer = this.#writers.get(handle);
+    if (!writer) throw new ErrnoError(EBADF, `file handle ${handle} is not open for writing`);
+    return writer;
+  }
+
+  #orClose(handle: number, work: () => MaybePromise<void>): MaybePromise<void> {
+    const failed = async (error: unknown): Promise<never> => {
+      const writer = this.#writers.get(handle);
+      this.#writers.delete(handle);
+      if (writer) await this.#deps.files.close(writer.entry, writer);
+      throw error;
+    };
+    try {
+      const done = work();
+      return done instanceof Promise ? done.catch(failed) : undefined;
+    } catch (error) {
+      return failed(error);
+    }
+  }
+}
+
+/** What open(2) says of a name that somebody made meanwhile. */
+export function existsError(key: string): ErrnoError {
+  return new ErrnoError(EEXIST, `'${key}' exists`);
+}

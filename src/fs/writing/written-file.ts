@@ -1,0 +1,445 @@
+/**
+ * The content of a file that is being written, shared by all its handles: which bytes are where (Extents), WRITEs and READs of
+ * them, and the commit that makes an object of them.
+ *
+ * Whoever changes the file as a whole takes a turn (Turns); a WRITE for which there is memory happens at once. New bytes
+ * overwrite those that are in memory already in place, except while a request or the spool is reading them: then they go
+ * elsewhere, so nothing ever waits for a request but memory itself and commits.
+ * After a failure the file repeats it: to every later write, fsync and close, until its last handle is closed.
+ *
+ * Thread: main. Owns: its chunks, its spool file, its upload. Bound: `slotsMax` slots while parts of it are on their way (fairness
+ * between writers); all memory by WriteMemory. Refuses to know handles, names and who may publish: write-operations.ts.
+ */
+import { EFBIG, EINTR, EIO, ErrnoError } from '../../base/errno.js';
+import { BLOCK_BYTES } from '../../base/pool/layout.js';
+import { KIB, MIB } from '../../base/units.js';
+import type { ObjectHead } from '../../engine/api.js';
+import type { ObjectProperties, ObjectWriter, Upload, UploadedPart, WriteCondition } from '../../engine/write-api.js';
+import type { MaybePromise, WriteLoan } from '../../fuse/handlers.js';
+import type { ReadSink } from '../../prefetch/api.js';
+import type { BaseReader, BaseVersion } from './base-reader.js';
+import { lostError, readContent, type ContentSource } from './body.js';
+import type { Chunk } from './chunk.js';
+import { Extents, type Extent } from './extents.js';
+import { FileUpload, type StreamedPart } from './file-upload.js';
+import { OBJECT_BYTES_MAX, type PartRules } from './part-plan.js';
+import type { SpoolFile } from './spool.js';
+import { Turns, unlessAborted } from './turns.js';
+import type { ChunkOwner, WriteMemory } from './write-memory.js';
+
+/** A WRITE of so much keeps the slot that it came in; a smaller one would leave most of it empty and is copied. */
+const ADOPT_BYTES_MIN = 512 * KIB;
+
+/** A file begins on the heap when its first write is smaller. */
+const HEAP_WRITE_BYTES_MAX = 32 * KIB;
+
+/** Bytes that one step of `spill` takes to the spool. */
+const SPILL_BYTES = 16 * MIB;
+
+export interface WrittenFileDeps {
+  readonly memory: WriteMemory;
+  readonly writer: ObjectWriter;
+  readonly rules: () => PartRules;
+  readonly properties: () => ObjectProperties;
+  /** A reader of a version that is in the bucket. */
+  readonly openBase: (version: BaseVersion) => BaseReader;
+  /** A spool file of its own, not made yet. */
+  readonly newSpool: () => SpoolFile;
+  readonly watch: WrittenFileWatch;
+}
+
+/** What the owner hears of its file. */
+export interface WrittenFileWatch {
+  /** The first change since it was opened or committed: before anything else can look at it. */
+  readonly becameDirty: (file: WrittenFile) => void;
+  /** Its size or its time changed. */
+  readonly changed: (file: WrittenFile) => void;
+  readonly uploadBegun: (file: WrittenFile, upload: Upload) => void;
+  readonly partSent: (file: WrittenFile, part: StreamedPart, uploaded: UploadedPart) => void;
+  /** Bytes went to the spool. */
+  readonly spilled: (file: WrittenFile, from: number, to: number) => void;
+  /** How much more the file may hold before it waits for its own parts. */
+  readonly slotsMax: () => number;
+}
+
+export class WrittenFile implements ContentSource, ChunkOwner {
+  key: string;
+  readonly extents: Extents<Chunk>;
+  readonly owner: ChunkOwner = this;
+  spool: SpoolFile;
+  base: BaseReader | undefined;
+  slots = 0;
+  readonly turns = new Turns();
+  readonly upload: FileUpload;
+  /** The bucket does not hold this content. */
+  isDirty = false;
+  /** Bytes were written, or the size was set, since the last commit. */
+  isWritten = false;
+  /** What every later change, fsync and close answers. */
+  failure: ErrnoError | undefined;
+  readonly #deps: WrittenFileDeps;
+  /** The chunk that takes the next bytes. */
+  #tail: Chunk | undefined;
+  #spilling: Promise<number> | undefined;
+
+  /** `base`: the object that the file was opened as; undefined for a new one. */
+  constructor(key: string, base: BaseVersion | undefined, deps: WrittenFileDeps) {
+    this.key = key;
+    this.base = base && deps.openBase(base);
+    this.spool = deps.newSpool();
+    this.#deps = deps;
+    this.extents = new Extents<Chunk>(base?.sizeBytes ?? 0, 'base');
+    const { memory, writer, rules, properties, watch } = deps;
+    this.upload = new FileUpload(this, {
+      writer,
+      memory,
+      rules,
+      properties,
+      watch: {
+        begun: (upload) => watch.uploadBegun(this, upload),
+        sent: (part, uploaded) => watch.partSent(this, part, uploaded),
+        failed: (error) => {
+          this.failure ??= asErrnoError(error);
+        },
+      },
+    });
+  }
+
+  get sizeBytes(): number {
+    return this.extents.sizeBytes;
+  }
+
+  /** Takes the bytes, now or as soon as there is room; says how many. `data` and `loan` are borrowed until then. */
+  write(offset: number, data: Uint8Array, loan?: WriteLoan, signal?: AbortSignal): MaybePromise<number> {
+    this.#mayChange(offset + data.length);
+    let done = 0;
+    if (this.turns.isFree && !this.#mustPause()) {
+      this.#touch();
+      done = this.#put(offset, data, loan);
+      if (done === data.length) {
+        this.#wrote(offset, offset + done);
+        return done;
+      }
+    }
+    return this.turns.run(() => this.#writeSlowly(offset, data, done, signal), signal);
+  }
+
+  /** Cuts the file or lengthens it by zeros. */
+  resize(sizeBytes: number, signal?: AbortSignal): MaybePromise<void> {
+    this.#mayChange(sizeBytes);
+    if (this.turns.isFree) return this.#resize(sizeBytes);
+    return this.turns.run(() => this.#resize(sizeBytes), signal);
+  }
+
+  /** Bytes [from, to) are zeros; past the end only with `grows`. */
+  zero(from: number, to: number, grows: boolean, signal?: AbortSignal): MaybePromise<void> {
+    this.#mayChange(to);
+    const work = (): void => {
+      const end = grows ? to : Math.min(to, this.sizeBytes);
+      if (end > this.sizeBytes) this.#resize(end);
+      if (from >= end) return;
+      this.#touch();
+      this.extents.set(from, end, 'hole');
+      this.#wrote(from, end);
+    };
+    return this.turns.isFree ? work() : this.turns.run(work, signal);
+  }
+
+  /** Answers a READ: all bytes asked for up to the file's end, or an errno. */
+  read(offset: number, sizeBytes: number, reply: ReadSink): void {
+    const end = Math.min(offset + sizeBytes, this.sizeBytes);
+    if (offset >= end) {
+      reply.data([]);
+      return;
+    }
+    const slice = this.extents.slice(offset, end);
+    const [only] = slice;
+    if (slice.length === 1 && only?.kind === 'base' && this.base) {
+      this.base.answer(offset, end - offset, reply);
+      return;
+    }
+    if (slice.every(({ kind }) => kind === 'memory' || kind === 'hole')) {
+      reply.data(slice.map(bytesOf));
+      return;
+    }
+    const lost = slice.find(({ kind }) => kind === 'lost');
+    if (lost) throw lostError(this.key, lost.from, lost.to);
+    const into = Buffer.allocUnsafe(end - offset);
+    readContent(this, offset, into).then(
+      () => reply.data([into]),
+      (error: unknown) => reply.error(asErrnoError(error).errno),
+    );
+  }
+
+  /** Takes the file as one that differs from what the bucket has (it was created, or truncated when it was opened). */
+  touch(): void {
+    this.#touch();
+  }
+
+  /**
+   * Makes the object of what was written so far, in the caller's turn; nothing when it is there already. A failure is kept and
+   * thrown. `condition` is asked when everything is there but the object.
+   */
+  async commitInTurn(condition: () => WriteCondition): Promise<ObjectHead | undefined> {
+    if (this.failure) throw this.failure;
+    if (!this.isDirty) return undefined;
+    await this.upload.pause();
+    // A part of the stream may have failed meanwhile.
+    this.#throwFailure();
+    try {
+      const head = await this.upload.commit(condition());
+      this.#isObject(head);
+      return head;
+    } catch (error) {
+      this.failure = asErrnoError(error);
+      throw this.failure;
+    } finally {
+      this.upload.resume();
+    }
+  }
+
+  /** The object was moved in the bucket, or there is none at the new key (`base` undefined). In a hold's turn. */
+  moved(key: string, base: BaseVersion | undefined): void {
+    this.key = key;
+    this.base?.close();
+    this.base = base && this.#deps.openBase(base);
+  }
+
+  /** Takes bytes of the base, up to so many, into the spool: its version is about to go. In a hold's turn. */
+  async keepBase(bytesMax: number, signal: AbortSignal): Promise<void> {
+    const { base, extents } = this;
+    if (!base) return;
+    let left = bytesMax;
+    const into = Buffer.allocUnsafe(BLOCK_BYTES);
+    for (const { kind, from, to } of [...extents.all()]) {
+      if (kind !== 'base') continue;
+      for (let at = from; at < to && left > 0; at += BLOCK_BYTES) {
+        const place = into.subarray(0, Math.min(BLOCK_BYTES, to - at));
+        await base.read(at, place);
+        await this.spool.write(at, [place]);
+        extents.set(at, at + place.length, 'spool');
+        left -= place.length;
+        if (signal.aborted) return;
+      }
+    }
+  }
+
+  /** Bytes of a part that was sent need not be kept: nobody reads them. */
+  forget(from: number, to: number): void {
+    for (const { kind, from: start, to: end } of this.extents.slice(from, to)) {
+      if (kind === 'memory') this.extents.set(start, end, 'lost');
+    }
+  }
+
+  /** Were bytes sent and not kept? They are in the store's upload only. */
+  get hasLost(): boolean {
+    return this.extents.all().some(({ kind }) => kind === 'lost');
+  }
+
+  /**
+   * Moves bytes from memory to the spool, some or all; says how many. Bytes that are changed meanwhile stay. Throws the
+   * spool's error.
+   */
+  spill(what: 'some' | 'all'): Promise<number> {
+    this.#spilling ??= this.#spill(what).finally(() => (this.#spilling = undefined));
+    return this.#spilling;
+  }
+
+  /** Everything that memory holds is in the spool. */
+  async spillAll(): Promise<void> {
+    await this.#spilling?.catch(() => undefined);
+    while ((await this.spill('all')) > 0);
+    await this.spool.sync();
+  }
+
+  /** Nobody needs the content any more: memory goes back, the spool file is removed unless it is kept. */
+  async close(keepSpool: boolean): Promise<void> {
+    this.upload.cancel();
+    await this.upload.pause();
+    await this.#spilling?.catch(() => undefined);
+    this.extents.resize(0);
+    this.#tail = undefined;
+    this.base?.close();
+    this.base = undefined;
+    if (keepSpool) await this.spool.close();
+    else await this.spool.remove();
+  }
+
+  async #writeSlowly(offset: number, data: Uint8Array, before: number, signal?: AbortSignal): Promise<number> {
+    let done = before;
+    try {
+      for (;;) {
+        this.#throwFailure();
+        while (this.#mustPause()) await unlessAborted(this.upload.progress(), signal);
+        this.#throwFailure();
+        this.#touch();
+        done += this.#put(offset + done, data.subarray(done));
+        if (done === data.length) return done;
+        const chunk = await this.#deps.memory.wait(this, signal);
+        // Held until something is in it: what it was for may be overwritten in place by now.
+        chunk.beginRead();
+        this.#tail = chunk;
+        done += this.#put(offset + done, data.subarray(done));
+        chunk.endRead();
+        if (done === data.length) return done;
+      }
+    } catch (error) {
+      // As write(2) does: what was taken was taken.
+      if (done > 0 && error instanceof ErrnoError && error.errno === EINTR) return done;
+      throw error;
+    } finally {
+      if (done > 0) this.#wrote(offset, offset + done);
+    }
+  }
+
+  #mustPause(): boolean {
+    return this.upload.sending > 0 && this.slots >= this.#deps.watch.slotsMax();
+  }
+
+  /** Puts bytes where they belong, as many as there is memory for; says how many. */
+  #put(offset: number, data: Uint8Array, loan?: WriteLoan): number {
+    const { extents } = this;
+    const end = offset + data.length;
+    if (offset > this.sizeBytes) extents.resize(offset);
+    if (loan && data.length >= ADOPT_BYTES_MIN && !extents.slice(offset, end).some(isChangeable)) {
+      const chunk = this.#deps.memory.adopt(loan.adopt(), this);
+      chunk.fill(data.length);
+      extents.setMemory(offset, end, chunk, 0);
+      this.#tail = chunk;
+      return data.length;
+    }
+    let at = offset;
+    while (at < end) {
+      const extent = extents.at(at);
+      const stop = extent ? Math.min(extent.to, end) : end;
+      if (extent?.memory && isChangeable(extent)) {
+        extent.memory.overwrite(extent.at + at - extent.from, data.subarray(at - offset, stop - offset));
+        at = stop;
+        continue;
+      }
+      const chunk = this.#room(stop - at);
+      if (!chunk) break;
+      const placedAt = chunk.usedBytes;
+      const bytes = chunk.append(data.subarray(at - offset, stop - offset));
+      extents.setMemory(at, at + bytes, chunk, placedAt);
+      at += bytes;
+    }
+    return at - offset;
+  }
+
+  /** A chunk with room for some of so many bytes. */
+  #room(bytes: number): Chunk | undefined {
+    const tail = this.#tail;
+    if (tail && !tail.isGone && tail.usedBytes < tail.capacityBytes) return tail;
+    const { memory } = this.#deps;
+    const isSmall = !tail && bytes <= HEAP_WRITE_BYTES_MAX;
+    this.#tail = (isSmall ? memory.heap(this) : undefined) ?? memory.take(this);
+    return this.#tail;
+  }
+
+  #resize(sizeBytes: number): void {
+    const before = this.sizeBytes;
+    this.#touch();
+    this.extents.resize(sizeBytes);
+    this.#wrote(Math.min(before, sizeBytes), Math.max(before, sizeBytes));
+  }
+
+  #mayChange(endOffset: number): void {
+    this.#throwFailure();
+    if (endOffset > OBJECT_BYTES_MAX)
+      throw new ErrnoError(EFBIG, `'${this.key}' would be larger than S3's largest object`);
+  }
+
+  #throwFailure(): void {
+    if (this.failure) throw this.failure;
+  }
+
+  #touch(): void {
+    if (this.isDirty) return;
+    this.isDirty = true;
+    this.#deps.watch.becameDirty(this);
+  }
+
+  /** Bytes [from, to) have changed. */
+  #wrote(from: number, to: number): void {
+    this.isWritten = true;
+    this.upload.changed(from, to);
+    this.#deps.watch.changed(this);
+    this.upload.pump();
+  }
+
+  /** All bytes are those of this object now. */
+  #isObject(head: ObjectHead): void {
+    const sizeBytes = this.extents.sizeBytes;
+    this.upload.done();
+    this.extents.set(0, sizeBytes, 'base');
+    this.#tail = undefined;
+    this.base?.close();
+    this.base = this.#deps.openBase({ key: head.key, etag: head.etag, sizeBytes });
+    const spool = this.spool;
+    this.spool = this.#deps.newSpool();
+    void spool.remove();
+    this.isDirty = false;
+    this.isWritten = false;
+  }
+
+  async #spill(what: 'some' | 'all'): Promise<number> {
+    const picked: Extent<Chunk>[] = [];
+    let bytes = 0;
+    for (const extent of this.extents.all()) {
+      if (!extent.memory || (what === 'some' && (extent.memory.isRead || extent.memory.slot === undefined))) continue;
+      picked.push(extent);
+      bytes += extent.to - extent.from;
+      if (bytes >= SPILL_BYTES) break;
+    }
+    if (picked.length === 0) return 0;
+    for (const { memory } of picked) memory?.beginRead();
+    try {
+      for (const run of runsOf(picked)) await this.spool.write(run.from, run.buffers);
+      for (const { memory, from, to, at } of picked) {
+        for (const now of this.extents.slice(from, to)) {
+          if (now.memory !== memory || now.at - now.from !== at - from) continue;
+          this.extents.set(now.from, now.to, 'spool');
+          this.#deps.watch.spilled(this, now.from, now.to);
+        }
+      }
+    } finally {
+      for (const { memory } of picked) memory?.endRead();
+    }
+    return bytes;
+  }
+}
+
+/** May its bytes be overwritten where they are? */
+function isChangeable({ memory }: Extent<Chunk>): boolean {
+  return memory !== undefined && !memory.isRead;
+}
+
+let zeros: Uint8Array | undefined;
+
+function bytesOf({ memory, at, from, to }: Extent<Chunk>): Uint8Array {
+  if (memory) return memory.bytes(at, at + to - from);
+  zeros ??= new Uint8Array(BLOCK_BYTES);
+  // A READ is of 1 MiB at most.
+  return zeros.subarray(0, to - from);
+}
+
+/** Extents that follow one another, as one write each. */
+function runsOf(extents: readonly Extent<Chunk>[]): { from: number; to: number; buffers: Uint8Array[] }[] {
+  const runs: { from: number; to: number; buffers: Uint8Array[] }[] = [];
+  for (const { memory, from, to, at } of extents) {
+    if (!memory) continue;
+    const bytes = memory.bytes(at, at + to - from);
+    const last = runs[runs.length - 1];
+    if (last?.to === from) {
+      last.to = to;
+      last.buffers.push(bytes);
+    } else runs.push({ from, to, buffers: [bytes] });
+  }
+  return runs;
+}
+
+export function asErrnoError(error: unknown): ErrnoError {
+  if (error instanceof ErrnoError) return error;
+  return new ErrnoError(EIO, error instanceof Error ? error.message : String(error), { cause: error });
+}

@@ -1,0 +1,417 @@
+/**
+ * All files that are being written: who has them open, when they are committed, what the rest of the file system is told, and
+ * what leaves memory when it is short.
+ *
+ * When memory is short (somebody waits for a slot): first go parts that the store has and nobody will read; then, unless
+ * enough is on its way to the store to come back by itself, bytes go to the spool, those of the file first that was not
+ * written for the longest time. If the spool refuses and nothing is on its way, all who wait are refused: why that is the only
+ * way out stands in write-memory.ts.
+ *
+ * Thread: main. Owns: the WrittenFiles. Bounds: KEPT_SHARE of the slots hold parts that the store has; a file waits for its own
+ * parts when it has its share of the slots. Refuses to know handles: write-operations.ts.
+ */
+import type { Clock } from '../../base/clock.js';
+import { EEXIST, EIO, ErrnoError, ESTALE, errnoName } from '../../base/errno.js';
+import { invariant } from '../../base/invariant.js';
+import type { Log } from '../../base/log.js';
+import { BLOCK_BYTES } from '../../base/pool/layout.js';
+import type { WriteSlots } from '../../base/pool/write-slots.js';
+import { formatBytes, MIB } from '../../base/units.js';
+import type { ObjectHead } from '../../engine/api.js';
+import { StoreError } from '../../engine/store-error.js';
+import type { ObjectProperties, ObjectWriter, WriteCondition } from '../../engine/write-api.js';
+import type { Prefetcher } from '../../prefetch/api.js';
+import type { FileNode, InodeTable } from '../inode-table.js';
+import type { UncommittedFile, UncommittedFiles, UncommittedHold } from '../namespace/written-files.js';
+import { BaseReader } from './base-reader.js';
+import type { StreamedPart } from './file-upload.js';
+import { PARTS_MAX, PART_BYTES_MIN, type PartRules } from './part-plan.js';
+import { SpoolFile, type SpoolDirectory } from './spool.js';
+import { WriteMemory } from './write-memory.js';
+import { WrittenFile, type WrittenFileWatch } from './written-file.js';
+
+/** The share of the writers' slots that may hold parts which the store has, for reads and changes of what was just written. */
+const KEPT_SHARE = 1 / 8;
+
+/** With so large a share of the slots on their way to the store, nothing goes to the spool: they are back soon. */
+const SENDING_SHARE = 1 / 4;
+
+/** Slots that a file may have while its parts are on their way: 8 parts of 8 MiB and what fills meanwhile. */
+const FILE_SLOTS_MAX = 96;
+
+/** Of an object that is removed or replaced while it is open for writing, so much is kept in the spool for its open handles. */
+const KEPT_BASE_BYTES_MAX = 256 * MIB;
+
+export interface WritingOptions {
+  readonly conflict: 'fail' | 'last-writer';
+  /** Size of the first parts. */
+  readonly partBytes: number;
+  /** S3's least part; tests use less. */
+  readonly partBytesMin?: number;
+}
+
+export interface WrittenFilesDeps {
+  readonly writer: ObjectWriter;
+  readonly slots: WriteSlots;
+  readonly spool: SpoolDirectory;
+  readonly table: InodeTable;
+  readonly prefetcher: Prefetcher;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly propertiesOf: (node: FileNode) => ObjectProperties;
+  /** The object is in the bucket since now; answers that moment. */
+  readonly wrote: (head: ObjectHead) => number;
+  /** The node is written from now on, or is a version of the bucket's again, another one. */
+  readonly versionChanged: (node: FileNode, isWritten: boolean) => void;
+  /** What was written is lost or set aside: the name means again what the bucket says. */
+  readonly discarded: (node: FileNode) => void;
+}
+
+/** A file that is being written, and what is known of its writers. */
+export interface WrittenEntry {
+  readonly node: FileNode;
+  readonly file: WrittenFile;
+  /** Handles that may write. */
+  writers: number;
+  /** Handles that only write. */
+  writeOnly: number;
+  /** Made here with O_EXCL, and not in the bucket yet. */
+  isExclusive: boolean;
+  /** Its name is gone: never committed. */
+  isOrphaned: boolean;
+  /** Whatever is at its key is replaced: it was renamed to there. */
+  replaces: boolean;
+  /** Its writer was killed: not published. */
+  isAbandoned: boolean;
+}
+
+export class WrittenFiles implements UncommittedFiles {
+  readonly memory: WriteMemory;
+  readonly #options: WritingOptions;
+  readonly #deps: WrittenFilesDeps;
+  readonly #entries = new Map<number, WrittenEntry>();
+  readonly #entryOf = new Map<WrittenFile, WrittenEntry>();
+  /** Those that have a name, by key. */
+  readonly #byKey = new Map<string, WrittenEntry>();
+  /** Dirty files, the one that was written last at the end. */
+  readonly #recent = new Set<WrittenFile>();
+  /** Parts that the store has and memory too, and that may go, oldest first. */
+  #kept: { readonly file: WrittenFile; readonly part: StreamedPart }[] = [];
+  #keptBytes = 0;
+  #isRelieving = false;
+  readonly #watch: WrittenFileWatch;
+
+  constructor(options: WritingOptions, deps: WrittenFilesDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.memory = new WriteMemory({ slots: deps.slots, shortOf: () => void this.#relieve() });
+    this.#watch = {
+      becameDirty: (file) => this.#becameDirty(this.#entry(file)),
+      changed: (file) => this.#changed(this.#entry(file)),
+      uploadBegun: () => undefined,
+      partSent: (file, part) => this.#partSent(this.#entry(file), part),
+      spilled: () => undefined,
+      slotsMax: () => this.#slotsMax(),
+    };
+  }
+
+  /** Files that are open for writing or not committed. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  of(node: FileNode): WrittenEntry | undefined {
+    return this.#entries.get(node.nodeId);
+  }
+
+  /** The content of the node, if it is another than the bucket's. */
+  dirty(nodeId: number): WrittenFile | undefined {
+    const file = this.#entries.get(nodeId)?.file;
+    return file?.isDirty === true ? file : undefined;
+  }
+
+  /** The file of a node that somebody opens for writing; one more writer. `close` must follow. */
+  open(node: FileNode, access: { readonly isWriteOnly: boolean }): WrittenEntry {
+    const entry = this.#entries.get(node.nodeId) ?? this.#begin(node);
+    entry.writers++;
+    if (access.isWriteOnly) entry.writeOnly++;
+    return entry;
+  }
+
+  /** A writer is gone; with the last one the file is, committed or not. */
+  async close(entry: WrittenEntry, access: { readonly isWriteOnly: boolean }): Promise<void> {
+    invariant(entry.writers > 0, 'a writer closes once');
+    entry.writers--;
+    if (access.isWriteOnly) entry.writeOnly--;
+    if (entry.writers > 0) return;
+    const { file, node } = entry;
+    const isLost = file.isDirty && !entry.isOrphaned;
+    this.#entries.delete(node.nodeId);
+    this.#entryOf.delete(file);
+    this.#unname(entry);
+    this.#recent.delete(file);
+    if (isLost) this.#deps.discarded(node);
+    await file.close(isLost);
+  }
+
+  /**
+   * Makes the object of what was written so far, in turn; nothing when that is done. Throws what went wrong, as it shall
+   * reach the application.
+   */
+  commit(entry: WrittenEntry): Promise<void> {
+    return entry.file.turns.run(() => this.#commitInTurn(entry));
+  }
+
+  /** Its writer was killed by a signal: what was written so far is torn, and not published by the closes that follow. */
+  abandon(entry: WrittenEntry): void {
+    if (!entry.file.isDirty) return;
+    entry.isAbandoned = true;
+  }
+
+  find(key: string): UncommittedFile | undefined {
+    const entry = this.#byKey.get(key);
+    return entry && this.#asUncommitted(entry);
+  }
+
+  *below(prefix: string): Iterable<UncommittedFile> {
+    for (const [key, entry] of this.#byKey) if (key.startsWith(prefix)) yield this.#asUncommitted(entry);
+  }
+
+  #begin(node: FileNode): WrittenEntry {
+    const { key, etag, sizeBytes } = node;
+    const { writer, prefetcher, table, spool, propertiesOf } = this.#deps;
+    const file = new WrittenFile(key, etag === '' ? undefined : { key, etag, sizeBytes }, {
+      memory: this.memory,
+      writer,
+      rules: () => this.#rules(),
+      properties: () => propertiesOf(node),
+      openBase: (version) => new BaseReader(version, { prefetcher, privateId: () => table.privateId() }),
+      newSpool: () => new SpoolFile(spool, spool.nextName()),
+      watch: this.#watch,
+    });
+    const entry: WrittenEntry = {
+      node,
+      file,
+      writers: 0,
+      writeOnly: 0,
+      isExclusive: false,
+      isOrphaned: false,
+      replaces: false,
+      isAbandoned: false,
+    };
+    this.#entries.set(node.nodeId, entry);
+    this.#entryOf.set(file, entry);
+    // A node that is not current any more (somebody replaced the object) has no name that could be found.
+    if (node.current) this.#byKey.set(key, entry);
+    return entry;
+  }
+
+  #entry(file: WrittenFile): WrittenEntry {
+    const entry = this.#entryOf.get(file);
+    invariant(entry !== undefined, 'a file that is written has an entry');
+    return entry;
+  }
+
+  /** What parts may be: the largest that is sent must fit into memory beside others. */
+  #rules(): PartRules {
+    const { partBytes, partBytesMin = PART_BYTES_MIN } = this.#options;
+    const memoryBytes = this.memory.slotsMax * BLOCK_BYTES;
+    return {
+      partBytesMin,
+      partBytes: Math.max(partBytesMin, Math.min(partBytes, memoryBytes / 2)),
+      partBytesMax: Math.max(partBytesMin, Math.floor(memoryBytes / 4 / BLOCK_BYTES) * BLOCK_BYTES),
+      partsMax: PARTS_MAX,
+      copies: this.#deps.writer.capabilities.copyParts,
+    };
+  }
+
+  #slotsMax(): number {
+    let writing = 0;
+    for (const { slots } of this.#recent) if (slots > 0) writing++;
+    const part = Math.ceil(this.#rules().partBytes / BLOCK_BYTES);
+    return Math.max(2 * part, Math.min(FILE_SLOTS_MAX, Math.floor(this.memory.slotsMax / Math.max(1, writing))));
+  }
+
+  #becameDirty(entry: WrittenEntry): void {
+    const { node, file } = entry;
+    this.#deps.table.hold(node);
+    this.#recent.add(file);
+    this.#deps.versionChanged(node, true);
+  }
+
+  #changed({ node, file }: WrittenEntry): void {
+    node.sizeBytes = file.sizeBytes;
+    node.mtimeMs = this.#deps.clock.wallMs();
+    if (!file.isDirty) return;
+    this.#recent.delete(file);
+    this.#recent.add(file);
+  }
+
+  /** Another file may have the name by now. */
+  #unname(entry: WrittenEntry): void {
+    if (this.#byKey.get(entry.file.key) === entry) this.#byKey.delete(entry.file.key);
+  }
+
+  async #commitInTurn(entry: WrittenEntry): Promise<void> {
+    const { file, node } = entry;
+    if (entry.isOrphaned) return;
+    if (entry.isAbandoned) throw new ErrnoError(EIO, `'${file.key}' is not published: its writer was killed`);
+    const hadFailed = file.failure !== undefined;
+    try {
+      const head = await file.commitInTurn(() => this.#condition(entry));
+      if (!head) return;
+      entry.isExclusive = false;
+      entry.replaces = false;
+      this.#recent.delete(file);
+      this.#deps.table.becomes(node, head, this.#deps.wrote(head));
+      this.#deps.versionChanged(node, false);
+    } catch (error) {
+      if (!hadFailed) await this.#failed(entry, error);
+      throw file.failure ?? error;
+    }
+  }
+
+  #condition({ file, isExclusive, replaces }: WrittenEntry): WriteCondition {
+    if (isExclusive) return { ifNoneMatch: true };
+    if (this.#options.conflict === 'last-writer' || replaces) return {};
+    return file.base ? { ifMatch: file.base.version.etag } : { ifNoneMatch: true };
+  }
+
+  /** Says which errno it is, and keeps the bytes. */
+  async #failed(entry: WrittenEntry, error: unknown): Promise<void> {
+    const { file } = entry;
+    const { log } = this.#deps;
+    const isConflict = error instanceof StoreError && (error.status === 412 || error.code === 'NoSuchKey');
+    if (isConflict) {
+      file.failure = entry.isExclusive
+        ? new ErrnoError(EEXIST, `'${file.key}' exists: somebody else made it meanwhile`, { cause: error })
+        : new ErrnoError(ESTALE, `'${file.key}' was replaced or deleted by somebody else since it was opened`, {
+            cause: error,
+          });
+    }
+    const errno = errnoName(file.failure?.errno ?? EIO);
+    const message = file.failure?.message ?? String(error);
+    let where: string;
+    try {
+      await file.spillAll();
+      if (!file.hasLost && file.upload.open) await file.upload.restart();
+      where = `what was written (${formatBytes(file.sizeBytes)}) is kept in ${file.spool.path}`;
+    } catch (spoolError) {
+      where = `what was written could not be kept: ${spoolError instanceof Error ? spoolError.message : String(spoolError)}`;
+    }
+    log.error(
+      { key: file.key, errno, spool: file.spool.path },
+      `'${file.key}' could not be written (${errno}): ${message}; ${where}`,
+    );
+  }
+
+  #asUncommitted(entry: WrittenEntry): UncommittedFile {
+    const { node, file } = entry;
+    return {
+      node,
+      isUncommitted: file.isDirty,
+      key: file.key,
+      isInBucket: file.base !== undefined,
+      hold: (signal) => this.#hold(entry, signal),
+    };
+  }
+
+  async #hold(entry: WrittenEntry, signal: AbortSignal): Promise<UncommittedHold> {
+    const { file } = entry;
+    const release = await file.turns.take(signal);
+    return {
+      isUncommitted: file.isDirty,
+      keepBase: (abort) => this.#keepBase(entry, abort),
+      moved: (key, base) => {
+        this.#unname(entry);
+        file.moved(key, base && { key, etag: base.etag, sizeBytes: base.sizeBytes });
+        entry.replaces = true;
+        entry.isExclusive = false;
+        this.#byKey.set(key, entry);
+      },
+      orphaned: () => {
+        this.#unname(entry);
+        entry.isOrphaned = true;
+        // From now on its handles read what is kept here.
+        file.touch();
+      },
+      release,
+    };
+  }
+
+  /** The base version is about to go: what of it may still be read goes to the spool. */
+  async #keepBase({ file }: WrittenEntry, signal: AbortSignal): Promise<void> {
+    try {
+      await file.keepBase(KEPT_BASE_BYTES_MAX, signal);
+    } catch (error) {
+      this.#deps.log.warn(
+        { key: file.key, err: error },
+        `'${file.key}' goes while it is open: not all of it can be read any more`,
+      );
+    }
+  }
+
+  #partSent(entry: WrittenEntry, part: StreamedPart): void {
+    if (!this.#mayForget(entry, part)) return;
+    this.#kept.push({ file: entry.file, part });
+    this.#keptBytes += part.to - part.from;
+    this.#forgetKept(this.memory.waiting > 0 ? 0 : this.memory.slotsMax * KEPT_SHARE * BLOCK_BYTES);
+  }
+
+  /** Nobody can read it, and a writer that goes on in order does not change it. The first part often gets a header at the end. */
+  #mayForget({ node, file, writeOnly }: WrittenEntry, part: StreamedPart): boolean {
+    return part.partNumber > 1 && !part.isDirty && !file.upload.wasRewritten && node.opens === writeOnly;
+  }
+
+  /** Parts that the store has leave memory until so many bytes are left of them. */
+  #forgetKept(bytesMax: number): boolean {
+    let forgot = false;
+    while (this.#keptBytes > bytesMax) {
+      const oldest = this.#kept.shift();
+      if (!oldest) break;
+      const { file, part } = oldest;
+      this.#keptBytes -= part.to - part.from;
+      const entry = this.#entryOf.get(file);
+      if (!entry || !file.upload.parts.includes(part) || !this.#mayForget(entry, part)) continue;
+      file.forget(part.from, part.to);
+      forgot = true;
+    }
+    return forgot;
+  }
+
+  /** Somebody waits for a slot. */
+  async #relieve(): Promise<void> {
+    if (this.#isRelieving) return;
+    this.#isRelieving = true;
+    try {
+      while (this.memory.waiting > 0) {
+        if (this.#forgetKept(0)) continue;
+        const sendingSlots = this.#sendingSlots();
+        if (sendingSlots >= this.memory.slotsMax * SENDING_SHARE) return;
+        let spilt = 0;
+        for (const file of this.#recent) {
+          spilt = await file.spill('some');
+          if (spilt > 0) break;
+        }
+        if (spilt > 0) continue;
+        // All is on its way, or in the hands of a reader thread: it comes back by itself.
+        return;
+      }
+    } catch (error) {
+      const failure = error instanceof ErrnoError ? error : new ErrnoError(EIO, String(error));
+      this.#deps.log.error({ errno: errnoName(failure.errno) }, `memory for writing is short and ${failure.message}`);
+      if (this.#sendingSlots() === 0) this.memory.refuse(failure);
+    } finally {
+      this.#isRelieving = false;
+    }
+  }
+
+  #sendingSlots(): number {
+    let bytes = 0;
+    for (const { upload } of this.#recent) {
+      if (upload.sending === 0) continue;
+      for (const { uploaded, from, to } of upload.parts) if (!uploaded) bytes += to - from;
+    }
+    return bytes / BLOCK_BYTES;
+  }
+}

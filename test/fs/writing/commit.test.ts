@@ -1,0 +1,203 @@
+/**
+ * When what was written becomes the object, and what everybody sees before and after: creation, close, fsync, closes by
+ * others, killed writers, conflicts.
+ */
+import t from 'tap';
+import { EEXIST, EIO, ESTALE } from '../../../src/base/errno.js';
+import { errnoOf, ROOT } from '../../support/memory-store-kernel.js';
+import { storeError } from '../../support/memory-store-writer.js';
+import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, WriteBench } from './bench.js';
+
+void t.test('a file is made, written, closed: one PUT, and the same mount reads it', async (t) => {
+  const bench = new WriteBench(t);
+  const { fs, kernel, writer, slots } = bench;
+  const file = await bench.create('a');
+  await file.write(0, 'hello ');
+  await file.write(6, 'world');
+  t.equal(file.size(), 11);
+  t.equal(bench.object('a'), undefined, 'nothing before the close');
+  const seen = await kernel.lookup(ROOT, 'a');
+  t.equal(seen?.attributes.sizeBytes, 11, 'but the name is there at once');
+  t.same(await kernel.names(ROOT), ['a']);
+  await file.flush();
+  t.equal(bench.object('a'), 'hello world');
+  await file.release();
+  t.match(writer.calls, [{ kind: 'put', key: 'a', sentBytes: 11, condition: { ifNoneMatch: true } }]);
+  const again = await bench.open('a', O_RDONLY);
+  t.equal(again.nodeId, file.nodeId, 'the node stays: its pages are what was written');
+  t.equal((await again.read(0, 100)).toString(), 'hello world');
+  await again.close();
+  t.equal(slots.used, 0);
+  t.same(bench.spooled, []);
+  t.match(fs.stats(), { openFiles: 0 });
+});
+
+void t.test('a file that is made and not written is an empty object after its last close', async (t) => {
+  const bench = new WriteBench(t);
+  const file = await bench.create('a');
+  await file.flush();
+  t.equal(bench.object('a'), undefined);
+  await file.release();
+  t.equal(bench.object('a'), '');
+});
+
+void t.test('a file is read while it is written, by its own handle and by others', async (t) => {
+  const bench = new WriteBench(t);
+  bench.store.put('a', 'old content');
+  const reader = await bench.open('a', O_RDONLY);
+  t.equal((await reader.read(0, 100)).toString(), 'old content');
+  const file = await bench.open('a', O_RDWR);
+  t.equal(file.nodeId, reader.nodeId);
+  await file.write(0, 'OLD');
+  t.ok(bench.prefetcher.secluded.has(file.nodeId), 'reader threads find nothing of it');
+  for (const each of [reader, file]) t.equal((await each.read(0, 100)).toString(), 'OLD content');
+  t.equal((await reader.read(1, 5)).toString(), 'LD co');
+  await file.write(11, '!');
+  t.equal(reader.size(), 12);
+  t.equal((await reader.read(0, 100)).toString(), 'OLD content!');
+  await file.close();
+  t.notOk(bench.prefetcher.secluded.has(file.nodeId));
+  t.equal(bench.object('a'), 'OLD content!');
+  t.equal((await reader.read(0, 100)).toString(), 'OLD content!', 'the reader goes on with the new version');
+  await reader.close();
+  t.equal(bench.slots.used, 0);
+});
+
+void t.test('fsync makes the object of what was written so far', async (t) => {
+  const bench = new WriteBench(t);
+  const file = await bench.create('log');
+  await file.write(0, 'one\n');
+  await file.fsync();
+  t.equal(bench.object('log'), 'one\n');
+  await file.write(4, 'two\n');
+  t.equal(bench.object('log'), 'one\n');
+  await file.fsync();
+  t.equal(bench.object('log'), 'one\ntwo\n');
+  bench.writer.reset();
+  await file.fsync();
+  await file.close();
+  t.equal(bench.writer.reset(), 0, 'nothing was written since');
+});
+
+void t.test('a close by another process publishes nothing, the last release does', async (t) => {
+  const bench = new WriteBench(t);
+  const file = await bench.create('ckpt');
+  await file.write(0, 'half');
+  await file.flush(43);
+  t.equal(bench.object('ckpt'), undefined);
+  await file.write(4, ' and half');
+  await file.flush(43);
+  await file.release();
+  t.equal(bench.object('ckpt'), 'half and half');
+});
+
+void t.test('a killed writer publishes nothing', async (t) => {
+  const bench = new WriteBench(t);
+  bench.store.put('ckpt', 'good');
+  const file = await bench.open('ckpt', O_WRONLY | O_TRUNC);
+  await file.write(0, 'torn');
+  bench.witness.told.set(42, 'killed');
+  await file.flush();
+  await file.release();
+  t.equal(bench.object('ckpt'), 'good');
+  const again = await bench.open('ckpt', O_RDONLY);
+  t.not(again.nodeId, file.nodeId);
+  t.equal((await again.read(0, 100)).toString(), 'good');
+  t.equal(bench.slots.used, 0);
+});
+
+void t.test('an open that truncates', async (t) => {
+  const bench = new WriteBench(t);
+  bench.store.put('a', 'something');
+  const file = await bench.open('a', O_WRONLY | O_TRUNC);
+  t.equal(file.size(), 0);
+  await file.flush();
+  t.equal(bench.object('a'), 'something', 'a shell closes its copy before the command has begun');
+  await file.write(0, 'new');
+  await file.close();
+  t.equal(bench.object('a'), 'new');
+  const empty = await bench.open('a', O_WRONLY | O_TRUNC);
+  await empty.close();
+  t.equal(bench.object('a'), '');
+});
+
+void t.test('truncate without a handle is done when it returns', async (t) => {
+  const bench = new WriteBench(t);
+  bench.store.put('a', 'something');
+  const { nodeId } = (await bench.kernel.lookup(ROOT, 'a'))!;
+  const { attributes } = await bench.fs.setattr(bench.context(), nodeId, { sizeBytes: 4 });
+  t.equal(attributes.sizeBytes, 4);
+  t.equal(bench.object('a'), 'some');
+  await bench.fs.setattr(bench.context(), nodeId, { sizeBytes: 6 });
+  t.equal(bench.object('a'), 'some\0\0');
+});
+
+void t.test('somebody else replaced the object', async (t) => {
+  const bench = new WriteBench(t);
+  bench.store.put('a', 'first');
+  const file = await bench.open('a', O_RDWR);
+  await file.write(0, 'F');
+  bench.store.put('a', 'other');
+  t.equal(await errnoOf(() => file.flush()), ESTALE);
+  t.equal(bench.object('a'), 'other');
+  t.equal(await errnoOf(() => file.write(1, 'I')), ESTALE, 'and again');
+  t.equal(await errnoOf(() => file.fsync()), ESTALE);
+  t.equal(bench.spooled.length, 1, 'what was written is kept');
+  t.match(bench.log.lines.at(-1)?.message, /'a' could not be written \(ESTALE\).*is kept in .*test-/);
+  await file.release();
+  t.equal(bench.spooled.length, 1);
+  t.equal(bench.slots.used, 0);
+});
+
+void t.test('somebody else made the object meanwhile', async (t) => {
+  const bench = new WriteBench(t);
+  const plain = await bench.create('a');
+  await plain.write(0, 'x');
+  bench.store.put('a', 'other');
+  t.equal(await errnoOf(() => plain.close()), ESTALE);
+  const exclusive = await bench.create('b', O_WRONLY | O_CREAT | O_EXCL);
+  await exclusive.write(0, 'x');
+  bench.store.put('b', 'other');
+  t.equal(await errnoOf(() => exclusive.close()), EEXIST);
+  t.same([bench.object('a'), bench.object('b')], ['other', 'other']);
+});
+
+void t.test('--conflict last-writer', async (t) => {
+  const bench = new WriteBench(t, { writing: { conflict: 'last-writer' } });
+  bench.store.put('a', 'first');
+  const file = await bench.open('a', O_WRONLY | O_TRUNC);
+  await file.write(0, 'mine');
+  bench.store.put('a', 'other');
+  await file.close();
+  t.equal(bench.object('a'), 'mine');
+  const exclusive = await bench.create('b', O_WRONLY | O_CREAT | O_EXCL);
+  await exclusive.write(0, 'x');
+  bench.store.put('b', 'other');
+  t.equal(await errnoOf(() => exclusive.close()), EEXIST, 'O_EXCL stays what it is');
+});
+
+void t.test('a store that fails: the error is told by close, and again', async (t) => {
+  const bench = new WriteBench(t);
+  bench.writer.fail('put', storeError('InternalError', 500));
+  const file = await bench.create('a');
+  await file.write(0, 'bytes');
+  t.equal(await errnoOf(() => file.flush()), EIO);
+  t.equal(await errnoOf(() => file.flush()), EIO);
+  t.equal(await errnoOf(() => file.write(0, 'x')), EIO);
+  await file.release();
+  t.equal(bench.object('a'), undefined);
+  t.equal(await bench.kernel.lookup(ROOT, 'a'), undefined, 'the name is gone with its last handle');
+  t.equal(bench.spooled.length, 1);
+});
+
+void t.test('O_EXCL on a name that is there', async (t) => {
+  const bench = new WriteBench(t);
+  bench.store.put('a', 'x');
+  await bench.kernel.lookup(ROOT, 'a');
+  t.equal(await errnoOf(() => bench.create('a', O_WRONLY | O_CREAT | O_EXCL)), EEXIST);
+  const file = await bench.create('a', O_WRONLY | O_CREAT | O_TRUNC);
+  await file.write(0, 'y');
+  await file.close();
+  t.equal(bench.object('a'), 'y');
+  t.match(bench.writer.calls, [{ kind: 'put', condition: { ifMatch: /"/ } }]);
+});
