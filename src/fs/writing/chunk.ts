@@ -22,6 +22,8 @@ const HEAP_CHUNK_FIRST_BYTES = 4 * KIB;
 /** Who counts what chunks take. */
 export interface ChunkHost {
   heapGrew(bytes: number): void;
+  /** Nobody reads the chunk any more: it may be moved out, or has gone back. */
+  unread(): void;
   /** Once, when the chunk has gone back; `heapBytes`: what it had of the heap. */
   given(chunk: Chunk, heapBytes: number): void;
 }
@@ -106,6 +108,7 @@ export class Chunk implements ExtentMemory {
     invariant(this.#readers > 0, 'a reader of a chunk ends once');
     this.#readers--;
     this.#maybeGive();
+    if (this.#readers === 0) this.#host.unread();
   }
 
   abandoned(): void {

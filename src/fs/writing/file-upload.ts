@@ -9,6 +9,7 @@
  * Thread: main. Bounds: SENDS_MAX and COPIES_MAX requests of one file at a time; their memory is WriteMemory's.
  * Refuses to choose conditions and to say what happens after a failure: that is the file's (written-file.ts).
  */
+import { setMaxListeners } from 'node:events';
 import { EFBIG, ErrnoError } from '../../base/errno.js';
 import { formatBytes } from '../../base/units.js';
 import type { ObjectHead } from '../../engine/api.js';
@@ -31,6 +32,8 @@ export interface StreamedPart {
   readonly to: number;
   /** Bytes in it have changed since they were taken for sending. */
   isDirty: boolean;
+  /** Its bytes are put together: it waits for nothing but the store. */
+  isOut: boolean;
   /** Undefined until the store has it. */
   uploaded: UploadedPart | undefined;
 }
@@ -68,6 +71,8 @@ export class FileUpload {
   constructor(source: ContentSource, deps: FileUploadDeps) {
     this.#source = source;
     this.#deps = deps;
+    // One listener for each request under way.
+    setMaxListeners(0, this.#abort.signal);
   }
 
   /** Parts that were sent or are being sent, from the beginning of the file on, without gaps. */
@@ -118,7 +123,7 @@ export class FileUpload {
       const partNumber = this.#parts.length + 1;
       const to = from + streamPartBytes(partNumber, rules);
       if (extents.sizeBytes <= to || extents.writtenUpTo(from) < to) return;
-      const part: StreamedPart = { partNumber, from, to, isDirty: false, uploaded: undefined };
+      const part: StreamedPart = { partNumber, from, to, isDirty: false, isOut: false, uploaded: undefined };
       this.#parts.push(part);
       this.#sending++;
       void this.#stream(part);
@@ -228,6 +233,7 @@ export class FileUpload {
       const creating = this.#begin();
       creating.catch(() => undefined);
       const body = await makeBody(this.#source, this.#deps.memory, part.from, part.to, signal);
+      part.isOut = true;
       try {
         part.uploaded = await this.#deps.writer.uploadPart(await creating, part.partNumber, body.pieces, signal);
       } finally {

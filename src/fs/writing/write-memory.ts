@@ -27,7 +27,7 @@ export interface ChunkOwner {
 
 export interface WriteMemoryDeps {
   readonly slots: WriteSlots;
-  /** Somebody waits for a slot: make some free. Called once for each wait. */
+  /** Somebody waits for a slot: make some free. Called for each wait, and when a chunk may be moved that was being read. */
   readonly shortOf: () => void;
 }
 
@@ -136,6 +136,10 @@ export class WriteMemory {
     const host: ChunkHost = {
       heapGrew: (bytes) => {
         this.#heapBytes += bytes;
+      },
+      unread: () => {
+        // It could not be moved out before.
+        if (this.#waits.size > 0) this.#shortOf();
       },
       given: (_chunk, heapBytes) => {
         this.#chunks--;

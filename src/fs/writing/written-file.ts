@@ -56,6 +56,8 @@ export interface WrittenFileWatch {
   readonly changed: (file: WrittenFile) => void;
   readonly uploadBegun: (file: WrittenFile, upload: Upload) => void;
   readonly partSent: (file: WrittenFile, part: StreamedPart, uploaded: UploadedPart) => void;
+  /** `failure` was set, for the first time. */
+  readonly failed: (file: WrittenFile, error: unknown) => void;
   /** Bytes went to the spool. */
   readonly spilled: (file: WrittenFile, from: number, to: number) => void;
   /** How much more the file may hold before it waits for its own parts. */
@@ -81,6 +83,8 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   /** The chunk that takes the next bytes. */
   #tail: Chunk | undefined;
   #spilling: Promise<number> | undefined;
+  /** Spool files of earlier commits that are on their way out. */
+  #removing: Promise<unknown> | undefined;
 
   /** `base`: the object that the file was opened as; undefined for a new one. */
   constructor(key: string, base: BaseVersion | undefined, deps: WrittenFileDeps) {
@@ -98,9 +102,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
       watch: {
         begun: (upload) => watch.uploadBegun(this, upload),
         sent: (part, uploaded) => watch.partSent(this, part, uploaded),
-        failed: (error) => {
-          this.failure ??= asErrnoError(error);
-        },
+        failed: (error) => this.#fail(error),
       },
     });
   }
@@ -116,10 +118,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     if (this.turns.isFree && !this.#mustPause()) {
       this.#touch();
       done = this.#put(offset, data, loan);
-      if (done === data.length) {
-        this.#wrote(offset, offset + done);
-        return done;
-      }
+      if (done === data.length) return done;
     }
     return this.turns.run(() => this.#writeSlowly(offset, data, done, signal), signal);
   }
@@ -191,10 +190,10 @@ export class WrittenFile implements ContentSource, ChunkOwner {
       this.#isObject(head);
       return head;
     } catch (error) {
-      this.failure = asErrnoError(error);
-      throw this.failure;
+      this.#fail(error);
+      throw error;
     } finally {
-      this.upload.resume();
+      if (!this.failure) this.upload.resume();
     }
   }
 
@@ -263,6 +262,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     this.base = undefined;
     if (keepSpool) await this.spool.close();
     else await this.spool.remove();
+    await this.#removing;
   }
 
   async #writeSlowly(offset: number, data: Uint8Array, before: number, signal?: AbortSignal): Promise<number> {
@@ -287,9 +287,15 @@ export class WrittenFile implements ContentSource, ChunkOwner {
       // As write(2) does: what was taken was taken.
       if (done > 0 && error instanceof ErrnoError && error.errno === EINTR) return done;
       throw error;
-    } finally {
-      if (done > 0) this.#wrote(offset, offset + done);
     }
+  }
+
+  /** Nothing more is taken, and nothing more is sent. */
+  #fail(error: unknown): void {
+    if (this.failure) return;
+    this.failure = asErrnoError(error);
+    void this.upload.pause();
+    this.#deps.watch.failed(this, error);
   }
 
   #mustPause(): boolean {
@@ -298,12 +304,19 @@ export class WrittenFile implements ContentSource, ChunkOwner {
 
   /** Puts bytes where they belong, as many as there is memory for; says how many. */
   #put(offset: number, data: Uint8Array, loan?: WriteLoan): number {
+    const done = this.#place(offset, data, loan);
+    // Told at once: what is in the file may be sent before the rest of this WRITE is in it.
+    if (done > 0) this.#wrote(offset, offset + done);
+    return done;
+  }
+
+  #place(offset: number, data: Uint8Array, loan?: WriteLoan): number {
     const { extents } = this;
     const end = offset + data.length;
-    if (offset > this.sizeBytes) extents.resize(offset);
     if (loan && data.length >= ADOPT_BYTES_MIN && !extents.slice(offset, end).some(isChangeable)) {
       const chunk = this.#deps.memory.adopt(loan.adopt(), this);
       chunk.fill(data.length);
+      if (offset > this.sizeBytes) extents.resize(offset);
       extents.setMemory(offset, end, chunk, 0);
       this.#tail = chunk;
       return data.length;
@@ -319,6 +332,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
       }
       const chunk = this.#room(stop - at);
       if (!chunk) break;
+      if (at > this.sizeBytes) extents.resize(at);
       const placedAt = chunk.usedBytes;
       const bytes = chunk.append(data.subarray(at - offset, stop - offset));
       extents.setMemory(at, at + bytes, chunk, placedAt);
@@ -376,9 +390,9 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     this.#tail = undefined;
     this.base?.close();
     this.base = this.#deps.openBase({ key: head.key, etag: head.etag, sizeBytes });
-    const spool = this.spool;
+    const { spool } = this;
     this.spool = this.#deps.newSpool();
-    void spool.remove();
+    this.#removing = Promise.all([this.#removing, spool.remove()]);
     this.isDirty = false;
     this.isWritten = false;
   }

@@ -83,6 +83,8 @@ export interface WrittenEntry {
   replaces: boolean;
   /** Its writer was killed: not published. */
   isAbandoned: boolean;
+  /** What is done about a failure: settles when its bytes are kept somewhere. */
+  keeping: Promise<void> | undefined;
 }
 
 export class WrittenFiles implements UncommittedFiles {
@@ -110,6 +112,7 @@ export class WrittenFiles implements UncommittedFiles {
       changed: (file) => this.#changed(this.#entry(file)),
       uploadBegun: () => undefined,
       partSent: (file, part) => this.#partSent(this.#entry(file), part),
+      failed: (file, error) => this.#failed(this.#entry(file), error),
       spilled: () => undefined,
       slotsMax: () => this.#slotsMax(),
     };
@@ -145,6 +148,9 @@ export class WrittenFiles implements UncommittedFiles {
     if (access.isWriteOnly) entry.writeOnly--;
     if (entry.writers > 0) return;
     const { file, node } = entry;
+    await entry.keeping;
+    // Somebody may have opened it meanwhile.
+    if (entry.writers > 0) return;
     const isLost = file.isDirty && !entry.isOrphaned;
     this.#entries.delete(node.nodeId);
     this.#entryOf.delete(file);
@@ -198,6 +204,7 @@ export class WrittenFiles implements UncommittedFiles {
       isOrphaned: false,
       replaces: false,
       isAbandoned: false,
+      keeping: undefined,
     };
     this.#entries.set(node.nodeId, entry);
     this.#entryOf.set(file, entry);
@@ -212,13 +219,13 @@ export class WrittenFiles implements UncommittedFiles {
     return entry;
   }
 
-  /** What parts may be: the largest that is sent must fit into memory beside others. */
+  /** What parts may be: one may be of nearly twice the size, and its body must fit into memory beside others. */
   #rules(): PartRules {
     const { partBytes, partBytesMin = PART_BYTES_MIN } = this.#options;
     const memoryBytes = this.memory.slotsMax * BLOCK_BYTES;
     return {
       partBytesMin,
-      partBytes: Math.max(partBytesMin, Math.min(partBytes, memoryBytes / 2)),
+      partBytes: Math.max(partBytesMin, Math.min(partBytes, memoryBytes / 4)),
       partBytesMax: Math.max(partBytesMin, Math.floor(memoryBytes / 4 / BLOCK_BYTES) * BLOCK_BYTES),
       partsMax: PARTS_MAX,
       copies: this.#deps.writer.capabilities.copyParts,
@@ -256,7 +263,6 @@ export class WrittenFiles implements UncommittedFiles {
     const { file, node } = entry;
     if (entry.isOrphaned) return;
     if (entry.isAbandoned) throw new ErrnoError(EIO, `'${file.key}' is not published: its writer was killed`);
-    const hadFailed = file.failure !== undefined;
     try {
       const head = await file.commitInTurn(() => this.#condition(entry));
       if (!head) return;
@@ -266,7 +272,7 @@ export class WrittenFiles implements UncommittedFiles {
       this.#deps.table.becomes(node, head, this.#deps.wrote(head));
       this.#deps.versionChanged(node, false);
     } catch (error) {
-      if (!hadFailed) await this.#failed(entry, error);
+      await entry.keeping;
       throw file.failure ?? error;
     }
   }
@@ -278,9 +284,8 @@ export class WrittenFiles implements UncommittedFiles {
   }
 
   /** Says which errno it is, and keeps the bytes. */
-  async #failed(entry: WrittenEntry, error: unknown): Promise<void> {
+  #failed(entry: WrittenEntry, error: unknown): void {
     const { file } = entry;
-    const { log } = this.#deps;
     const isConflict = error instanceof StoreError && (error.status === 412 || error.code === 'NoSuchKey');
     if (isConflict) {
       file.failure = entry.isExclusive
@@ -289,10 +294,16 @@ export class WrittenFiles implements UncommittedFiles {
             cause: error,
           });
     }
+    entry.keeping = this.#keepFailed(entry);
+  }
+
+  async #keepFailed({ file }: WrittenEntry): Promise<void> {
+    const { log } = this.#deps;
     const errno = errnoName(file.failure?.errno ?? EIO);
-    const message = file.failure?.message ?? String(error);
+    const message = file.failure?.message ?? '';
     let where: string;
     try {
+      await file.upload.pause();
       await file.spillAll();
       if (!file.hasLost && file.upload.open) await file.upload.restart();
       where = `what was written (${formatBytes(file.sizeBytes)}) is kept in ${file.spool.path}`;
@@ -410,7 +421,7 @@ export class WrittenFiles implements UncommittedFiles {
     let bytes = 0;
     for (const { upload } of this.#recent) {
       if (upload.sending === 0) continue;
-      for (const { uploaded, from, to } of upload.parts) if (!uploaded) bytes += to - from;
+      for (const { isOut, uploaded, from, to } of upload.parts) if (isOut && !uploaded) bytes += to - from;
     }
     return bytes / BLOCK_BYTES;
   }
