@@ -3,8 +3,10 @@
  * plane (ranged GETs into pool slots by net threads), as types only, so that tests replace either.
  * Everything here is plain data that can be posted between threads, except the two interfaces at the end.
  */
+import type { ChecksumName } from './checksum/running-checksum.js';
 import type { ListColumns } from './listing/columns.js';
 import type { RequestTicketParts } from './ticket.js';
+import type { BodyPiece } from './write-api.js';
 
 /** Which bucket, as whom, and how to get there. What the user said; resolved once at start. */
 export interface StoreOptions {
@@ -41,6 +43,10 @@ export interface ObjectHead {
   readonly storageClass: string;
   /** x-amz-restore says a restored copy is readable now. */
   readonly restored: boolean;
+  /** Of a HEAD through the net threads only: Content-Type. */
+  readonly contentType?: string;
+  /** Of a HEAD through the net threads only: names without `x-amz-meta-`, in lower case. */
+  readonly userMetadata?: Readonly<Record<string, string>>;
 }
 
 export interface ListRequest {
@@ -142,6 +148,51 @@ export interface ListCommand {
   readonly asksRestore: boolean;
 }
 
+/**
+ * One request with a small answer, carried out by a net thread: everything but ranged GETs and LISTs. The main thread
+ * leaves the slots of the body as they are until `called` or `callFailed` comes.
+ */
+export interface CallCommand {
+  readonly callId: number;
+  readonly method: 'HEAD' | 'GET' | 'PUT' | 'POST' | 'DELETE';
+  /** Full S3 key; '' for the bucket itself. */
+  readonly key: string;
+  /** Escaped, sorted, without '?': as it is signed. */
+  readonly query: string;
+  /** Lower-case names; those of the target and of signing are added. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: readonly BodyPiece[];
+  /** Sum up the body and send x-amz-checksum-*; the answer says the value. */
+  readonly checksum?: ChecksumName;
+  /** When it fails after an attempt whose answer was lost, say the body's MD5: what its ETag would be. */
+  readonly wantsMd5: boolean;
+  /** Headers of the answer that are wanted, in lower case; `x-amz-meta-*` for all that begin so. */
+  readonly answerHeaders: readonly string[];
+  /** Statuses beside 2xx that are answers, not failures. */
+  readonly accepts: readonly number[];
+  /** An `<Error>` in the body of a 200 is a failure like any other. */
+  readonly looksForError: boolean;
+  /** Longest body that is read. */
+  readonly answerBytesMax: number;
+  /** From the request's end to the answer's first byte, and between its bytes. */
+  readonly answerMs: number;
+  /** For all attempts together, without progress. */
+  readonly deadlineMs: number;
+  readonly priority: number;
+}
+
+/** What a store said to a call. */
+export interface CallAnswer {
+  readonly status: number;
+  /** Those that were wanted and came. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  /** Earlier attempts that may have had their effect, for nobody knows what the store would have answered. */
+  readonly lostAnswers: number;
+  /** The body's checksum, when one was asked for. */
+  readonly checksum?: string;
+}
+
 /** Bytes of one slot that a parked READ needs. The slot is pinned by the main thread for the READ; who answers unpins. */
 export interface ReadSpan {
   readonly slot: number;
@@ -179,6 +230,10 @@ export type NetCommand =
   /** Answered by `listed` or `listFailed`, once, unless it was cancelled first. */
   | { readonly type: 'list'; readonly list: ListCommand }
   | { readonly type: 'cancelList'; readonly listId: number }
+  /** Answered by `called` or `callFailed`, once. */
+  | { readonly type: 'call'; readonly call: CallCommand }
+  /** Stops it: `callFailed` says when nothing of its body is looked at any more (or `called`, when it was too late). */
+  | { readonly type: 'cancelCall'; readonly callId: number }
   | { readonly type: 'credentials'; readonly credentials: DataCredentials | undefined }
   /** Close idle connections beyond this many; upper bound of open connections of this thread. */
   | { readonly type: 'limits'; readonly connectionsMax: number }
@@ -207,6 +262,20 @@ export type NetEvent =
       readonly code: string;
       readonly status: number;
       readonly message: string;
+    }
+  | { readonly type: 'called'; readonly callId: number; readonly answer: CallAnswer }
+  | {
+      readonly type: 'callFailed';
+      readonly callId: number;
+      readonly errno: number;
+      readonly code: string;
+      readonly status: number;
+      readonly message: string;
+      /** Attempts that may have had their effect: see CallAnswer. */
+      readonly lostAnswers: number;
+      readonly checksum?: string;
+      /** Hexadecimal; when it was wanted and answers were lost. */
+      readonly md5?: string;
     }
   /** READs that are over (answered or failed); their pins are gone when they had a ticket. */
   | { readonly type: 'readsOver'; readonly reads: readonly { readonly readId: number; readonly errno: number }[] }

@@ -181,9 +181,11 @@ export class DataPlane {
       case 'log':
         this.#deps.log[event.level]({ thread: `net-${thread}`, ...event.fields }, event.message);
         return;
-      // Listings have their own plane (listing/list-plane.ts).
+      // Listings and calls have their own planes (listing/list-plane.ts, calls/call-plane.ts).
       case 'listed':
       case 'listFailed':
+      case 'called':
+      case 'callFailed':
       case 'ready':
       case 'closed':
         return;

@@ -37,6 +37,8 @@ export interface WriteCondition {
 export interface Upload {
   readonly key: string;
   readonly uploadId: string;
+  /** The store's time when it was begun, where that is known: with it a lost answer to Complete can be made good. */
+  readonly initiatedMs?: number;
 }
 
 export interface UploadedPart {
@@ -61,6 +63,8 @@ export interface SourceObject {
   readonly key: string;
   readonly etag: string;
   readonly sizeBytes: number;
+  /** The copy gets the same, unless the mount has one of its own; '' or absent: STANDARD. */
+  readonly storageClass?: string;
 }
 
 export interface CopyOptions {
@@ -93,6 +97,27 @@ export interface StoreCapabilities {
   /** The x-amz-checksum-* headers on PutObject and UploadPart, and in CompleteMultipartUpload. */
   readonly checksums: boolean;
 }
+
+/** An upload that was begun and neither completed nor aborted. */
+export interface OpenUpload extends Upload {
+  readonly initiatedMs: number;
+}
+
+/** A part that an open upload has. */
+export interface ListedPart extends UploadedPart {
+  readonly lastModifiedMs: number;
+}
+
+/** What `recover` needs to know of uploads that nobody waits for any more. */
+export interface ListUploads {
+  /** All open uploads of keys that begin with `prefix`, in the order of the store; LISTED_UPLOADS_MAX at most. */
+  listUploads(prefix: string, signal?: AbortSignal): Promise<readonly OpenUpload[]>;
+  /** All parts of one, ascending: what completeUpload takes. Undefined when there is no such upload any more. */
+  listParts(upload: Upload, signal?: AbortSignal): Promise<readonly ListedPart[] | undefined>;
+}
+
+/** More open uploads than this under one prefix are not told of. */
+export const LISTED_UPLOADS_MAX = 100_000;
 
 /**
  * Changes to the bucket. `lastModifiedMs` of an answered head is the store's Date when the answer does not say more: a

@@ -16,10 +16,14 @@ import { EINVAL } from '../base/errno.js';
 import type { Log } from '../base/log.js';
 import { BLOCK_BYTES, allocatePool } from '../base/pool/layout.js';
 import { PoolView } from '../base/pool/pool-view.js';
+import { CallPlane } from '../engine/calls/call-plane.js';
+import { ObjectHeads } from '../engine/calls/object-heads.js';
+import { StoreCaller } from '../engine/calls/store-caller.js';
 import { DataPlane } from '../engine/data-plane.js';
 import { ListPlane, MountedStore } from '../engine/listing/list-plane.js';
 import { openControlPlane, type ControlPlane } from '../engine/store/control-plane.js';
 import { StoreError } from '../engine/store-error.js';
+import { S3Writer } from '../engine/writing/s3-writer.js';
 import { S3FileSystem } from '../fs/file-system.js';
 import { detectHardware } from '../hwdetect/detect.js';
 import { PoolPrefetcher } from '../prefetch/pool-prefetcher.js';
@@ -146,7 +150,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       })),
       {
         onEvent: (index, event) => {
-          if (!lists.handle(event)) plane.handle(index, event);
+          if (!lists.handle(event) && !calls.handle(event)) plane.handle(index, event);
         },
         onFatal: dieOf,
       },
@@ -155,6 +159,8 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       { bucket: config.store.bucket, asksRestore: control.asksRestore },
       { ports: net.ports, clock: systemClock },
     );
+    const calls: CallPlane = new CallPlane(net.ports);
+    const caller = new StoreCaller(config.store.bucket, calls);
     const plane: DataPlane = new DataPlane({
       ports: net.ports,
       pool,
@@ -197,7 +203,8 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         },
       },
       {
-        store: new MountedStore(control.store, lists),
+        store: new MountedStore(new ObjectHeads(caller, control.store), lists),
+        writer: new S3Writer(config.write.objects, { caller, clock: systemClock }),
         prefetcher,
         speculator: prefetcher,
         writeSlots: prefetcher.writeSlots,

@@ -1,7 +1,7 @@
 /**
  * The main thread's side of LISTs that net threads carry out: numbers them, spreads them over the threads, ends them at
  * their deadline or when nobody waits any more, and turns failures into StoreError.
- * With the SDK's HEAD beside it this is the ObjectStore that a mount uses (MountedStore).
+ * With HEAD beside it (calls/object-heads.ts) this is the ObjectStore that a mount uses (MountedStore).
  * Bounds: LISTS_MAX of each thread; CALL_DEADLINE_MS for all attempts of one. Refuses to retry: net threads do.
  */
 import { EINTR } from '../../base/errno.js';
@@ -148,7 +148,7 @@ export class ListPlane {
   }
 }
 
-/** Where a mount asks: HEAD through the control plane, LIST through the net threads. Closes neither's owner. */
+/** Where a mount asks: HEAD and LIST. */
 export class MountedStore implements ObjectStore {
   readonly #heads: Pick<ObjectStore, 'head' | 'close'>;
   readonly #lists: ListPlane;

@@ -3,19 +3,29 @@
  * The socket asks for a buffer before each read: a scratch buffer while a head (or an error text) is expected, a view of
  * a slot while a verified body is on its way. The few body bytes that arrive with the head are copied, all others are
  * written once, by the kernel. Measured: 0.41 CPU s/GB this way, 1.34 with node:http, 1.76 with undici.
+ * Request bodies leave the same way: views of slots are handed to the socket one by one, the next when the kernel has
+ * taken the last, so that nothing is copied and a slow peer holds nothing but its turn.
  *
  * Thread: a net thread. Owns: the socket; borrows slot views from its exchange, never beyond the body's last byte.
  * Shared words: none itself. Order: `filled` is called after the bytes are in place. Blocks? Never.
  * Refuses: pipelining; reuse after anything unexpected (early close, bytes after a body, framing we do not understand).
- * After `destroy` no byte is written to a borrowed view: the socket stops reading in the same call.
+ * After `destroy` no byte is written to a borrowed view, nor read from one: the socket is closed in the same call. After
+ * `done`, `text` or `failed` neither: a connection that has not got rid of all of a body by then is closed.
  */
 import type { Socket } from 'node:net';
 import { invariant } from '../../base/invariant.js';
 import { transportFailure, type Failure } from './failure.js';
 import { HeadError, HeadParser, type ResponseHead } from './http-head.js';
-import { DRIP_BYTES_PER_MS, SCRATCH_BYTES } from './limits.js';
+import { BODY_INLINE_BYTES, BODY_PIECE_BYTES, DRIP_BYTES_PER_MS, SCRATCH_BYTES } from './limits.js';
 import { ErrorTextReader } from './error-text.js';
 import type { OnRead } from './socket-opener.js';
+
+/** What follows a request's head. Read to its end once; `next` is not called after the exchange has ended. */
+export interface RequestBody {
+  readonly bytes: number;
+  /** 1 to `bytesMax` bytes, which must stay as they are until the exchange is over; undefined after the last. */
+  next(bytesMax: number): Uint8Array | undefined;
+}
 
 /** One request's side of a connection. Calls come in the order listed; `failed` may replace any of the later ones. */
 export interface Exchange {
@@ -37,6 +47,10 @@ export interface Exchange {
   text(body: Buffer): void;
   /** No more calls come. The connection is closed. */
   failed(failure: Failure): void;
+  /** Some of the body has left. */
+  sent?(): void;
+  /** How long the answer may take once the request has left, and how long it may pause, if not as usual. */
+  readonly answerMs?: number;
 }
 
 export interface ConnectionDeps {
@@ -50,6 +64,8 @@ export interface ConnectionDeps {
 export interface ConnectionTimeouts {
   readonly firstByteMs: number;
   readonly stallMs: number;
+  /** For one piece of a body to be taken by the kernel. */
+  readonly sendStallMs: number;
 }
 
 type State = 'opening' | 'idle' | 'head' | 'slots' | 'text' | 'closed';
@@ -68,6 +84,12 @@ export class Connection {
   #text: ErrorTextReader | undefined;
   /** What the exchange said to its body. */
   #bodyFailure: Failure | undefined;
+  /** What of the request's body has not been handed to the socket. */
+  #sending: RequestBody | undefined;
+  /** Its bytes that have not been handed over. */
+  #unsentBytes = 0;
+  /** Pieces of it that the socket has not got rid of: it may still read them. */
+  #inSocket = 0;
   /** Body bytes still to come, in state 'slots'. */
   #remaining = 0;
   #keepAlive = false;
@@ -144,8 +166,8 @@ export class Connection {
     return true;
   }
 
-  /** Sends `request` and reads its answer. Only when idle. */
-  start(request: string, exchange: Exchange): void {
+  /** Sends `request` with its body and reads the answer. Only when idle. */
+  start(request: string, exchange: Exchange, body?: RequestBody): void {
     invariant(this.#state === 'idle', `request on a connection that is ${this.#state}`);
     this.#exchange = exchange;
     this.#state = 'head';
@@ -153,7 +175,52 @@ export class Connection {
     const nowMs = this.#deps.nowMs();
     this.#idleBeforeMs = nowMs - this.#activeMs;
     this.#activeMs = nowMs;
-    this.#socket?.write(request, 'latin1');
+    if (body === undefined || body.bytes === 0) this.#socket?.write(request, 'latin1');
+    else this.#startBody(request, body);
+  }
+
+  /** A small body leaves with the head, in one packet if it fits: two writes cost a small file as much again. */
+  #startBody(request: string, body: RequestBody): void {
+    if (body.bytes > BODY_INLINE_BYTES) {
+      this.#socket?.write(request, 'latin1');
+      this.#sending = body;
+      this.#unsentBytes = body.bytes;
+      this.#sendMore(body);
+      return;
+    }
+    const parts: Uint8Array[] = [Buffer.from(request, 'latin1')];
+    for (let piece = body.next(body.bytes); piece !== undefined; piece = body.next(body.bytes)) parts.push(piece);
+    this.#write(Buffer.concat(parts));
+  }
+
+  /** The next piece. Called again from its own end, so never more than one is in the socket. */
+  #sendMore(body: RequestBody): void {
+    const piece = body.next(BODY_PIECE_BYTES);
+    invariant(piece !== undefined && piece.length <= this.#unsentBytes, 'a body is as long as it says');
+    this.#unsentBytes -= piece.length;
+    if (this.#unsentBytes === 0) this.#sending = undefined;
+    this.#write(piece);
+  }
+
+  #write(bytes: Uint8Array): void {
+    const exchange = this.#exchange;
+    this.#inSocket++;
+    this.#socket?.write(bytes, (error) => {
+      // A connection that is closed meanwhile has told its exchange so; errors come as an event, too.
+      if (this.#state === 'closed') return;
+      this.#inSocket--;
+      if (error) return;
+      // An answer that came first says that the rest is not wanted.
+      if (this.#exchange !== exchange || this.#state !== 'head') return;
+      this.#activeMs = this.#deps.nowMs();
+      exchange?.sent?.();
+      if (this.#sending !== undefined && this.#exchange === exchange) this.#sendMore(this.#sending);
+    });
+  }
+
+  /** The request has not left as a whole. */
+  get isSending(): boolean {
+    return this.#sending !== undefined || this.#inSocket > 0;
   }
 
   /** Ends it now. The exchange in progress hears nothing more: who destroys knows why. */
@@ -161,6 +228,7 @@ export class Connection {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#exchange = undefined;
+    this.#sending = undefined;
     this.#socket?.destroy();
     this.#deps.closed(this);
   }
@@ -173,9 +241,18 @@ export class Connection {
   /** Looks at the clock; fails the exchange when nothing has come for too long. */
   sweep(nowMs: number): void {
     const waitedMs = nowMs - this.#activeMs;
-    if (this.#state === 'head' && waitedMs >= this.#timeouts.firstByteMs) {
+    const { firstByteMs, stallMs, sendStallMs } = this.#timeouts;
+    const answerMs = this.#exchange?.answerMs;
+    if (this.#state === 'head' && this.isSending) {
+      if (waitedMs >= sendStallMs) {
+        this.#fail(transportFailure('SendStalled', `nothing of the body was taken within ${Math.round(waitedMs)} ms`));
+      }
+    } else if (this.#state === 'head' && waitedMs >= (answerMs ?? firstByteMs)) {
       this.#fail(transportFailure('FirstByteTimeout', `no answer within ${Math.round(waitedMs)} ms`));
-    } else if ((this.#state === 'slots' || this.#state === 'text') && waitedMs >= this.#timeouts.stallMs) {
+    } else if (
+      (this.#state === 'slots' || this.#state === 'text') &&
+      waitedMs >= Math.max(stallMs, this.#state === 'text' ? (answerMs ?? 0) : 0)
+    ) {
       this.#fail(transportFailure('Stalled', `no more bytes within ${Math.round(waitedMs)} ms`));
     } else if (this.#state === 'slots') {
       this.#checkRate(nowMs);
@@ -242,6 +319,15 @@ export class Connection {
     if (head === undefined) return;
     this.#head = head;
     this.#keepAlive = head.keepAlive;
+    if (this.isSending) {
+      // An answer before the question was put: the rest of the body is not sent, and nothing can follow it here.
+      this.#keepAlive = false;
+      if (this.#sending !== undefined && head.status < 300) {
+        this.#fail(transportFailure('EarlyAnswer', `answered ${head.status} before the body was sent`));
+        return;
+      }
+      this.#sending = undefined;
+    }
     const plan = exchange.head(head);
     // The exchange may have been cancelled from within.
     if (this.#exchange !== exchange) return;
@@ -324,6 +410,7 @@ export class Connection {
     this.#exchange = undefined;
     this.#text = undefined;
     this.#head = undefined;
+    this.#sending = undefined;
     this.#answered++;
     if (this.#keepAlive) this.#state = 'idle';
     else this.destroy();

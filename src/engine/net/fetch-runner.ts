@@ -11,10 +11,11 @@ import { EACCES, ECANCELED, EIO } from '../../base/errno.js';
 import type { Clock, Timer } from '../../base/clock.js';
 import { assertNever, invariant } from '../../base/invariant.js';
 import type { PoolView } from '../../base/pool/pool-view.js';
-import { PRIORITY_WAITING, PRIORITY_WINDOW, type DataCredentials, type FetchCommand } from '../api.js';
+import { PRIORITY_WAITING, PRIORITY_WINDOW, type FetchCommand } from '../api.js';
 import type { RequestSigner } from '../signing/request-signer.js';
 import type { Connection } from './connection.js';
 import type { ConnectionPool, Waiter } from './connection-pool.js';
+import type { CredentialGate } from './credential-gate.js';
 import type { Failure } from './failure.js';
 import { Fetch } from './fetch.js';
 import { HedgePolicy } from './hedge-policy.js';
@@ -38,8 +39,6 @@ export interface FetchRunnerOptions {
   readonly timeouts: NetTimeouts;
   /** A fetch that has brought nothing for so long gives up, whatever attempts it has left. */
   readonly deadlineMs: number;
-  /** Requests go out unsigned until credentials come; otherwise fetches wait for the first ones. */
-  readonly anonymous: boolean;
   /** In which pieces bytes are asked for. */
   readonly units: Units;
   readonly hedge: boolean;
@@ -48,6 +47,7 @@ export interface FetchRunnerOptions {
 export interface FetchRunnerDeps {
   readonly pool: PoolView;
   readonly connections: ConnectionPool;
+  readonly gate: CredentialGate;
   readonly signer: RequestSigner;
   readonly clock: Clock;
   readonly log: LogGate;
@@ -59,7 +59,6 @@ export interface FetchRunnerDeps {
   done(fetch: Fetch): void;
   /** The fetch is over and forgotten. */
   failed(fetchId: number, failure: Failure): void;
-  credentialsRefused(code: string): void;
 }
 
 type Phase =
@@ -88,10 +87,6 @@ export class FetchRunner {
   readonly #options: FetchRunnerOptions;
   readonly #deps: FetchRunnerDeps;
   readonly #jobs = new Map<number, Job>();
-  #hasCredentials: boolean;
-  /** Counts credentials, so that a refusal of old ones is not taken for a refusal of the new. */
-  #generation = 0;
-  #refusedGeneration = -1;
   readonly #policy = new HedgePolicy();
   #hedgeTimer: Timer | undefined;
   #sweptMs = -Infinity;
@@ -101,7 +96,6 @@ export class FetchRunner {
   constructor(options: FetchRunnerOptions, deps: FetchRunnerDeps) {
     this.#options = options;
     this.#deps = deps;
-    this.#hasCredentials = options.anonymous;
   }
 
   get size(): number {
@@ -157,10 +151,8 @@ export class FetchRunner {
     if (job.phase.kind === 'inLine') this.#deps.connections.reprioritise(job.phase.waiter, 0);
   }
 
-  setCredentials(credentials: DataCredentials | undefined): void {
-    this.#deps.signer.setCredentials(credentials);
-    this.#hasCredentials = true;
-    this.#generation++;
+  /** The gate has new ones. */
+  credentialsChanged(): void {
     for (const job of [...this.#jobs.values()]) if (job.phase.kind === 'credentials') this.#ask(job);
   }
 
@@ -178,7 +170,7 @@ export class FetchRunner {
   }
 
   #ask(job: Job): void {
-    if (!this.#hasCredentials) {
+    if (!this.#deps.gate.isOpen) {
       const message = 'no credentials came in time; run `aws sts get-caller-identity` to see which are found';
       this.#waitForCredentials(job, { errno: EACCES, code: 'NoCredentials', status: 0, message, remedy: 'none' });
       return;
@@ -212,7 +204,7 @@ export class FetchRunner {
       connections.giveBack(connection);
       return;
     }
-    job.phase = { kind: 'transfer', transfer, generation: this.#generation };
+    job.phase = { kind: 'transfer', transfer, generation: this.#deps.gate.generation };
     job.fetch.beginAttempt();
     this.#policy.asked();
     transfer.start();
@@ -263,7 +255,7 @@ export class FetchRunner {
       // The second attempt is under way already.
       job.fetch.failAttempt(failure.remedy === 'backoff');
       job.hedge = undefined;
-      job.phase = { kind: 'transfer', transfer: hedge.transfer, generation: this.#generation };
+      job.phase = { kind: 'transfer', transfer: hedge.transfer, generation: this.#deps.gate.generation };
       return;
     }
     this.#dropHedge(job);
@@ -342,16 +334,12 @@ export class FetchRunner {
 
   #refused(job: Job, failure: Failure): void {
     const { phase, fetch } = job;
+    const { gate } = this.#deps;
     fetch.credentialWaits++;
-    const isOld = phase.kind === 'transfer' && phase.generation !== this.#generation;
-    if (isOld) {
-      this.#ask(job);
-      return;
-    }
+    const generation = phase.kind === 'transfer' ? phase.generation : gate.generation;
+    // First the wait, so that credentials which come within the call find who waits for them.
     this.#waitForCredentials(job, failure);
-    if (this.#refusedGeneration === this.#generation) return;
-    this.#refusedGeneration = this.#generation;
-    this.#deps.credentialsRefused(failure.code);
+    if (!gate.refuse(generation, failure.code)) this.#ask(job);
   }
 
   #waitForCredentials(job: Job, failure: Failure): void {

@@ -60,6 +60,17 @@ export class ResponseHead {
     return at < 0 ? undefined : this.#text.slice(this.#fields[at + 2], this.#fields[at + 3]);
   }
 
+  /** All fields whose names begin with `lowerPrefix`, names in lower case. */
+  allWith(lowerPrefix: string): [name: string, value: string][] {
+    const found: [string, string][] = [];
+    for (let at = 0; at < this.#fields.length; at += 4) {
+      const name = this.#text.slice(this.#fields[at], this.#fields[at + 1]).toLowerCase();
+      if (name.startsWith(lowerPrefix))
+        found.push([name, this.#text.slice(this.#fields[at + 2], this.#fields[at + 3])]);
+    }
+    return found;
+  }
+
   /** Whether the field occurs more than once. */
   isRepeated(lowerName: string): boolean {
     const at = this.#find(lowerName, 0);

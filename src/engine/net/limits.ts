@@ -13,6 +13,13 @@ export const HEAD_BYTES_MAX = 64 * KIB;
 export const ERROR_BODY_BYTES_MAX = 64 * KIB;
 /** Interim (1xx) heads before one answer (guessed; S3 sends none to a GET). */
 export const INTERIM_HEADS_MAX = 8;
+/** A request's body up to this size is copied behind its head and leaves in one write (guessed: a copy of 64 KiB is 5 µs). */
+export const BODY_INLINE_BYTES = 64 * KIB;
+/**
+ * Larger ones leave in pieces of this size at most, each within sendStallMs. Smaller pieces cost calls, larger ones would
+ * call a slow link dead, and TLS encrypts a piece as a whole before any of it leaves.
+ */
+export const BODY_PIECE_BYTES = 256 * KIB;
 /** What a read of the socket is given when the head, not the body, is expected. */
 export const SCRATCH_BYTES = 16 * KIB;
 /**
@@ -103,6 +110,8 @@ export interface NetTimeouts {
   readonly firstByteMs: number;
   /** Between two arrivals of bytes in one answer. */
   readonly stallMs: number;
+  /** For BODY_PIECE_BYTES of a request's body to leave: slower than 9 KB/s is dead. */
+  readonly sendStallMs: number;
   /** An unused connection is closed after this; S3 itself closes at about 20 s, so we leave first. */
   readonly idleMs: number;
   /** Full jitter: a wait is random() * min(cap, base * 2^(failures - 1)). */
@@ -122,6 +131,7 @@ export const DEFAULT_TIMEOUTS: NetTimeouts = {
   connectMs: 3_000,
   firstByteMs: 8_000,
   stallMs: 8_000,
+  sendStallMs: 30_000,
   idleMs: 15_000,
   backoffBaseMs: 50,
   backoffCapMs: 5_000,

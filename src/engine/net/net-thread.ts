@@ -14,10 +14,13 @@ import { assertNever } from '../../base/invariant.js';
 import { slotNumbers, type PoolMemory } from '../../base/pool/layout.js';
 import { PoolView } from '../../base/pool/pool-view.js';
 import type { DataTarget, NetCommand, NetEvent, VerifyMode } from '../api.js';
-import { ListRunner } from '../listing/list-runner.js';
+import { CallErrand, CALLS_MAX } from '../calls/call-errand.js';
+import { ErrandRunner } from '../calls/errand-runner.js';
+import { LISTS_MAX, ListErrand } from '../listing/list-errand.js';
 import { RequestSigner } from '../signing/request-signer.js';
 import type { KernelReplier } from '../ticket.js';
 import { ConnectionPool } from './connection-pool.js';
+import { CredentialGate } from './credential-gate.js';
 import type { Failure } from './failure.js';
 import type { Fetch } from './fetch.js';
 import { FetchRunner } from './fetch-runner.js';
@@ -60,7 +63,12 @@ export class NetThread {
   readonly #timeouts: NetTimeouts;
   readonly #connections: ConnectionPool;
   readonly #runner: FetchRunner;
-  readonly #lists: ListRunner;
+  readonly #lists: ErrandRunner;
+  readonly #calls: ErrandRunner;
+  readonly #signer: RequestSigner;
+  readonly #gate: CredentialGate;
+  readonly #pool: PoolView;
+  readonly #target: DataTarget;
   readonly #parked: ParkedReads;
   #over: { readId: number; errno: number }[] = [];
   #isFlushDue = false;
@@ -76,17 +84,19 @@ export class NetThread {
     const deadlineMs = options.readDeadlineMs ?? DEFAULT_READ_DEADLINE_MS;
     const pool = new PoolView(options.pool);
     this.#timeouts = timeouts;
+    this.#pool = pool;
+    this.#target = target;
     const opener = new SocketOpener({ target, connectMs: timeouts.connectMs }, { clock, network: deps.network });
     const isAbsolute = target.proxyUrl !== undefined && !target.tls;
     const authorization = isAbsolute ? parseProxyUrl(target.proxyUrl).authorization : undefined;
-    const signer = new RequestSigner(
+    const signer = (this.#signer = new RequestSigner(
       {
         target,
         absolutePrefix: isAbsolute ? absolutePrefix(target) : '',
         hopHeaders: authorization === undefined ? {} : { 'proxy-authorization': authorization },
       },
       { wallMs: () => clock.wallMs() },
-    );
+    ));
     this.#connections = new ConnectionPool(
       { connectionsMax: options.connectionsMax, waitersMax: slotNumbers(options.pool.slotCount), timeouts },
       { clock, open: (onread) => opener.open(onread), slow: (address) => opener.slow(address) },
@@ -104,12 +114,15 @@ export class NetThread {
       },
     );
     const log = new LogGate(clock, (level, fields, message) => this.#post({ type: 'log', level, fields, message }));
+    const gate = (this.#gate = new CredentialGate(options.anonymous ?? false, {
+      refused: (code) => this.#post({ type: 'credentialsRefused', code }),
+    }));
+    const maxAttempts = Math.max(1, target.maxAttempts);
     this.#runner = new FetchRunner(
       {
-        maxAttempts: Math.max(1, target.maxAttempts),
+        maxAttempts,
         timeouts,
         deadlineMs,
-        anonymous: options.anonymous ?? false,
         // Directory buckets have ETags of their own making.
         units: new Units(options.verify ?? 'auto', { hasMd5Etags: target.signingService !== 's3express' }),
         hedge: options.hedge ?? true,
@@ -117,6 +130,7 @@ export class NetThread {
       {
         pool,
         connections: this.#connections,
+        gate,
         signer,
         clock,
         log,
@@ -125,20 +139,11 @@ export class NetThread {
         arrived: (fetchId) => this.#parked.arrived(fetchId),
         done: (fetch) => this.#fetchDone(fetch),
         failed: (fetchId, failure) => this.#fetchFailed(fetchId, failure),
-        credentialsRefused: (code) => this.#post({ type: 'credentialsRefused', code }),
       },
     );
-    this.#lists = new ListRunner(
-      { target, maxAttempts: Math.max(1, target.maxAttempts), timeouts, anonymous: options.anonymous ?? false },
-      {
-        connections: this.#connections,
-        signer,
-        clock,
-        log,
-        random: () => deps.random(),
-        post: (event) => this.#post(event),
-      },
-    );
+    const errands = { connections: this.#connections, gate, signer, clock, log, random: () => deps.random() };
+    this.#lists = new ErrandRunner({ errandsMax: LISTS_MAX, maxAttempts, timeouts }, errands);
+    this.#calls = new ErrandRunner({ errandsMax: CALLS_MAX, maxAttempts, timeouts }, errands);
     this.#post({ type: 'ready' });
   }
 
@@ -159,14 +164,36 @@ export class NetThread {
         this.#parked.interrupt(command.readId);
         break;
       case 'list':
-        this.#lists.start(command.list);
+        this.#lists.start(
+          new ListErrand(command.list, {
+            signer: this.#signer,
+            target: this.#target,
+            post: (event) => this.#post(event),
+          }),
+        );
         break;
       case 'cancelList':
         this.#lists.cancel(command.listId);
         break;
+      case 'call':
+        this.#calls.start(
+          new CallErrand(command.call, {
+            signer: this.#signer,
+            target: this.#target,
+            pool: this.#pool,
+            post: (event) => this.#post(event),
+          }),
+        );
+        break;
+      case 'cancelCall':
+        this.#calls.cancel(command.callId);
+        break;
       case 'credentials':
-        this.#runner.setCredentials(command.credentials);
+        this.#signer.setCredentials(command.credentials);
+        this.#gate.changed();
+        this.#runner.credentialsChanged();
         this.#lists.credentialsChanged();
+        this.#calls.credentialsChanged();
         break;
       case 'limits':
         if (!this.#isClosed) this.#connections.setLimit(command.connectionsMax);
@@ -216,6 +243,7 @@ export class NetThread {
     this.#parked.close();
     this.#runner.close();
     this.#lists.close();
+    this.#calls.close();
     this.#connections.close();
     this.#sweepTimer?.cancel();
     this.#sweepTimer = undefined;
@@ -249,7 +277,8 @@ export class NetThread {
   /** One timer looks at every deadline of the thread, and only while there is something to look at. */
   #armSweep(): void {
     if (this.#sweepTimer !== undefined || this.#isClosed) return;
-    if (this.#connections.size + this.#runner.size + this.#lists.size + this.#parked.size === 0) return;
+    const errands = this.#lists.size + this.#calls.size;
+    if (this.#connections.size + this.#runner.size + errands + this.#parked.size === 0) return;
     this.#sweepTimer = this.#deps.clock.after(this.#timeouts.sweepMs, () => {
       // After this turn's reads: a process that was stopped or starved for a while finds its bytes in the sockets, and
       // must not call their senders dead first.
@@ -264,6 +293,7 @@ export class NetThread {
     this.#connections.sweep(nowMs);
     this.#runner.sweep(nowMs);
     this.#lists.sweep(nowMs);
+    this.#calls.sweep(nowMs);
     this.#parked.sweep(nowMs);
     this.#armSweep();
   }

@@ -74,7 +74,7 @@ function wrong(code: string, head: ResponseHead, message: string): Failure {
 }
 
 /** Retry-After in milliseconds, 0 without one: seconds, or a date that is compared with the answer's own. */
-function retryAfter(head: ResponseHead): number {
+export function retryAfterOf(head: ResponseHead): number {
   const text = head.get('retry-after') ?? '';
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
   const waitMs = Date.parse(text) - Date.parse(head.get('date') ?? '');
@@ -116,6 +116,6 @@ export function failureFromAnswer(head: ResponseHead, body: S3ErrorBody, asked: 
   if (isCredentialProblem(body.code)) return { ...answerFailure(code, status, about), remedy: 'credentials' };
   const errno = errnoForS3(status, body.code);
   if (!isRetryable(status, body.code)) return { errno, code, status, message: about, remedy: 'none' };
-  const retryAfterMs = retryAfter(head);
+  const retryAfterMs = retryAfterOf(head);
   return { errno, code, status, message: about, remedy: 'backoff', ...(retryAfterMs > 0 ? { retryAfterMs } : {}) };
 }

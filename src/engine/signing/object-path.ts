@@ -26,3 +26,8 @@ export function encodeKey(key: string): string {
 export function objectPath(basePath: string, key: string): string {
   return `${basePath}/${encodeKey(key)}`;
 }
+
+/** A value of a query as it is signed and sent: the slash is escaped, too. */
+export function queryValue(text: string): string {
+  return encodeKey(text).replaceAll('/', '%2F');
+}

@@ -14,6 +14,7 @@ import type { ListPage, ListRequest, ObjectHead } from '../api.js';
 import { errnoForS3 } from '../s3-errno.js';
 import { StoreError } from '../store-error.js';
 import { isAwsEndpoint } from '../endpoint/aws-endpoint.js';
+import { decodeKey } from './decode-key.js';
 import { callS3, type CallOptions } from './s3-call.js';
 import type { S3Connection } from './s3-connection.js';
 
@@ -194,21 +195,4 @@ function pageOf(answer: ListObjectsV2CommandOutput, call: CallOptions): ListPage
   if (answer.IsTruncated === true && nextToken === undefined)
     throw notS3(call, 'a listing that goes on without a token');
   return { objects, commonPrefixes, nextToken };
-}
-
-/**
- * S3's `encoding-type=url`: percent-encoded UTF-8 with `+` for a space (a plus is %2B). Bytes that are no UTF-8 become
- * replacement characters, as such a key could not be asked for through the SDK either.
- */
-export function decodeKey(encoded: string): string {
-  const spaced = encoded.includes('+') ? encoded.replaceAll('+', ' ') : encoded;
-  if (!spaced.includes('%')) return spaced;
-  try {
-    return decodeURIComponent(spaced);
-  } catch {
-    const bytes = spaced.replace(/%([0-9A-Fa-f]{2})|[^\x20-\x7e]/g, (found, hex: string | undefined) =>
-      hex === undefined ? Buffer.from(found, 'utf8').toString('latin1') : String.fromCharCode(Number.parseInt(hex, 16)),
-    );
-    return Buffer.from(bytes, 'latin1').toString('utf8');
-  }
 }

@@ -15,7 +15,7 @@ import {
 } from '../../../src/engine/listing/columns.js';
 import { packPage } from '../../../src/engine/listing/row-collector.js';
 import { ListingError, ListScanner } from '../../../src/engine/listing/xml-scanner.js';
-import { decodeKey } from '../../../src/engine/store/s3-store.js';
+import { decodeKey } from '../../../src/engine/store/decode-key.js';
 import { answers, dialects, writeXml, type Answer } from './pages.js';
 
 /** Columns as plain data. */

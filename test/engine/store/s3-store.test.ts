@@ -5,7 +5,8 @@
 import t from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
 import { EACCES, EINTR, EIO } from '../../../src/base/errno.js';
-import { createObjectStore, decodeKey } from '../../../src/engine/store/s3-store.js';
+import { decodeKey } from '../../../src/engine/store/decode-key.js';
+import { createObjectStore } from '../../../src/engine/store/s3-store.js';
 import {
   answerXml,
   contentsXml,

@@ -1,117 +1,143 @@
 /**
- * All LISTs of one net thread, each driven through its attempts on the thread's connections: in line, in transfer, waiting
- * before the next try, or waiting for credentials. Decisions come from the same retry policy as those of fetches.
- * Here and not on the main thread, because parsing pages there was most of the CPU of listing a directory; here and not in
- * a thread of its own, because connections, signer and credentials are here already.
+ * Errands of one net thread: single requests (a LIST, a HEAD, a PUT), each driven through its attempts on the thread's
+ * connections: in line, in transfer, waiting before the next try, or waiting for credentials. Decisions come from the
+ * same retry policy as those of fetches; what a request is and what its answer means, the errand says.
+ * Here and not on the main thread, because parsing pages and sending bodies there would be most of its CPU; here and not
+ * in threads of their own, because connections, signer and credentials are here already.
  *
- * Thread: a net thread. Owns: its jobs. Shared words: none. Blocks? Never.
- * Bounds: LISTS_MAX jobs; the main thread's deadline ends each (it sends cancelList). Refuses to know directories.
+ * Thread: a net thread. Owns: its errands. Shared words: none. Blocks? Never.
+ * Bounds: errandsMax jobs; attempts and waits by retry-policy.ts; an errand that makes no progress ends after its
+ * deadlineMs, the time in line for its first connection not counted. Refuses to know directories, files or uploads.
  */
 import { EACCES, EIO } from '../../base/errno.js';
 import type { Clock, Timer } from '../../base/clock.js';
 import { assertNever } from '../../base/invariant.js';
-import { PRIORITY_WAITING, type DataTarget, type ListCommand, type NetEvent } from '../api.js';
 import type { RequestSigner } from '../signing/request-signer.js';
 import type { Connection } from '../net/connection.js';
 import type { ConnectionPool, Waiter } from '../net/connection-pool.js';
+import type { CredentialGate } from '../net/credential-gate.js';
 import type { Failure } from '../net/failure.js';
 import type { ResponseHead } from '../net/http-head.js';
 import type { NetTimeouts } from '../net/limits.js';
 import type { LogGate } from '../net/log-gate.js';
+import { isSlowDown } from '../net/response-check.js';
 import { decideRetry } from '../net/retry-policy.js';
-import type { ListColumns } from './columns.js';
-import { ListTransfer } from './list-transfer.js';
 
-/** LISTs of one thread at a time: the file system asks for a few at once for each directory that is being read. */
-const LISTS_MAX = 1024;
-
-export interface ListRunnerOptions {
-  readonly target: DataTarget;
-  readonly maxAttempts: number;
-  readonly timeouts: NetTimeouts;
-  /** Requests go out unsigned until credentials come; otherwise LISTs wait for the first ones. */
-  readonly anonymous: boolean;
+/** One attempt of an errand on one connection. */
+export interface Attempt {
+  readonly connection: Connection;
+  /** Nothing more will be said about it. */
+  readonly isOver: boolean;
+  start(): void;
+  /** Ends it without a word; closes the connection unless it is idle (the owner gives it back). */
+  abort(): void;
 }
 
-export interface ListRunnerDeps {
+/** How an attempt tells its end, once: undefined when the errand has what it wanted. */
+export type AttemptEnded = (failure: Failure | undefined, head: ResponseHead | undefined) => void;
+
+/** One request with everything that the runner does not know about it. */
+export interface Errand {
+  readonly id: number;
+  /** PRIORITY_* */
+  readonly priority: number;
+  /** Ends it when it has made no progress for so long. */
+  readonly deadlineMs: number;
+  /** Its answer is read to the end when it is cancelled: a connection that is torn down costs more than a page. */
+  readonly isDrained: boolean;
+  /** What it is called in log lines, and about what. */
+  readonly name: string;
+  readonly fields: object;
+  /** `progress` is called whenever it got further than before. */
+  attempt(connection: Connection, ended: AttemptEnded, progress: () => void): Attempt;
+  /** The attempt that ended last had what was wanted. */
+  finished(): void;
+  failed(failure: Failure): void;
+}
+
+export interface ErrandRunnerOptions {
+  readonly errandsMax: number;
+  readonly maxAttempts: number;
+  readonly timeouts: NetTimeouts;
+}
+
+export interface ErrandRunnerDeps {
   readonly connections: ConnectionPool;
+  readonly gate: CredentialGate;
   readonly signer: RequestSigner;
   readonly clock: Clock;
   readonly log: LogGate;
   random(): number;
-  post(event: NetEvent): void;
 }
 
 type Phase =
   | { readonly kind: 'new' }
   | { readonly kind: 'inLine'; readonly waiter: Waiter }
-  | { readonly kind: 'transfer'; readonly transfer: ListTransfer; readonly generation: number }
+  | { readonly kind: 'transfer'; readonly attempt: Attempt; readonly generation: number }
   | { readonly kind: 'backoff'; readonly timer: Timer }
   | { readonly kind: 'credentials'; readonly untilMs: number; readonly failure: Failure };
 
 interface Job {
-  readonly command: ListCommand;
+  readonly errand: Errand;
   phase: Phase;
   attempts: number;
   credentialWaits: number;
   clockCorrections: number;
   wantsFresh: boolean;
   isCancelled: boolean;
+  /** When it first had a connection or last got further; undefined before. */
+  progressMs: number | undefined;
 }
 
-export class ListRunner {
-  readonly #options: ListRunnerOptions;
-  readonly #deps: ListRunnerDeps;
+export class ErrandRunner {
+  readonly #options: ErrandRunnerOptions;
+  readonly #deps: ErrandRunnerDeps;
   readonly #jobs = new Map<number, Job>();
-  #hasCredentials: boolean;
   #isClosed = false;
-  /** Counts credentials, so that a refusal of old ones is not taken for a refusal of the new. */
-  #generation = 0;
-  #refusedGeneration = -1;
 
-  constructor(options: ListRunnerOptions, deps: ListRunnerDeps) {
+  constructor(options: ErrandRunnerOptions, deps: ErrandRunnerDeps) {
     this.#options = options;
     this.#deps = deps;
-    this.#hasCredentials = options.anonymous;
   }
 
   get size(): number {
     return this.#jobs.size;
   }
 
-  start(command: ListCommand): void {
+  start(errand: Errand): void {
+    if (this.#isClosed || this.#jobs.size >= this.#options.errandsMax) {
+      const most = this.#options.errandsMax;
+      errand.failed(this.#isClosed ? closed() : own('TooManyRequests', `more than ${most} requests of a kind at once`));
+      return;
+    }
     const job: Job = {
-      command,
+      errand,
       phase: { kind: 'new' },
       attempts: 0,
       credentialWaits: 0,
       clockCorrections: 0,
       wantsFresh: false,
       isCancelled: false,
+      progressMs: undefined,
     };
-    if (this.#isClosed || this.#jobs.size >= LISTS_MAX) {
-      this.#give(job, this.#isClosed ? closed() : own('TooManyLists', `more than ${LISTS_MAX} listings at once`));
-      return;
-    }
-    this.#jobs.set(command.listId, job);
+    this.#jobs.set(errand.id, job);
     this.#ask(job);
   }
 
   /**
-   * Forgets it without a word: who cancels has answered already. An answer on its way is read to its end, for a connection
-   * that is torn down costs more than a page (the time-outs of connections bound it).
+   * Ends it. One that is drained is forgotten without a word, for who cancels has answered already; any other one fails
+   * as cancelled once nothing of its body is looked at any more.
    */
-  cancel(listId: number): void {
-    const job = this.#jobs.get(listId);
+  cancel(id: number): void {
+    const job = this.#jobs.get(id);
     if (!job) return;
-    if (job.phase.kind === 'transfer') job.isCancelled = true;
+    if (!job.errand.isDrained) this.#give(job, own('Cancelled', 'cancelled'));
+    else if (job.phase.kind === 'transfer') job.isCancelled = true;
     else this.#drop(job);
   }
 
-  /** The signer has new ones. */
+  /** The gate has new ones. */
   credentialsChanged(): void {
-    this.#hasCredentials = true;
-    this.#generation++;
     for (const job of [...this.#jobs.values()]) if (job.phase.kind === 'credentials') this.#ask(job);
   }
 
@@ -127,13 +153,13 @@ export class ListRunner {
   }
 
   #ask(job: Job): void {
-    if (!this.#hasCredentials) {
+    if (!this.#deps.gate.isOpen) {
       const message = 'no credentials came in time; run `aws sts get-caller-identity` to see which are found';
       this.#waitForCredentials(job, { errno: EACCES, code: 'NoCredentials', status: 0, message, remedy: 'none' });
       return;
     }
     const waiter: Waiter = {
-      priority: PRIORITY_WAITING,
+      priority: job.errand.priority,
       wantsFresh: job.wantsFresh,
       got: (connection) => this.#transfer(job, connection),
       failed: (failure) => this.#attemptFailed(job, failure, undefined),
@@ -145,24 +171,25 @@ export class ListRunner {
   }
 
   #transfer(job: Job, connection: Connection): void {
+    const { clock, connections, gate } = this.#deps;
     job.wantsFresh = false;
-    const transfer = new ListTransfer(job.command, connection, {
-      signer: this.#deps.signer,
-      target: this.#options.target,
-      ended: (result, head) => {
-        if ('rows' in result) this.#finish(job, result);
-        else this.#attemptFailed(job, result, head);
-        this.#deps.connections.giveBack(connection);
+    job.progressMs ??= clock.nowMs();
+    const attempt = job.errand.attempt(
+      connection,
+      (failure, head) => {
+        if (failure === undefined) this.#finish(job);
+        else this.#attemptFailed(job, failure, head);
+        connections.giveBack(connection);
       },
-    });
-    job.phase = { kind: 'transfer', transfer, generation: this.#generation };
-    transfer.start();
+      () => (job.progressMs = clock.nowMs()),
+    );
+    job.phase = { kind: 'transfer', attempt, generation: gate.generation };
+    attempt.start();
   }
 
-  #finish(job: Job, columns: ListColumns): void {
-    const { listId } = job.command;
-    this.#jobs.delete(listId);
-    if (!job.isCancelled) this.#deps.post({ type: 'listed', listId, columns });
+  #finish(job: Job): void {
+    this.#jobs.delete(job.errand.id);
+    if (!job.isCancelled) job.errand.finished();
   }
 
   #attemptFailed(job: Job, failure: Failure, head: ResponseHead | undefined): void {
@@ -171,8 +198,10 @@ export class ListRunner {
       return;
     }
     const { maxAttempts, timeouts } = this.#options;
-    const { clock, log, signer } = this.#deps;
+    const { clock, connections, log, signer } = this.#deps;
+    const { errand } = job;
     if (failure.remedy === 'backoff' || failure.remedy === 'none') job.attempts++;
+    if (isSlowDown(failure)) connections.slowDown();
     const record = {
       fruitless: job.attempts,
       total: job.attempts,
@@ -186,17 +215,23 @@ export class ListRunner {
       case 'giveUp':
         this.#give(job, failure);
         return;
-      case 'again':
+      case 'again': {
+        const nowMs = clock.nowMs();
+        if (nowMs + decision.waitMs - (job.progressMs ?? nowMs) > errand.deadlineMs) {
+          this.#give(job, failure);
+          return;
+        }
         log.log(
-          `list:${code}`,
+          `${errand.name}:${code}`,
           failure.remedy === 'now' ? 'debug' : 'warn',
-          { prefix: job.command.request.prefix, attempt: job.attempts, code, status },
-          `a listing is asked for again: ${failure.message}`,
+          { ...errand.fields, attempt: job.attempts, code, status },
+          `${errand.name} is asked again: ${failure.message}`,
         );
         job.wantsFresh = failure.remedy === 'now';
         if (decision.waitMs <= 0) this.#ask(job);
         else job.phase = { kind: 'backoff', timer: clock.after(decision.waitMs, () => this.#ask(job)) };
         return;
+      }
       case 'credentials':
         this.#refused(job, failure);
         return;
@@ -215,15 +250,12 @@ export class ListRunner {
 
   #refused(job: Job, failure: Failure): void {
     const { phase } = job;
+    const { gate } = this.#deps;
     job.credentialWaits++;
-    if (phase.kind === 'transfer' && phase.generation !== this.#generation) {
-      this.#ask(job);
-      return;
-    }
+    const generation = phase.kind === 'transfer' ? phase.generation : gate.generation;
+    // First the wait, so that credentials which come within the call find who waits for them.
     this.#waitForCredentials(job, failure);
-    if (this.#refusedGeneration === this.#generation) return;
-    this.#refusedGeneration = this.#generation;
-    this.#deps.post({ type: 'credentialsRefused', code: failure.code });
+    if (!gate.refuse(generation, failure.code)) this.#ask(job);
   }
 
   #waitForCredentials(job: Job, failure: Failure): void {
@@ -233,20 +265,18 @@ export class ListRunner {
 
   #give(job: Job, failure: Failure): void {
     this.#drop(job);
-    if (job.isCancelled) return;
-    const { errno, code, status, message } = failure;
-    this.#deps.post({ type: 'listFailed', listId: job.command.listId, errno, code, status, message });
+    if (!job.isCancelled) job.errand.failed(failure);
   }
 
   #drop(job: Job): void {
     const { phase } = job;
     job.phase = { kind: 'new' };
-    this.#jobs.delete(job.command.listId);
+    this.#jobs.delete(job.errand.id);
     if (phase.kind === 'inLine') this.#deps.connections.withdraw(phase.waiter);
     else if (phase.kind === 'backoff') phase.timer.cancel();
-    else if (phase.kind === 'transfer' && !phase.transfer.isOver) {
-      phase.transfer.abort();
-      this.#deps.connections.giveBack(phase.transfer.connection);
+    else if (phase.kind === 'transfer' && !phase.attempt.isOver) {
+      phase.attempt.abort();
+      this.#deps.connections.giveBack(phase.attempt.connection);
     }
   }
 }

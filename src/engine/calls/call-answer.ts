@@ -1,0 +1,69 @@
+/**
+ * What the answer to a call means: an answer to hand over, or a failure and whether to ask again. Pure.
+ * What the codes mean stands in s3-errno.ts; the sentence around it is made on the main thread, which knows the operation.
+ */
+import type { CallCommand } from '../api.js';
+import { transportFailure, type Failure } from '../net/failure.js';
+import { parseS3Error, type S3ErrorBody } from '../net/error-body.js';
+import type { ResponseHead } from '../net/http-head.js';
+import { retryAfterOf } from '../net/response-check.js';
+import { errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '../s3-errno.js';
+
+/** Undefined when it is what was asked for. */
+export function failureFromCallAnswer(command: CallCommand, head: ResponseHead, body: Buffer): Failure | undefined {
+  const { status } = head;
+  if (command.accepts.includes(status)) return undefined;
+  if (status >= 200 && status < 300) {
+    // Copies and Complete answer 200 before they have begun, and say in the body how it went.
+    if (!command.looksForError || !body.includes('<Error')) return undefined;
+    return fromError(head, parseS3Error(body), 200);
+  }
+  const error = parseS3Error(body);
+  const contentType = head.get('content-type')?.toLowerCase() ?? '';
+  if (error.code === '' && contentType.startsWith('text/html')) {
+    const message = "a web page is not S3's; a proxy or another server answers in its place";
+    return { errno: errnoForS3(502, 'NotAnS3Server'), code: 'NotAnS3Server', status, message, remedy: 'none' };
+  }
+  return fromError(head, error, status);
+}
+
+function fromError(head: ResponseHead, error: S3ErrorBody, status: number): Failure {
+  const said = error.message === '' ? `${status} ${head.reason}`.trim() : error.message;
+  const code = error.code === '' ? codeForStatus(status) : error.code;
+  if (status === 200 && error.code === '') {
+    // Half an error: what the store did is not known.
+    return transportFailure('BrokenAnswer', 'the answer speaks of an error without naming it');
+  }
+  const errno = errnoForS3(status === 200 ? 500 : status, error.code);
+  if (status === 301 || status === 307 || status === 308 || code === 'AuthorizationHeaderMalformed') {
+    const right = error.region || head.get('x-amz-bucket-region') || error.endpoint;
+    const hint = right ? `; the bucket is in ${right}` : '';
+    // 307: a bucket so new that its name still leads to the wrong place. The right one is found by its name, soon.
+    return { errno, code, status, message: `${said}${hint}`, remedy: status === 307 ? 'backoff' : 'none' };
+  }
+  if (isClockProblem(error.code)) return { errno, code, status, message: said, remedy: 'clock' };
+  if (isCredentialProblem(error.code)) return { errno, code, status, message: said, remedy: 'credentials' };
+  if (!isRetryable(status === 200 ? 500 : status, error.code)) {
+    return { errno, code, status, message: said, remedy: 'none' };
+  }
+  const retryAfterMs = retryAfterOf(head);
+  return { errno, code, status, message: said, remedy: 'backoff', ...(retryAfterMs > 0 ? { retryAfterMs } : {}) };
+}
+
+function codeForStatus(status: number): string {
+  switch (status) {
+    case 401:
+    case 403:
+      return 'AccessDenied';
+    case 404:
+      return 'NotFound';
+    case 412:
+      return 'PreconditionFailed';
+    case 413:
+      return 'EntityTooLarge';
+    case 503:
+      return 'ServiceUnavailable';
+    default:
+      return `Http${status}`;
+  }
+}

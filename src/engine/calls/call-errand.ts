@@ -1,0 +1,110 @@
+/**
+ * A call as an errand of a net thread: signed, its body summed up once, sent from where it lies, its answer kept small.
+ * Counts the attempts whose answer was lost: the store may have done what it was asked, and who called must look before
+ * it says otherwise.
+ *
+ * Thread: a net thread. Borrows: the slots of the body, until `called` or `callFailed` is posted.
+ * Refuses to know operations: what an answer means to a file is the main thread's business.
+ */
+import { invariant } from '../../base/invariant.js';
+import type { PoolView } from '../../base/pool/pool-view.js';
+import type { CallAnswer, CallCommand, DataTarget, NetEvent } from '../api.js';
+import type { Connection } from '../net/connection.js';
+import type { Failure } from '../net/failure.js';
+import type { RequestSigner } from '../signing/request-signer.js';
+import { CallTransfer } from './call-transfer.js';
+import type { Attempt, AttemptEnded, Errand } from './errand-runner.js';
+import { bodyViews, sumOf } from './request-body.js';
+
+/** Calls of one thread at a time; the main thread bounds each kind below that (guessed: a tree that is deleted, at most). */
+export const CALLS_MAX = 4096;
+
+export interface CallErrandDeps {
+  readonly signer: RequestSigner;
+  readonly target: DataTarget;
+  readonly pool: PoolView;
+  post(event: NetEvent): void;
+}
+
+export class CallErrand implements Errand {
+  readonly id: number;
+  readonly priority: number;
+  readonly deadlineMs: number;
+  readonly isDrained = false;
+  readonly #command: CallCommand;
+  readonly #deps: CallErrandDeps;
+  readonly #views: readonly Uint8Array[];
+  #checksum: string | undefined;
+  #lostAnswers = 0;
+  /** Most bytes of the body that any attempt has sent: only more than that is progress. */
+  #sentMost = 0;
+  #answer: Pick<CallAnswer, 'status' | 'headers' | 'body'> | undefined;
+
+  constructor(command: CallCommand, deps: CallErrandDeps) {
+    this.id = command.callId;
+    this.priority = command.priority;
+    this.deadlineMs = command.deadlineMs;
+    this.#command = command;
+    this.#deps = deps;
+    this.#views = bodyViews(command.body, deps.pool);
+  }
+
+  get name(): string {
+    return this.#command.method;
+  }
+
+  get fields(): object {
+    const { key, query } = this.#command;
+    return query === '' ? { key } : { key, query };
+  }
+
+  attempt(connection: Connection, ended: AttemptEnded, progress: () => void): Attempt {
+    const { signer, target } = this.#deps;
+    const { checksum } = this.#command;
+    if (checksum !== undefined) this.#checksum ??= sumOf(this.#views, checksum).toString('base64');
+    const transfer = new CallTransfer(this.#command, this.#views, this.#checksum, connection, {
+      signer,
+      target,
+      sent: (bytes) => {
+        if (bytes <= this.#sentMost) return;
+        this.#sentMost = bytes;
+        progress();
+      },
+      answered: (answer, head) => {
+        this.#answer = answer;
+        ended(undefined, head);
+      },
+      failed: (failure, head) => {
+        // An answer that says no is an answer; a server's own trouble may have come after the deed.
+        if (transfer.wasSent && (head === undefined || failure.status === 0 || failure.status >= 500)) {
+          this.#lostAnswers++;
+        }
+        ended(failure, head);
+      },
+    });
+    return transfer;
+  }
+
+  finished(): void {
+    invariant(this.#answer !== undefined, 'a call is finished when it is answered');
+    const checksum = this.#checksum === undefined ? {} : { checksum: this.#checksum };
+    const answer = { ...this.#answer, lostAnswers: this.#lostAnswers, ...checksum };
+    this.#deps.post({ type: 'called', callId: this.id, answer });
+  }
+
+  failed({ errno, code, status, message }: Failure): void {
+    const lostAnswers = this.#lostAnswers;
+    const md5 = lostAnswers > 0 && this.#command.wantsMd5 ? sumOf(this.#views, 'MD5').toString('hex') : undefined;
+    this.#deps.post({
+      type: 'callFailed',
+      callId: this.id,
+      errno,
+      code,
+      status,
+      message,
+      lostAnswers,
+      ...(this.#checksum === undefined ? {} : { checksum: this.#checksum }),
+      ...(md5 === undefined ? {} : { md5 }),
+    });
+  }
+}

@@ -1,0 +1,469 @@
+/**
+ * ObjectWriter on real stores: each method one request, carried out by a net thread, whose body is sent from the slots
+ * where it lies, with its checksum.
+ *
+ * What happens when an answer is lost (a time-out, a reset, a 5xx): the net thread asks again. That repeats nothing that
+ * matters for puts, parts, copies and deletes; but the second Complete finds no upload (404), and the second conditional
+ * put finds the object that the first one made (412). So before such a request is told as failed, a HEAD looks: when the
+ * object is the one that was to be made (lost-answers.ts), it has succeeded.
+ * Without `conditionalWrites` a HEAD just before decides, which somebody else can fall in between; better than nothing, and
+ * said in docs/SEMANTICS.md.
+ *
+ * Thread: main. Borrows: the slots of a body, until the promise settles. Bounds: times below; parts of one copy at a time
+ * by COPY_PARTS_AT_ONCE. Refuses to know files, and to try out what a store can do.
+ */
+import { randomUUID } from 'node:crypto';
+import { EEXIST, EFBIG, EIO, EOPNOTSUPP, ESTALE } from '../../base/errno.js';
+import type { Clock } from '../../base/clock.js';
+import { invariant } from '../../base/invariant.js';
+import { PRIORITY_STREAM, PRIORITY_WAITING, type CallAnswer, type ObjectHead } from '../api.js';
+import { bodyBytes } from '../calls/request-body.js';
+import type { CallFailure } from '../calls/call-plane.js';
+import { headOf } from '../calls/object-heads.js';
+import type { StoreCaller, StoreRequest } from '../calls/store-caller.js';
+import type { ChecksumName } from '../checksum/running-checksum.js';
+import { encodeKey, queryValue } from '../signing/object-path.js';
+import type { HeaderField } from '../signing/signature.js';
+import type { StoreError } from '../store-error.js';
+import type {
+  BodyPiece,
+  CopyOptions,
+  DeleteFailure,
+  ObjectProperties,
+  ObjectWriter,
+  SourceObject,
+  SourceRange,
+  StoreCapabilities,
+  Upload,
+  UploadedPart,
+  WriteCondition,
+} from '../write-api.js';
+import type { ObjectWriteOptions } from '../write-options.js';
+import { capabilitiesOf } from './capabilities.js';
+import { deleteKeys } from './delete-keys.js';
+import { isCompleted, isPut, type FoundObject } from './lost-answers.js';
+import { copyInParts } from './copy-in-parts.js';
+import {
+  conditionHeaders,
+  copySource,
+  creationHeaders,
+  propertyHeaders,
+  storageHeaders,
+  taggingOf,
+} from './object-headers.js';
+import { completeXml, field, parseAnswer } from './write-xml.js';
+
+/** The answer to a body: S3 stores it before it answers. */
+const PUT_ANSWER_MS = 60_000;
+const PUT_DEADLINE_MS = 300_000;
+/** Copies and Complete work for minutes; S3 sends blanks meanwhile, others nothing. */
+const WORK_ANSWER_MS = 300_000;
+const WORK_DEADLINE_MS = 900_000;
+/** Bodies up to this size go with the requests that somebody waits for: they do not hold a connection for long. */
+const SMALL_BODY_BYTES = 1024 * 1024;
+/** Largest object that CopyObject takes, and largest part (specified by S3). */
+export const COPY_BYTES_MAX = 5 * 1024 ** 3;
+
+const FOUND_HEADERS = [
+  'etag',
+  'last-modified',
+  'content-length',
+  'content-type',
+  'x-amz-storage-class',
+  'x-amz-meta-*',
+  'x-amz-checksum-*',
+];
+
+export interface S3WriterDeps {
+  readonly caller: StoreCaller;
+  readonly clock: Clock;
+}
+
+export class S3Writer implements ObjectWriter {
+  readonly capabilities: StoreCapabilities;
+  readonly #options: ObjectWriteOptions;
+  readonly #caller: StoreCaller;
+  readonly #clock: Clock;
+  readonly #checksum: ChecksumName | undefined;
+
+  constructor(options: ObjectWriteOptions, deps: S3WriterDeps) {
+    this.#options = options;
+    this.capabilities = capabilitiesOf(options.capabilities);
+    this.#caller = deps.caller;
+    this.#clock = deps.clock;
+    this.#checksum = this.capabilities.checksums ? CHECKSUMS[options.checksums] : undefined;
+  }
+
+  async put(
+    key: string,
+    body: readonly BodyPiece[],
+    properties: ObjectProperties,
+    condition: WriteCondition,
+    signal?: AbortSignal,
+  ): Promise<ObjectHead> {
+    const conditions = await this.#conditions('PutObject', key, condition, signal);
+    const sizeBytes = bodyBytes(body);
+    const request: StoreRequest = {
+      operation: 'PutObject',
+      method: 'PUT',
+      key,
+      headers: [...creationHeaders(properties, this.#options), ...conditions],
+      body,
+      ...(this.#checksum === undefined ? {} : { checksum: this.#checksum }),
+      wantsMd5: true,
+      answerHeaders: ['etag', 'date'],
+      answerMs: PUT_ANSWER_MS,
+      deadlineMs: PUT_DEADLINE_MS,
+      priority: sizeBytes <= SMALL_BODY_BYTES ? PRIORITY_WAITING : PRIORITY_STREAM,
+    };
+    const result = await this.#caller.send(request, signal);
+    if (result.kind === 'answer') return this.#made(key, sizeBytes, result.answer, result.answer.headers['etag'] ?? '');
+    const { failure } = result;
+    if (mayHaveSucceeded(failure)) {
+      const found = await this.#find(key, signal);
+      const name = this.#checksum;
+      const sums = { ...failure, ...(name === undefined ? {} : { checksumName: name }) };
+      if (found !== undefined && isPut(found, sizeBytes, sums)) return found.head;
+    }
+    throw this.#refused(request, failure, condition);
+  }
+
+  async createUpload(key: string, properties: ObjectProperties, signal?: AbortSignal): Promise<Upload> {
+    const headers = creationHeaders(properties, this.#options);
+    if (this.#checksum !== undefined) {
+      headers.push(['x-amz-checksum-algorithm', this.#checksum]);
+      // The sum of the parts' sums: each part can then be verified by itself. For CRC64NVME S3 has none.
+      headers.push(['x-amz-checksum-type', this.#checksum === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE']);
+    }
+    const request: StoreRequest = {
+      operation: 'CreateMultipartUpload',
+      method: 'POST',
+      key,
+      query: 'uploads=',
+      headers,
+      answerHeaders: ['date'],
+    };
+    const answer = await this.#caller.ask(request, signal);
+    const uploadId = field(parseAnswer(answer.body, 'InitiateMultipartUploadResult'), 'UploadId');
+    if (uploadId === '') throw this.#notS3(request, 'an answer without an upload id');
+    const initiatedMs = Date.parse(answer.headers['date'] ?? '');
+    return { key, uploadId, ...(Number.isNaN(initiatedMs) ? {} : { initiatedMs }) };
+  }
+
+  async uploadPart(
+    upload: Upload,
+    partNumber: number,
+    body: readonly BodyPiece[],
+    signal?: AbortSignal,
+  ): Promise<UploadedPart> {
+    const request: StoreRequest = {
+      operation: 'UploadPart',
+      method: 'PUT',
+      key: upload.key,
+      query: partQuery(upload, partNumber),
+      body,
+      ...(this.#checksum === undefined ? {} : { checksum: this.#checksum }),
+      answerHeaders: ['etag'],
+      answerMs: PUT_ANSWER_MS,
+      deadlineMs: PUT_DEADLINE_MS,
+      priority: PRIORITY_STREAM,
+    };
+    const answer = await this.#caller.ask(request, signal);
+    const etag = answer.headers['etag'];
+    if (etag === undefined) throw this.#notS3(request, 'an answer without an ETag');
+    const { checksum: value } = answer;
+    const name = this.#checksum;
+    const checksum = name === undefined || value === undefined ? {} : { checksum: { name, value } };
+    return { partNumber, etag, sizeBytes: bodyBytes(body), ...checksum };
+  }
+
+  async copyPart(upload: Upload, partNumber: number, source: SourceRange, signal?: AbortSignal): Promise<UploadedPart> {
+    const { startOffset, endOffset } = source;
+    const request: StoreRequest = {
+      operation: 'UploadPartCopy',
+      method: 'PUT',
+      key: upload.key,
+      query: partQuery(upload, partNumber),
+      headers: [
+        ['x-amz-copy-source', copySource(this.#caller.bucket, source.key)],
+        ['x-amz-copy-source-if-match', source.etag],
+        ['x-amz-copy-source-range', `bytes=${startOffset}-${endOffset - 1}`],
+      ],
+      looksForError: true,
+      answerMs: WORK_ANSWER_MS,
+      deadlineMs: WORK_DEADLINE_MS,
+      priority: PRIORITY_STREAM,
+    };
+    const result = await this.#caller.send(request, signal);
+    if (result.kind === 'failure') throw this.#refused(request, result.failure, { ifMatch: source.etag });
+    const copied = parseAnswer(result.answer.body, 'CopyPartResult');
+    const etag = field(copied, 'ETag');
+    if (etag === '') throw this.#notS3(request, 'an answer without an ETag');
+    const name = this.#checksum;
+    const value = name === undefined ? '' : field(copied, `Checksum${name}`);
+    const checksum = name === undefined || value === '' ? {} : { checksum: { name, value } };
+    return { partNumber, etag, sizeBytes: endOffset - startOffset, ...checksum };
+  }
+
+  async completeUpload(
+    upload: Upload,
+    parts: readonly UploadedPart[],
+    condition: WriteCondition,
+    signal?: AbortSignal,
+  ): Promise<ObjectHead> {
+    invariant(parts.length > 0, 'an upload has a part');
+    const { key } = upload;
+    const conditions = await this.#conditions('CompleteMultipartUpload', key, condition, signal);
+    const request: StoreRequest = {
+      operation: 'CompleteMultipartUpload',
+      method: 'POST',
+      key,
+      query: `uploadId=${queryValue(upload.uploadId)}`,
+      headers: [['content-type', 'application/xml'], ...conditions],
+      body: [Buffer.from(completeXml(parts))],
+      looksForError: true,
+      answerHeaders: ['date'],
+      answerMs: WORK_ANSWER_MS,
+      deadlineMs: WORK_DEADLINE_MS,
+    };
+    const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
+    const result = await this.#caller.send(request, signal);
+    let failure: CallFailure;
+    if (result.kind === 'answer') {
+      const etag = field(parseAnswer(result.answer.body, 'CompleteMultipartUploadResult'), 'ETag');
+      if (etag !== '') return this.#made(key, sizeBytes, result.answer, etag);
+      failure = brokenAnswer(result.answer);
+    } else {
+      ({ failure } = result);
+    }
+    if (mayHaveSucceeded(failure) || failure.code === 'NoSuchUpload') {
+      const found = await this.#find(key, signal);
+      if (found !== undefined && isCompleted(found, parts, upload.initiatedMs)) return found.head;
+    }
+    throw this.#refused(request, failure, condition);
+  }
+
+  async abortUpload(upload: Upload, signal?: AbortSignal): Promise<void> {
+    const query = `uploadId=${queryValue(upload.uploadId)}`;
+    const request = { operation: 'AbortMultipartUpload', method: 'DELETE', key: upload.key, query } as const;
+    await this.#caller.ask({ ...request, accepts: [404] }, signal);
+  }
+
+  async copy(source: SourceObject, key: string, options: CopyOptions, signal?: AbortSignal): Promise<ObjectHead> {
+    if (source.sizeBytes > COPY_BYTES_MAX) {
+      return await copyInParts(
+        this,
+        source,
+        key,
+        await this.#copiedProperties(source, options, signal),
+        options,
+        signal,
+      );
+    }
+    const condition = options.condition ?? {};
+    const request: StoreRequest = {
+      operation: 'CopyObject',
+      method: 'PUT',
+      key,
+      headers: [
+        ['x-amz-copy-source', copySource(this.#caller.bucket, source.key)],
+        ['x-amz-copy-source-if-match', source.etag],
+        ['x-amz-metadata-directive', options.properties === undefined ? 'COPY' : 'REPLACE'],
+        ...propertyHeaders(options.properties ?? {}),
+        ...storageHeaders(this.#options, source.storageClass),
+        ...this.#tagHeaders(),
+        ...(await this.#conditions('CopyObject', key, condition, signal, this.capabilities.conditionalCopies)),
+      ],
+      looksForError: true,
+      answerHeaders: ['date'],
+      answerMs: WORK_ANSWER_MS,
+      deadlineMs: WORK_DEADLINE_MS,
+    };
+    const startedMs = this.#clock.wallMs();
+    const result = await this.#caller.send(request, signal);
+    let failure: CallFailure;
+    if (result.kind === 'answer') {
+      const copied = parseAnswer(result.answer.body, 'CopyObjectResult');
+      const etag = field(copied, 'ETag');
+      if (etag !== '') {
+        const lastModifiedMs = Date.parse(field(copied, 'LastModified'));
+        const made = this.#made(key, source.sizeBytes, result.answer, etag);
+        return Number.isNaN(lastModifiedMs) ? made : { ...made, lastModifiedMs };
+      }
+      failure = brokenAnswer(result.answer);
+    } else {
+      ({ failure } = result);
+    }
+    if (mayHaveSucceeded(failure)) {
+      const found = (await this.#find(key, signal))?.head;
+      const isSame = found?.sizeBytes === source.sizeBytes;
+      if (isSame && (found.etag === source.etag || found.lastModifiedMs > startedMs)) return found;
+    }
+    // One status for "the source is another" and "the target is there".
+    const isTarget = condition.ifNoneMatch === true && failure.status === 412;
+    const isThere = isTarget && (await this.#find(key, signal)) !== undefined;
+    throw this.#refused(request, failure, isThere ? condition : { ifMatch: source.etag });
+  }
+
+  async renameObject(
+    source: SourceObject,
+    key: string,
+    condition: WriteCondition,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const request: StoreRequest = {
+      operation: 'RenameObject',
+      method: 'PUT',
+      key,
+      query: 'renameObject=',
+      headers: [
+        ['x-amz-rename-source', `/${this.#caller.bucket}/${encodeKey(source.key)}`],
+        ['x-amz-rename-source-if-match', source.etag],
+        // The store knows a repeated request by it.
+        ['x-amz-client-token', randomUUID()],
+        ...conditionHeaders(condition),
+      ],
+    };
+    if (!this.capabilities.renames) {
+      const message = 'only directory buckets have it';
+      const failure = { errno: EOPNOTSUPP, code: 'NotImplemented', status: 0, message, lostAnswers: 0 };
+      throw this.#caller.error(request, failure);
+    }
+    const result = await this.#caller.send(request, signal);
+    if (result.kind === 'failure') throw this.#refused(request, result.failure, condition);
+  }
+
+  async delete(key: string, signal?: AbortSignal): Promise<void> {
+    await this.#caller.ask({ operation: 'DeleteObject', method: 'DELETE', key, accepts: [404] }, signal);
+  }
+
+  deleteMany(keys: readonly string[], signal?: AbortSignal): Promise<readonly DeleteFailure[]> {
+    return deleteKeys(
+      keys,
+      { caller: this.#caller, clock: this.#clock, delete: (key) => this.delete(key, signal) },
+      signal,
+    );
+  }
+
+  /** The headers that say `condition`, or none after a HEAD has looked for a store that ignores them. */
+  async #conditions(
+    operation: string,
+    key: string,
+    condition: WriteCondition,
+    signal: AbortSignal | undefined,
+    canSay = this.capabilities.conditionalWrites,
+  ): Promise<HeaderField[]> {
+    if (canSay) return conditionHeaders(condition);
+    if (condition.ifMatch === undefined && condition.ifNoneMatch !== true) return [];
+    const head = (await this.#find(key, signal))?.head;
+    const isMet = condition.ifNoneMatch === true ? head === undefined : head?.etag === condition.ifMatch;
+    if (isMet) return [];
+    throw this.#refused({ operation, key }, preconditionFailed, condition);
+  }
+
+  /** The object as it is now, with its checksums; undefined when there is none, or none that can be looked at. */
+  async #find(key: string, signal: AbortSignal | undefined): Promise<FoundObject | undefined> {
+    const request: StoreRequest = {
+      operation: 'HeadObject',
+      method: 'HEAD',
+      key,
+      headers: [['x-amz-checksum-mode', 'ENABLED']],
+      answerHeaders: FOUND_HEADERS,
+      accepts: [404],
+    };
+    const answer = await this.#caller.ask(request, signal);
+    if (answer.status === 404) return undefined;
+    return { head: headOf(key, answer), checksums: answer.headers };
+  }
+
+  /** What a copy in parts has to say of itself: CreateMultipartUpload copies nothing. */
+  async #copiedProperties(
+    source: SourceObject,
+    options: CopyOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<ObjectProperties> {
+    if (options.properties !== undefined) return options.properties;
+    const head = (await this.#find(source.key, signal))?.head;
+    return {
+      ...(head?.contentType === undefined ? {} : { contentType: head.contentType }),
+      ...(head?.userMetadata === undefined ? {} : { userMetadata: head.userMetadata }),
+    };
+  }
+
+  #tagHeaders(): HeaderField[] {
+    const { tags } = this.#options;
+    if (tags.length === 0) return [];
+    return [
+      ['x-amz-tagging-directive', 'REPLACE'],
+      ['x-amz-tagging', taggingOf(tags)],
+    ];
+  }
+
+  #made(key: string, sizeBytes: number, answer: CallAnswer, etag: string): ObjectHead {
+    const dateMs = Date.parse(answer.headers['date'] ?? '');
+    const lastModifiedMs = Number.isNaN(dateMs) ? this.#clock.wallMs() : dateMs;
+    const { storageClass = '' } = this.#options;
+    return {
+      key,
+      etag,
+      sizeBytes,
+      lastModifiedMs,
+      storageClass: storageClass === 'STANDARD' ? '' : storageClass,
+      restored: false,
+    };
+  }
+
+  /** A failure as the error that the caller's condition makes of it. */
+  #refused(
+    request: Pick<StoreRequest, 'operation' | 'key'>,
+    failure: CallFailure,
+    condition: WriteCondition,
+  ): StoreError {
+    const isGone = condition.ifMatch !== undefined && failure.status === 404 && failure.code === 'NoSuchKey';
+    if (failure.status === 412 || isGone) {
+      const changed = { code: 'PreconditionFailed' };
+      if (condition.ifNoneMatch === true) {
+        return this.#caller.error(request, failure, { ...changed, errno: EEXIST, remedy: 'somebody else made it' });
+      }
+      const remedy = 'somebody else replaced or deleted it; read it again, then write';
+      return this.#caller.error(request, failure, { ...changed, errno: ESTALE, remedy });
+    }
+    if (failure.status === 413) return this.#caller.error(request, failure, { errno: EFBIG });
+    return this.#caller.error(request, failure);
+  }
+
+  #notS3(request: StoreRequest, what: string): StoreError {
+    const message = `${what} is not S3's; a proxy or another server answers in its place`;
+    return this.#caller.error(request, { ...brokenAnswer({ status: 200 }), message });
+  }
+}
+
+const CHECKSUMS: Readonly<Record<ObjectWriteOptions['checksums'], ChecksumName | undefined>> = {
+  crc32: 'CRC32',
+  crc32c: 'CRC32C',
+  crc64nvme: 'CRC64NVME',
+  off: undefined,
+};
+
+const preconditionFailed: CallFailure = {
+  errno: ESTALE,
+  code: 'PreconditionFailed',
+  status: 412,
+  message: 'another object is there',
+  lostAnswers: 0,
+};
+
+function partQuery(upload: Upload, partNumber: number): string {
+  return `partNumber=${partNumber}&uploadId=${queryValue(upload.uploadId)}`;
+}
+
+/** An earlier attempt, or the last, may have done it. */
+function mayHaveSucceeded(failure: CallFailure): boolean {
+  return failure.lostAnswers > 0 && failure.code !== 'Cancelled' && failure.code !== 'Closed';
+}
+
+/** A 200 that says nothing: the deed may be done. */
+function brokenAnswer({ status }: Pick<CallAnswer, 'status'>): CallFailure {
+  const message = 'the answer does not say what became of the object';
+  return { errno: EIO, code: 'BrokenAnswer', status, message, lostAnswers: 1 };
+}
