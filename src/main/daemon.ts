@@ -9,6 +9,7 @@
  *
  * Thread: main. Owns: the pool's memory, the descriptor of /dev/fuse, all workers.
  */
+import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { systemClock } from '../base/clock.js';
@@ -25,6 +26,7 @@ import { openControlPlane, type ControlPlane } from '../engine/store/control-pla
 import { StoreError } from '../engine/store-error.js';
 import { S3Writer } from '../engine/writing/s3-writer.js';
 import { S3FileSystem } from '../fs/file-system.js';
+import { SpoolDirectory } from '../fs/writing/spool.js';
 import { detectHardware } from '../hwdetect/detect.js';
 import { PoolPrefetcher } from '../prefetch/pool-prefetcher.js';
 import type { MountConfig } from './config.js';
@@ -201,6 +203,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
           listingCacheBytesMax: listingBytes(sizing.memoryTargetBytes),
           openListingBytesMax: listingBytes(sizing.memoryTargetBytes),
         },
+        writing: { conflict: config.write.conflict, partBytes: config.write.partBytes },
       },
       {
         store: new MountedStore(new ObjectHeads(caller, control.store), lists),
@@ -208,6 +211,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         prefetcher,
         speculator: prefetcher,
         writeSlots: prefetcher.writeSlots,
+        spool: new SpoolDirectory(config.write.spoolDirectory, spoolId()),
         clock: systemClock,
         log,
         nameChanged: (parent, name) => late.nameChanged(parent, name),
@@ -249,6 +253,11 @@ async function closeParts(parts: Parts): Promise<void> {
   parts.fileSystem.destroy();
   await parts.net.close();
   parts.control.close();
+}
+
+/** Begins the names of this process' spool files: of no other process, before or after a reboot. */
+function spoolId(): string {
+  return `${systemClock.wallMs().toString(36)}-${process.pid}-${randomBytes(3).toString('hex')}`;
 }
 
 /** A dead thread of ours cannot be lived without: as an uncaught exception this ends the process at once. */
