@@ -13,6 +13,7 @@ export const ENOENT = errno.ENOENT;
 export const EINTR = errno.EINTR;
 export const EIO = errno.EIO;
 export const ENXIO = errno.ENXIO;
+export const E2BIG = errno.E2BIG;
 export const EBADF = errno.EBADF;
 export const EAGAIN = errno.EAGAIN;
 export const ENOMEM = errno.ENOMEM;

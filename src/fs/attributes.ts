@@ -5,7 +5,8 @@
  */
 import type { Attributes, FileSystemStatistics } from '../fuse/handlers.js';
 import { NAME_BYTES_MAX } from './keymap.js';
-import type { FileNode, NodeView } from './inode-table.js';
+import type { FileNode, Node, NodeView } from './inode-table.js';
+import type { RememberedAttributes } from './namespace/remembered-attributes.js';
 
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
@@ -34,26 +35,42 @@ export interface AttributeOptions {
 export class AttributeMaker {
   readonly #options: AttributeOptions;
   readonly #mountedAtMs: number;
+  readonly #remembered: RememberedAttributes | undefined;
 
-  /** Directories have no time in S3: they show `mountedAtMs` (since 1970), so that it does not change under a tool. */
-  constructor(options: AttributeOptions, mountedAtMs: number) {
+  /**
+   * Directories have no time in S3: they show `mountedAtMs` (since 1970), so that it does not change under a tool.
+   * `remembered`: what chmod and others said of nodes stands over what the object says.
+   */
+  constructor(options: AttributeOptions, mountedAtMs: number, remembered?: RememberedAttributes) {
     this.#options = options;
     this.#mountedAtMs = mountedAtMs;
+    this.#remembered = remembered;
+  }
+
+  /** Permission bits that files and directories show where nobody said otherwise. */
+  get fileMode(): number {
+    return this.#options.fileMode & 0o7777;
+  }
+
+  get directoryMode(): number {
+    return this.#options.dirMode & 0o7777;
   }
 
   of(node: NodeView): Attributes {
-    return node.kind === 'file' ? this.#file(node) : this.#directory(node);
+    const attributes = node.kind === 'file' ? this.#file(node) : this.#directory(node);
+    if (this.#remembered?.mayHave(node.ino) !== true || !isNode(node)) return attributes;
+    return this.#remembered.apply(node, attributes);
   }
 
   #file(
     node: Pick<FileNode, 'ino' | 'sizeBytes' | 'lastModifiedMs'> & { readonly mtimeMs?: number | undefined },
   ): Attributes {
     const atMs = node.mtimeMs ?? node.lastModifiedMs;
-    return this.#make(node.ino, S_IFREG | (this.#options.fileMode & 0o7777), 1, node.sizeBytes, atMs);
+    return this.#make(node.ino, S_IFREG | this.fileMode, 1, node.sizeBytes, atMs);
   }
 
   #directory(node: { readonly ino: number }): Attributes {
-    return this.#make(node.ino, S_IFDIR | (this.#options.dirMode & 0o7777), 2, 0, this.#mountedAtMs);
+    return this.#make(node.ino, S_IFDIR | this.directoryMode, 2, 0, this.#mountedAtMs);
   }
 
   /** What a negative entry carries: nobody looks at it. */
@@ -79,6 +96,11 @@ export class AttributeMaker {
       blockSizeBytes: BLOCK_SIZE_BYTES,
     };
   }
+}
+
+/** A row of a listing has no key at hand; the table makes nodes of those that something is remembered of. */
+function isNode(view: NodeView): view is Node {
+  return 'key' in view;
 }
 
 /** A bucket has no end: 4 PiB and four thousand million files, all free, so that no tool refuses to start. */

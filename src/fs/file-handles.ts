@@ -131,6 +131,16 @@ export class FileHandles {
     }
   }
 
+  /** All handles of the node that are open now read from what `readerOf` gives from now on. */
+  redirect(node: FileNode, readerOf: () => ObjectReader): void {
+    for (const opened of this.#byNode.get(node.nodeId) ?? []) {
+      opened.version?.leave();
+      opened.reader?.close();
+      opened.version = undefined;
+      opened.reader = readerOf();
+    }
+  }
+
   release(handle: number): void {
     const opened = this.#get(handle);
     const { node, reader } = opened;

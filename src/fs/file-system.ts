@@ -1,30 +1,10 @@
 /**
- * The file system that the kernel sees: a bucket's prefix as directories and files, read only.
- * A thin composition: what is known of names (KnownNames, ListingCache), who asks the store (Lookup, Lister,
- * BackgroundLister), what the kernel knows (InodeTable) and what is open (FileHandles, DirectoryHandles) are nouns of their
- * own; here each operation of the kernel is spelled in their terms. docs/SEMANTICS.md says what is promised.
- * Answers at once whatever needs no request. Refuses every write with EROFS (RefusedWrites).
+ * The file system that the kernel sees: a bucket's prefix as directories and files.
+ * Thin: the parts (parts.ts) are nouns of their own; here each operation of the kernel is spelled in their terms, files that
+ * are written in those of src/fs/writing, changes of names in those of src/fs/namespace. docs/SEMANTICS.md says what is
+ * promised. Answers at once whatever needs no request. Refuses what the mount may not write (WritePolicy).
  */
-import {
-  EINVAL,
-  EIO,
-  ENAMETOOLONG,
-  ENODATA,
-  ENOENT,
-  ENOSYS,
-  ENXIO,
-  EROFS,
-  errnoName,
-  ErrnoError,
-  ESTALE,
-} from '../base/errno.js';
-import type { Clock } from '../base/clock.js';
-import { invariant } from '../base/invariant.js';
-import type { Log } from '../base/log.js';
-import type { WriteSlots } from '../base/pool/write-slots.js';
-import { MIB } from '../base/units.js';
-import type { ObjectStore } from '../engine/api.js';
-import type { ObjectWriter } from '../engine/write-api.js';
+import { EINVAL, EIO, ENAMETOOLONG, ENODATA, ENOENT, ENOSYS, ENXIO, EPERM, EROFS, ErrnoError } from '../base/errno.js';
 import type {
   AttributeChanges,
   AttributesReply,
@@ -38,36 +18,18 @@ import type {
   RequestContext,
   WriteLoan,
 } from '../fuse/handlers.js';
-import type { Prefetcher, Speculator } from '../prefetch/api.js';
-import { ARCHIVE_CLASSES, AttributeMaker, type AttributeOptions, statistics } from './attributes.js';
-import { BackgroundLister } from './background-lister.js';
-import { DirectoryHandles } from './directory-handles.js';
-import { EntryMaker } from './entry-maker.js';
-import { FaultLog } from './fault-log.js';
-import { FileHandles, type ReadWatch, type UnsavedContent } from './file-handles.js';
-import { Freshness } from './freshness.js';
-import { InodeReaders } from './inode-readers.js';
+import { ARCHIVE_CLASSES, statistics } from './attributes.js';
+import type { FileSystemDeps, FileSystemOptions, FileSystemStats } from './file-system-api.js';
+import type { InodeReaders } from './inode-readers.js';
 import { inoOfKey } from './ino.js';
-import { type DirectoryNode, type FileNode, InodeTable, isVersion } from './inode-table.js';
+import type { DirectoryNode, FileNode } from './inode-table.js';
 import { couldBeKey } from './keymap.js';
-import { KnownNames, type KnownName } from './known-names.js';
-import { defaultLimits, type FileSystemLimits } from './limits.js';
-import { Lister } from './lister.js';
-import { ListingCache } from './listing-cache.js';
+import type { KnownName } from './known-names.js';
+import type { ListingCache } from './listing-cache.js';
 import type { ListingPage } from './listing-page.js';
-import { Lookup } from './lookup.js';
-import { KeptDirectories } from './namespace/kept-directories.js';
-import { OwnChanges } from './namespace/own-changes.js';
-import { DirectoryOwnNames } from './namespace/own-names.js';
-import { WritePolicy } from './namespace/write-policy.js';
-import { noUncommittedFiles } from './namespace/written-files.js';
+import { buildParts, type FileSystemParts } from './parts.js';
 import { RefusedWrites } from './refused-writes.js';
-import { Siblings } from './siblings.js';
-import { SingleFlight } from './single-flight.js';
-import { flushedByOpener, type FlushWitness } from './writing/flush-witness.js';
-import type { SpoolDirectory } from './writing/spool.js';
-import { existsError, wantsToWrite, WriteOperations } from './writing/write-operations.js';
-import { WrittenFiles, type WritingOptions } from './writing/written-files.js';
+import { existsError, wantsToWrite } from './writing/write-operations.js';
 import { extendedAttribute } from './xattrs.js';
 
 const O_ACCMODE = 0o3;
@@ -75,244 +37,61 @@ const O_WRONLY = 0o1;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const W_OK = 2;
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 
-/** Without an ObjectWriter. */
-const CANNOT_WRITE = 'this version of mount-s3x cannot write yet';
-
-export interface FileSystemOptions extends AttributeOptions {
-  /** '' or ends with '/': the part of the bucket that is mounted. */
-  readonly prefix: string;
-  /** How old names and attributes may be; null = for ever. */
-  readonly metadataTtlMs: number | null;
-  readonly negativeMetadataTtlMs: number | null;
-  /** The user asked for it; without, writes are refused all the same, with another sentence in the log. */
-  readonly readOnly: boolean;
-  /** Pages of a version stay in the kernel's cache from one open to the next; default true. */
-  readonly keepCache?: boolean;
-  /**
-   * `--immutable`: OPEN and FLUSH are answered with ENOSYS, which the kernel remembers: READs then come without a handle,
-   * and neither opens nor closes are heard of. Only on a mount that is read-only and whose names never expire.
-   */
-  readonly withoutOpens?: boolean;
-  /** The store lists in key order and knows start-after; false for directory buckets. Default true. */
-  readonly listsInOrder?: boolean;
-  /** First node id and handle to give; a daemon that takes over starts above its predecessor's. Default 2. */
-  readonly firstNodeId?: number;
-  readonly limits?: Partial<FileSystemLimits>;
-  /** How files are written, on a mount that writes. */
-  readonly writing?: WritingOptions;
-}
-
-export interface FileSystemDeps {
-  readonly store: ObjectStore;
-  readonly prefetcher: Prefetcher;
-  /** Fetches small files ahead of their open; without, nothing is fetched that nobody opened. */
-  readonly speculator?: Speculator;
-  /** What a mount that writes needs beside: all of them or none. */
-  readonly writer?: ObjectWriter;
-  /** Pool memory for what is written. */
-  readonly writeSlots?: WriteSlots;
-  readonly spool?: SpoolDirectory;
-  /** Who flushes; without, every FLUSH is the opener's. */
-  readonly witness?: FlushWitness;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** A name that the kernel may remember is out of date: somebody else replaced or deleted the object. */
-  readonly nameChanged?: (parentNodeId: number, name: string) => void;
-}
-
-/** Counters and gauges for `stats`. */
-export interface FileSystemStats {
-  readonly nodes: number;
-  /** Open handles; without opens, the nodes that are being read. */
-  readonly openFiles: number;
-  readonly openDirectories: number;
-  readonly lookupHits: number;
-  readonly lookupMisses: number;
-  readonly listPages: number;
-  readonly listingBytes: number;
-  readonly openListingBytes: number;
-  /** What the nodes cost in memory, about. */
-  readonly nodeBytes: number;
-  /** Keys seen in listings that cannot be names; counted each time they are listed. */
-  readonly hiddenKeys: number;
-  /** Files seen in listings that a directory of the same name hides. */
-  readonly shadowedFiles: number;
-  /** Opens and reads that found their version replaced. */
-  readonly stale: number;
-  /** Small files fetched before they were opened, and those of them that then were. */
-  readonly fetchedAhead: number;
-  readonly fetchedAheadUsed: number;
-}
+export type { FileSystemDeps, FileSystemOptions, FileSystemStats } from './file-system-api.js';
 
 export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   readonly #options: FileSystemOptions;
-  readonly #store: ObjectStore;
-  readonly #clock: Clock;
-  readonly #nameChanged: (parentNodeId: number, name: string) => void;
-  readonly #freshness: Freshness;
-  readonly #faults: FaultLog;
-  readonly #table: InodeTable;
-  readonly #attributes: AttributeMaker;
-  readonly #entries: EntryMaker;
-  readonly #listings: ListingCache;
-  readonly #names: KnownNames;
-  readonly #lister: Lister;
-  readonly #background: BackgroundLister;
-  readonly #lookup: Lookup;
-  readonly #files: FileHandles;
-  readonly #inodeReaders: InodeReaders | undefined;
-  readonly #directories: DirectoryHandles;
-  readonly #siblings: Siblings | undefined;
-  readonly #policy: WritePolicy;
-  /** Undefined where nothing is written. */
-  readonly #written: WrittenFiles | undefined;
-  readonly #writing: WriteOperations | undefined;
-  readonly #changes: OwnChanges;
-  readonly #revalidations = new SingleFlight<void>();
+  readonly #parts: FileSystemParts;
   #nextHandle: number;
-  #stale = 0;
 
   constructor(options: FileSystemOptions, deps: FileSystemDeps) {
     super();
     this.#options = options;
-    this.#store = deps.store;
-    this.#clock = deps.clock;
-    this.#nameChanged = deps.nameChanged ?? (() => undefined);
-    const limits: FileSystemLimits = { ...defaultLimits, ...options.limits };
-    const firstNodeId = options.firstNodeId ?? 2;
-    this.#nextHandle = firstNodeId;
-    const freshness = (this.#freshness = new Freshness(options, deps));
-    const faults = (this.#faults = new FaultLog(deps));
-    const table = (this.#table = new InodeTable(
-      { rootKey: options.prefix, firstNodeId },
-      {
-        forgotten: (nodeId) => {
-          this.#inodeReaders?.forgotten(nodeId);
-          deps.prefetcher.forgetVersion(nodeId);
-        },
-      },
-    ));
-    this.#attributes = new AttributeMaker(options, deps.clock.wallMs());
-    const entries = (this.#entries = new EntryMaker({ attributes: this.#attributes, freshness }));
-    const inOrder = options.listsInOrder ?? true;
-    const bytesMax = limits.listingCacheBytesMax;
-    const { writer, writeSlots, spool } = deps;
-    const canWrite = writer && writeSlots && spool;
-    const readOnlyBecause = options.readOnly
-      ? 'the bucket is mounted with --read-only'
-      : canWrite
-        ? undefined
-        : CANNOT_WRITE;
-    this.#policy = new WritePolicy({ readOnlyBecause }, { faults });
-    const changes: OwnChanges = (this.#changes = new OwnChanges({
-      freshness,
-      floorRaised: (extent, key, floorMs) => cache.dropOlder(extent, key, floorMs),
-    }));
-    const floorMs = (directoryKey: string): number => changes.floorMs(directoryKey);
-    const cache: ListingCache = (this.#listings = new ListingCache({ bytesMax, inOrder }, { freshness, floorMs }));
-    const names = (this.#names = new KnownNames(
-      { factsMax: limits.nameFactsMax },
-      { listings: cache, freshness, changes },
-    ));
-    const kept = new KeptDirectories(options.prefix);
-    if (canWrite && !options.readOnly) {
-      this.#written = new WrittenFiles(options.writing ?? { conflict: 'fail', partBytes: 8 * MIB }, {
-        writer,
-        slots: writeSlots,
-        spool,
-        table,
-        prefetcher: deps.prefetcher,
-        clock: deps.clock,
-        log: deps.log,
-        propertiesOf: () => ({}),
-        wrote: (head) => changes.wrote(head),
-        versionChanged: (node, isWritten) => {
-          this.#files.versionChanged(node);
-          if (isWritten) deps.prefetcher.seclude(node.nodeId);
-          else deps.prefetcher.share(node.nodeId);
-        },
-        discarded: (node) => this.#discarded(node),
-      });
-      const witness = deps.witness ?? flushedByOpener;
-      this.#writing = new WriteOperations({ files: this.#written, witness, table, faults });
-    }
-    const uncommitted = this.#written ?? noUncommittedFiles;
-    const ownNames = new DirectoryOwnNames({ changes, kept, uncommitted, freshness });
-    const lister = (this.#lister = new Lister({ store: deps.store, cache, freshness, limits, faults, changes }));
-    const background = (this.#background = new BackgroundLister({ lister, cache, freshness, limits }));
-    this.#lookup = new Lookup({
-      store: deps.store,
-      names,
-      lister,
-      listings: cache,
-      background,
-      freshness,
-      limits,
-      faults,
-      kept,
-    });
-    this.#directories = new DirectoryHandles({ table, lister, names, entries, freshness, limits, ownNames });
-    const { speculator } = deps;
-    this.#siblings = speculator && new Siblings({ table, listings: cache, names, freshness, speculator });
-    const watch: ReadWatch = {
-      stale: (node) => this.#foundStale(node, 'read'),
-      failed: (node, errno) => {
-        const error = new ErrnoError(
-          errno,
-          `reading fails with ${errnoName(errno)}; see the engine's line before this one`,
-        );
-        this.#faults.report('read', node.key, error);
-      },
-    };
-    const { prefetcher } = deps;
-    const unsaved = (nodeId: number): UnsavedContent | undefined => this.#writing?.unsaved(nodeId);
-    this.#files = new FileHandles({ table, prefetcher, unsaved, ...watch });
-    if (options.withoutOpens) {
-      invariant(options.readOnly && freshness.endless, 'without opens nothing is written and no name expires');
-      const began = (node: FileNode, first: boolean): void => this.#siblings?.opened(node, first);
-      this.#inodeReaders = new InodeReaders({ table, prefetcher, clock: deps.clock, began, ...watch });
-    }
+    this.#parts = buildParts(options, deps);
+    this.#nextHandle = options.firstNodeId ?? 2;
   }
 
   /** The cache of listing pages, whose bound the memory governor moves. */
   get listings(): Pick<ListingCache, 'bytes' | 'bytesMax' | 'setBytesMax'> {
-    return this.#listings;
+    return this.#parts.listings;
   }
 
   stats(): FileSystemStats {
     return {
-      nodes: this.#table.size,
-      openFiles: this.#files.size + (this.#inodeReaders?.size ?? 0),
-      openDirectories: this.#directories.size,
-      lookupHits: this.#lookup.hits,
-      lookupMisses: this.#lookup.misses,
-      listPages: this.#lister.pages,
-      listingBytes: this.#listings.bytes,
-      openListingBytes: this.#directories.bytes,
-      nodeBytes: this.#table.bytes,
-      hiddenKeys: this.#lister.hiddenKeys,
-      shadowedFiles: this.#lister.shadowedFiles,
-      stale: this.#stale,
-      fetchedAhead: this.#siblings?.started ?? 0,
-      fetchedAheadUsed: this.#siblings?.used ?? 0,
+      nodes: this.#parts.table.size,
+      openFiles: this.#parts.files.size + (this.#parts.inodeReaders?.size ?? 0),
+      openDirectories: this.#parts.directories.size,
+      lookupHits: this.#parts.lookup.hits,
+      lookupMisses: this.#parts.lookup.misses,
+      listPages: this.#parts.lister.pages,
+      listingBytes: this.#parts.listings.bytes,
+      openListingBytes: this.#parts.directories.bytes,
+      nodeBytes: this.#parts.table.bytes,
+      hiddenKeys: this.#parts.lister.hiddenKeys,
+      shadowedFiles: this.#parts.lister.shadowedFiles,
+      stale: this.#parts.versions.stale,
+      fetchedAhead: this.#parts.siblings?.started ?? 0,
+      fetchedAheadUsed: this.#parts.siblings?.used ?? 0,
     };
   }
 
   lookup(context: RequestContext, parent: number, name: string): MaybePromise<Entry> {
-    const { key } = this.#table.directory(parent);
-    const unsaved = this.#written?.find(key + name);
+    const { key } = this.#parts.table.directory(parent);
+    const unsaved = this.#parts.written?.find(key + name);
     if (unsaved?.isUncommitted === true) return this.#entryOf(unsaved.node);
-    const known = this.#lookup.known(key, name);
+    const known = this.#parts.lookup.known(key, name);
     if (known) return this.#answer(key, name, known);
-    return this.#lookup.ask(key, name, context.signal).then((fact) => this.#answer(key, name, fact));
+    return this.#parts.lookup.ask(key, name, context.signal).then((fact) => this.#answer(key, name, fact));
   }
 
   forget(nodeId: number, count: number): void {
-    if (this.#table.forget(nodeId, count)) return;
-    this.#faults.problem('forget', { nodeId, count }, [
+    if (this.#parts.table.forget(nodeId, count)) return;
+    this.#parts.faults.problem('forget', { nodeId, count }, [
       `the kernel forgot node ${nodeId} more often than it was told of it`,
       'please report this line: lookup counts have gone wrong',
     ]);
@@ -320,87 +99,132 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
 
   /** Attributes are a version's own, so no request is made: that a path still means this version is for lookups to say. */
   getattr(_context: RequestContext, nodeId: number): AttributesReply {
-    return { attributes: this.#attributes.of(this.#table.view(nodeId)), ttlMs: this.#freshness.wholeMs };
+    return {
+      attributes: this.#parts.attributes.of(this.#parts.table.view(nodeId)),
+      ttlMs: this.#parts.freshness.wholeMs,
+    };
   }
 
   open(context: RequestContext, nodeId: number, flags: number): MaybePromise<OpenReply> {
-    const node = this.#table.file(nodeId);
+    const node = this.#parts.table.file(nodeId);
     if (wantsToWrite(flags)) {
-      if (!this.#writing) return this.refuse('open for writing');
-      this.#policy.mayOverwrite('open for writing', node.key);
+      if (!this.#parts.writing) return this.refuse('open for writing');
+      this.#parts.policy.mayOverwrite('open for writing', node.key);
     }
     // Remembered as "no OPEN needed", by this kernel's every open from now on.
-    if (this.#inodeReaders) throw new ErrnoError(ENOSYS);
+    if (this.#parts.inodeReaders) throw new ErrnoError(ENOSYS);
     // Of a name that is gone nobody opens the file again, except through a descriptor (/proc/self/fd).
-    if (!node.current) throw this.#staleError(node);
+    if (!node.current) throw this.#parts.versions.error(node);
     // A restore may have come or run out since the listing: only a HEAD tells.
     const maybeArchived = ARCHIVE_CLASSES.has(node.storageClass);
-    if (this.#freshness.isFresh(node.validatedAtMs) && !maybeArchived) return this.#opened(context, node, flags);
-    return this.#revalidate(node, context.signal).then(() => this.#opened(context, node, flags));
+    if (this.#parts.freshness.isFresh(node.validatedAtMs) && !maybeArchived) return this.#opened(context, node, flags);
+    return this.#parts.versions.revalidate(node, context.signal).then(() => this.#opened(context, node, flags));
   }
 
   override create(
     context: RequestContext,
     parent: number,
     name: string,
-    _mode: number,
+    mode: number,
     flags: number,
   ): MaybePromise<{ entry: Entry; open: OpenReply }> {
-    if (!this.#writing) return this.refuse('create');
-    const directory = this.#table.directory(parent);
+    if (!this.#parts.writing) return this.refuse('create');
+    const directory = this.#parts.table.directory(parent);
     if (!couldBeKey(directory.key, name)) {
       throw new ErrnoError(ENAMETOOLONG, `'${directory.key}${name}' is no key that S3 can have`);
     }
     const key = directory.key + name;
-    const known = this.#written?.find(key)?.node ?? this.#knownFile(directory.key, name);
+    const known = this.#parts.written?.find(key)?.node ?? this.#knownFile(directory.key, name);
     if (known) {
       // Somebody was faster than the kernel's question.
       if ((flags & O_EXCL) !== 0) throw existsError(key);
-      this.#table.remember(known);
-      const entry = this.#entries.entry(known, this.#freshness.nowMs());
+      this.#parts.table.remember(known);
+      const entry = this.#parts.entries.entry(known, this.#parts.freshness.nowMs());
       const opened = this.open(context, known.nodeId, flags);
       return opened instanceof Promise ? opened.then((open) => ({ entry, open })) : { entry, open: opened };
     }
-    this.#policy.mayWrite('create');
-    const node = this.#table.createLocal(key, this.#clock.wallMs());
+    this.#parts.policy.mayWrite('create');
+    const node = this.#parts.table.createLocal(key, this.#parts.clock.wallMs());
     const handle = this.#nextHandle++;
-    this.#writing.created(context, handle, node, flags);
-    this.#files.open(handle, node, false);
+    this.#parts.remembered.made(node, { mode, usual: this.#parts.attributes.fileMode });
+    this.#parts.writing.created(context, handle, node, flags);
+    this.#parts.files.open(handle, node, false);
     return { entry: this.#entryOf(node), open: { handle, keepCache: true } };
   }
 
   override write(
     context: RequestContext,
-    _nodeId: number,
+    nodeId: number,
     handle: number,
     offset: number,
     data: Uint8Array,
     _flags: number,
     loan?: WriteLoan,
   ): MaybePromise<number> {
-    if (!this.#writing) return this.refuse('write');
-    return this.#writing.write(context, handle, offset, data, loan);
+    if (!this.#parts.writing) return this.refuse('write');
+    this.#noteWrite(nodeId);
+    return this.#parts.writing.write(context, handle, offset, data, loan);
   }
 
   override fallocate(
     context: RequestContext,
-    _nodeId: number,
+    nodeId: number,
     handle: number,
     offset: number,
     lengthBytes: number,
     mode: number,
   ): MaybePromise<void> {
-    if (!this.#writing) return this.refuse('fallocate');
-    return this.#writing.allocate(context, handle, offset, lengthBytes, mode);
+    if (!this.#parts.writing) return this.refuse('fallocate');
+    this.#noteWrite(nodeId);
+    return this.#parts.writing.allocate(context, handle, offset, lengthBytes, mode);
   }
 
   override setattr(context: RequestContext, nodeId: number, changes: AttributeChanges): MaybePromise<AttributesReply> {
-    if (!this.#writing) return this.refuse('setattr');
+    if (!this.#parts.writing) return this.refuse('setattr');
     const { sizeBytes, handle } = changes;
-    if (sizeBytes === undefined) return this.getattr(context, nodeId);
-    const node = this.#table.file(nodeId);
-    this.#policy.mayOverwrite('truncate', node.key);
-    return this.#writing.resize(context, node, handle, sizeBytes).then(() => this.getattr(context, nodeId));
+    if (sizeBytes === undefined) {
+      this.#parts.remembered.change(this.#parts.table.node(nodeId), changes, this.getattr(context, nodeId).attributes);
+      return this.getattr(context, nodeId);
+    }
+    const node = this.#parts.table.file(nodeId);
+    this.#parts.policy.mayOverwrite('truncate', node.key);
+    this.#parts.remembered.written(node);
+    return this.#parts.writing.resize(context, node, handle, sizeBytes).then(() => {
+      const { attributes } = this.getattr(context, nodeId);
+      // The time of the truncation is the node's own.
+      const { atimeMs: _atimeMs, mtimeMs: _mtimeMs, ...others } = changes;
+      this.#parts.remembered.change(node, others, attributes);
+      return this.getattr(context, nodeId);
+    });
+  }
+
+  override mkdir(context: RequestContext, parent: number, name: string, mode: number): MaybePromise<Entry> {
+    if (!this.#parts.namespace) return this.refuse('mkdir');
+    return this.#parts.namespace.mkdir(this.#parts.table.directory(parent).key, name, mode, context.signal);
+  }
+
+  override rmdir(context: RequestContext, parent: number, name: string): MaybePromise<void> {
+    if (!this.#parts.namespace) return this.refuse('rmdir');
+    return this.#parts.namespace.rmdir(this.#parts.table.directory(parent).key, name, context.signal);
+  }
+
+  override unlink(context: RequestContext, parent: number, name: string): MaybePromise<void> {
+    if (!this.#parts.namespace) return this.refuse('unlink');
+    return this.#parts.namespace.unlink(this.#parts.table.directory(parent).key, name, context.signal);
+  }
+
+  override rename(
+    context: RequestContext,
+    parent: number,
+    name: string,
+    newParent: number,
+    newName: string,
+    flags: number,
+  ): MaybePromise<void> {
+    if (!this.#parts.namespace) return this.refuse('rename');
+    const from = { directoryKey: this.#parts.table.directory(parent).key, name };
+    const to = { directoryKey: this.#parts.table.directory(newParent).key, name: newName };
+    return this.#parts.namespace.rename(from, to, flags, context.signal);
   }
 
   read(
@@ -411,19 +235,19 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     sizeBytes: number,
     reply: ReadReply,
   ): void {
-    if (this.#inodeReaders)
-      this.#readNode(this.#inodeReaders, context, this.#table.file(nodeId), offset, sizeBytes, reply);
-    else this.#files.read(handle, offset, sizeBytes, reply);
+    if (this.#parts.inodeReaders)
+      this.#readNode(this.#parts.inodeReaders, context, this.#parts.table.file(nodeId), offset, sizeBytes, reply);
+    else this.#parts.files.read(handle, offset, sizeBytes, reply);
   }
 
   /** A reader thread answered this READ by itself from resident blocks. */
   accessed(nodeId: number, handle: number, offset: number, sizeBytes: number): void {
-    if (!this.#inodeReaders) {
-      this.#files.accessed(handle, offset, sizeBytes);
+    if (!this.#parts.inodeReaders) {
+      this.#parts.files.accessed(handle, offset, sizeBytes);
       return;
     }
-    const node = this.#table.find(nodeId);
-    if (node?.kind === 'file') this.#inodeReaders.accessed(node, offset, sizeBytes);
+    const node = this.#parts.table.find(nodeId);
+    if (node?.kind === 'file') this.#parts.inodeReaders.accessed(node, offset, sizeBytes);
   }
 
   /**
@@ -431,29 +255,31 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
    * the prefetcher's `versionLost`; ids that are not known any more are ignored.
    */
   versionLost(nodeId: number): void {
-    const node = this.#table.find(nodeId);
-    if (node?.kind === 'file') this.#foundStale(node, node.opens > 0 || this.#inodeReaders ? 'read' : 'open');
+    const node = this.#parts.table.find(nodeId);
+    if (node?.kind === 'file')
+      this.#parts.versions.found(node, node.opens > 0 || this.#parts.inodeReaders ? 'read' : 'open');
   }
 
   /** Where nothing was written there is nothing to say; the kernel is told not to ask (noFlush, or ENOSYS once). */
   flush(context: RequestContext, _nodeId: number, handle: number): MaybePromise<void> {
-    if (this.#inodeReaders) throw new ErrnoError(ENOSYS);
-    return this.#writing?.flush(context, handle);
+    if (this.#parts.inodeReaders) throw new ErrnoError(ENOSYS);
+    return this.#parts.writing?.flush(context, handle);
   }
 
   fsync(_context: RequestContext, _nodeId: number, handle: number): MaybePromise<void> {
-    return this.#writing?.fsync(handle);
+    return this.#parts.writing?.fsync(handle);
   }
 
   release(_context: RequestContext, _nodeId: number, handle: number): MaybePromise<void> {
     // The node stays until its last bytes are in the bucket.
-    if (this.#writing?.isWriter(handle)) return this.#writing.release(handle).then(() => this.#files.release(handle));
-    this.#files.release(handle);
+    if (this.#parts.writing?.isWriter(handle))
+      return this.#parts.writing.release(handle).then(() => this.#parts.files.release(handle));
+    this.#parts.files.release(handle);
   }
 
   /** An object has no holes: data from start to end. */
   lseek(_context: RequestContext, nodeId: number, handle: number, offset: number, whence: number): number {
-    const { sizeBytes } = this.#inodeReaders ? this.#table.file(nodeId) : this.#files.node(handle);
+    const { sizeBytes } = this.#parts.inodeReaders ? this.#parts.table.file(nodeId) : this.#parts.files.node(handle);
     if (offset >= sizeBytes) throw new ErrnoError(ENXIO, 'beyond the end');
     if (whence === SEEK_DATA) return offset;
     if (whence === SEEK_HOLE) return sizeBytes;
@@ -461,10 +287,10 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   opendir(_context: RequestContext, nodeId: number): OpenReply {
-    const node = this.#table.directory(nodeId);
+    const node = this.#parts.table.directory(nodeId);
     const handle = this.#nextHandle++;
-    const pages = this.#listings.whole(node.key);
-    this.#directories.open(handle, node, pages);
+    const pages = this.#parts.listings.whole(node.key);
+    this.#parts.directories.open(handle, node, pages);
     return { handle, ...this.#kernelCopy(node, pages) };
   }
 
@@ -475,11 +301,11 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     offset: number,
     sink: DirectorySink,
   ): Promise<void> {
-    return this.#directories.read(context, handle, offset, sink);
+    return this.#parts.directories.read(context, handle, offset, sink);
   }
 
   releasedir(_context: RequestContext, _nodeId: number, handle: number): void {
-    this.#directories.release(handle);
+    this.#parts.directories.release(handle);
   }
 
   fsyncdir(): void {}
@@ -489,83 +315,112 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   getxattr(_context: RequestContext, nodeId: number, name: string): Uint8Array {
+    if (name.startsWith('user.s3.')) return extendedAttribute(this.#parts.table.node(nodeId), name);
     // `ls -l` asks for others of every file: no reason to make an object of each.
-    if (!name.startsWith('user.s3.')) {
-      this.#table.view(nodeId);
-      throw new ErrnoError(ENODATA, `no attribute ${name}`);
-    }
-    return extendedAttribute(this.#table.node(nodeId), name);
+    if (this.#parts.remembered.mayHave(this.#parts.table.view(nodeId).ino))
+      return this.#parts.remembered.xattr(this.#parts.table.node(nodeId), name);
+    throw new ErrnoError(ENODATA, `no attribute ${name}`);
   }
 
   listxattr(_context: RequestContext, nodeId: number): readonly string[] {
-    this.#table.view(nodeId);
-    return [];
+    if (!this.#parts.remembered.mayHave(this.#parts.table.view(nodeId).ino)) return [];
+    return this.#parts.remembered.xattrNames(this.#parts.table.node(nodeId));
+  }
+
+  override setxattr(
+    _context: RequestContext,
+    nodeId: number,
+    name: string,
+    value: Uint8Array,
+    flags: number,
+  ): MaybePromise<void> {
+    this.#parts.policy.mayWrite('setxattr');
+    this.#parts.remembered.setXattr(this.#parts.table.node(nodeId), name, value, flags);
+  }
+
+  override removexattr(_context: RequestContext, nodeId: number, name: string): MaybePromise<void> {
+    this.#parts.policy.mayWrite('removexattr');
+    this.#parts.remembered.removeXattr(this.#parts.table.node(nodeId), name);
+  }
+
+  /** What is not refused by the mount is what no bucket can hold: links, and files that are no regular ones. */
+  override symlink(..._request: unknown[]): MaybePromise<Entry> {
+    this.#parts.policy.mayWrite('symlink');
+    throw new ErrnoError(EPERM, 'the bucket keeps no symbolic links (--posix-metadata does)');
+  }
+
+  override link(..._request: unknown[]): MaybePromise<Entry> {
+    this.#parts.policy.mayWrite('link');
+    throw new ErrnoError(EPERM, 'an object has one name');
+  }
+
+  /** Regular files come by CREATE. */
+  override mknod(_context: RequestContext, _parent: number, _name: string, mode: number): MaybePromise<Entry> {
+    this.#parts.policy.mayWrite('mknod');
+    throw new ErrnoError((mode & S_IFMT) === S_IFREG ? ENOSYS : EPERM, `mknod of mode ${mode.toString(8)}`);
   }
 
   /** With default_permissions the kernel checks by itself; this is for bindings that ask. */
   access(_context: RequestContext, nodeId: number, mask: number): void {
-    this.#table.view(nodeId);
-    if ((mask & W_OK) !== 0 && !this.#policy.canWrite) throw new ErrnoError(EROFS, 'the mount cannot write');
+    this.#parts.table.view(nodeId);
+    if ((mask & W_OK) !== 0 && !this.#parts.policy.canWrite) throw new ErrnoError(EROFS, 'the mount cannot write');
   }
 
   destroy(): void {
-    this.#siblings?.clear();
-    this.#background.stop();
-    this.#lookup.abortAll();
-    this.#lister.abortAll();
-    this.#revalidations.abortAll();
-    this.#files.closeAll();
-    this.#inodeReaders?.closeAll();
-    this.#directories.closeAll();
-    this.#names.clear();
-    this.#changes.clear();
-    this.#listings.clear();
+    this.#parts.siblings?.clear();
+    this.#parts.background.stop();
+    this.#parts.lookup.abortAll();
+    this.#parts.lister.abortAll();
+    this.#parts.versions.abortAll();
+    this.#parts.files.closeAll();
+    this.#parts.inodeReaders?.closeAll();
+    this.#parts.directories.closeAll();
+    this.#parts.names.clear();
+    this.#parts.changes.clear();
+    this.#parts.remembered.clear();
+    this.#parts.listings.clear();
   }
 
   protected override mayWrite(operation: string): void {
-    this.#policy.mayWrite(operation);
+    this.#parts.policy.mayWrite(operation);
+  }
+
+  /** Times that were set are void once the file is written. */
+  #noteWrite(nodeId: number): void {
+    if (this.#parts.remembered.size > 0) this.#parts.remembered.written(this.#parts.table.node(nodeId));
   }
 
   /** The entry of a node that holds what the bucket does not; one lookup counted. */
   #entryOf(node: FileNode): Entry {
-    this.#table.remember(node);
-    return this.#entries.entry(node, this.#freshness.nowMs());
+    this.#parts.table.remember(node);
+    return this.#parts.entries.entry(node, this.#parts.freshness.nowMs());
   }
 
   /** The file that a fresh fact says the name is. */
   #knownFile(directoryKey: string, name: string): FileNode | undefined {
-    const fact = this.#names.find(directoryKey, name);
-    return fact?.kind === 'file' ? this.#table.fileOf(fact.head, fact.sentAtMs) : undefined;
-  }
-
-  /** What was written is not in the bucket and will not be: the name means again what the bucket says. */
-  #discarded(node: FileNode): void {
-    if (node.current) this.#table.retire(node);
-    this.#names.distrust(node.key);
-    const nameAt = node.key.lastIndexOf('/') + 1;
-    const parent = this.#table.knownDirectory(node.key.slice(0, nameAt));
-    if (parent) this.#nameChanged(parent.nodeId, node.key.slice(nameAt));
+    const fact = this.#parts.names.find(directoryKey, name);
+    return fact?.kind === 'file' ? this.#parts.table.fileOf(fact.head, fact.sentAtMs) : undefined;
   }
 
   /** One entry to the kernel, one lookup counted. */
   #answer(directoryKey: string, name: string, fact: KnownName): Entry {
     if (fact.kind === 'none') {
-      const ttlMs = this.#freshness.negativeRemainingMs(fact.sentAtMs);
+      const ttlMs = this.#parts.freshness.negativeRemainingMs(fact.sentAtMs);
       if (ttlMs === 0) throw new ErrnoError(ENOENT, `no '${directoryKey}${name}'`);
-      return this.#entries.nothing(ttlMs);
+      return this.#parts.entries.nothing(ttlMs);
     }
     if (fact.kind === 'file' && fact.page && fact.row !== undefined) {
       const ino = inoOfKey(directoryKey + name);
-      const nodeId = this.#table.listed(fact.page, fact.row, ino);
-      this.#table.rememberListed(nodeId);
-      return this.#entries.entry(this.#table.view(nodeId, ino), fact.sentAtMs);
+      const nodeId = this.#parts.table.listed(fact.page, fact.row, ino);
+      this.#parts.table.rememberListed(nodeId);
+      return this.#parts.entries.entry(this.#parts.table.view(nodeId, ino), fact.sentAtMs);
     }
     const node =
       fact.kind === 'directory'
-        ? this.#table.directoryOf(`${directoryKey}${name}/`)
-        : this.#table.fileOf(fact.head, fact.sentAtMs);
-    this.#table.remember(node);
-    return this.#entries.entry(node, fact.sentAtMs);
+        ? this.#parts.table.directoryOf(`${directoryKey}${name}/`)
+        : this.#parts.table.fileOf(fact.head, fact.sentAtMs);
+    this.#parts.table.remember(node);
+    return this.#parts.entries.entry(node, fact.sentAtMs);
   }
 
   /**
@@ -573,21 +428,12 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
    * on rewinddir, so only where listings do not age; and it keeps an earlier copy only of the very same pages.
    */
   #kernelCopy(node: DirectoryNode, pages: readonly ListingPage[] | undefined): Partial<OpenReply> {
-    if (!this.#freshness.endless || !pages) return {};
+    if (!this.#parts.freshness.endless || !pages) return {};
     // The kernel drops its copy when it changes the directory itself; what it then reads is another listing to us as well.
-    const serials = pages.map((page) => page.serial).join(' ') + `+${this.#changes.serial(node.key)}`;
+    const serials = pages.map((page) => page.serial).join(' ') + `+${this.#parts.changes.serial(node.key)}`;
     const keepCache = node.kernelCopy === serials;
     node.kernelCopy = serials;
     return { cacheDirectory: true, keepCache };
-  }
-
-  #refuseArchived(node: FileNode, operation: string): void {
-    if (!ARCHIVE_CLASSES.has(node.storageClass) || node.restored) return;
-    this.#faults.problem('archived', { key: node.key, storageClass: node.storageClass }, [
-      `${operation} of '${node.key}' is refused with EIO: the object is archived (${node.storageClass})`,
-      'restore it first (aws s3api restore-object) and wait until the restored copy is there',
-    ]);
-    throw new ErrnoError(EIO, `${node.key} is archived in ${node.storageClass}`);
   }
 
   /** Without opens the first READ of a node that is perhaps archived asks what an OPEN would have asked. */
@@ -603,8 +449,9 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       readers.read(node, offset, sizeBytes, reply);
       return;
     }
-    void this.#revalidate(node, signal)
-      .then(() => this.#refuseArchived(node, 'read'))
+    void this.#parts.versions
+      .revalidate(node, signal)
+      .then(() => this.#parts.versions.refuseArchived(node, 'read'))
       .then(
         () => readers.read(node, offset, sizeBytes, reply),
         (error: unknown) => reply.error(error instanceof ErrnoError ? error.errno : EIO),
@@ -612,71 +459,26 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   #opened(context: RequestContext, node: FileNode, flags: number): MaybePromise<OpenReply> {
-    if ((flags & O_TRUNC) === 0) this.#refuseArchived(node, 'open');
+    if ((flags & O_TRUNC) === 0) this.#parts.versions.refuseArchived(node, 'open');
     const handle = this.#nextHandle++;
-    if (wantsToWrite(flags) && this.#writing) {
-      this.#files.open(handle, node, (flags & O_ACCMODE) !== O_WRONLY);
+    if (wantsToWrite(flags) && this.#parts.writing) {
+      this.#parts.files.open(handle, node, (flags & O_ACCMODE) !== O_WRONLY);
       const reply: OpenReply = { handle, keepCache: this.#options.keepCache ?? true };
       const failed = (error: unknown): never => {
-        this.#files.release(handle);
+        this.#parts.files.release(handle);
         throw error;
       };
       try {
-        const opened = this.#writing.open(context, handle, node, flags);
+        const opened = this.#parts.writing.open(context, handle, node, flags);
         return opened instanceof Promise ? opened.then(() => reply, failed) : reply;
       } catch (error) {
         return failed(error);
       }
     }
     const first = !node.wasOpened;
-    this.#files.open(handle, node);
-    this.#siblings?.opened(node, first);
+    this.#parts.files.open(handle, node);
+    this.#parts.siblings?.opened(node, first);
     // Pages belong to the node and the node to one version: they can stay, whatever was opened before (KERNEL facts 10, 11).
     return { handle, keepCache: this.#options.keepCache ?? true, noFlush: true };
-  }
-
-  /** Asks whether the node's version is still what the bucket holds. Throws ESTALE when it is not: the kernel looks up again. */
-  async #revalidate(node: FileNode, signal: AbortSignal): Promise<void> {
-    const flightKey = `${node.nodeId}`;
-    const startedAtMs = this.#revalidations.startedAtMs(flightKey);
-    const joinable = startedAtMs !== undefined && this.#freshness.isFresh(startedAtMs);
-    const check = async (abort: AbortSignal): Promise<void> => {
-      const sentAtMs = this.#freshness.nowMs();
-      try {
-        const head = await this.#store.head(node.key, abort);
-        if (head && isVersion(node, head)) this.#table.confirm(node, head, sentAtMs);
-        else this.#foundStale(node, 'open');
-      } catch (error) {
-        this.#faults.report('open', node.key, error);
-        throw error;
-      }
-    };
-    await this.#revalidations.join(flightKey, this.#freshness.nowMs(), signal, check, joinable);
-    if (!node.current) throw this.#staleError(node);
-  }
-
-  #foundStale(node: FileNode, operation: string): void {
-    if (!node.current) return;
-    this.#stale++;
-    this.#table.retire(node);
-    this.#names.distrust(node.key);
-    // With a long time to live the kernel would answer stat(2) with the old version until the name expires.
-    const nameAt = node.key.lastIndexOf('/') + 1;
-    const parent = this.#table.knownDirectory(node.key.slice(0, nameAt));
-    if (parent) this.#nameChanged(parent.nodeId, node.key.slice(nameAt));
-    // A name that was replaced between lookup and open is an everyday thing; a reader that loses its file is not.
-    if (operation !== 'read') return;
-    this.#faults.problem('stale', { key: node.key, etag: node.etag }, [
-      this.#inodeReaders
-        ? `'${node.key}' was replaced or deleted although the mount is --immutable; its readers get ESTALE`
-        : `'${node.key}' was replaced or deleted while it was open; its readers get ESTALE`,
-      this.#inodeReaders
-        ? 'open it again to read what is there now; mount without --immutable where objects change'
-        : 'open it again to read what is there now',
-    ]);
-  }
-
-  #staleError(node: FileNode): ErrnoError {
-    return new ErrnoError(ESTALE, `'${node.key}' is not this version any more`);
   }
 }

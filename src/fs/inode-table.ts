@@ -86,6 +86,8 @@ export interface InodeTableOptions {
 export interface InodeTableDeps {
   /** A file's version is gone from the table: nobody can read it any more. */
   readonly forgotten: (nodeId: number) => void;
+  /** More is remembered of the path with this inode number than listings say: it needs a node. */
+  readonly isRemembered?: (ino: number) => boolean;
 }
 
 export class InodeTable {
@@ -95,12 +97,14 @@ export class InodeTable {
   readonly #current = new NodeIndex();
   readonly #directories = new Map<string, DirectoryNode>();
   readonly #forgotten: (nodeId: number) => void;
+  readonly #isRemembered: (ino: number) => boolean;
   readonly root: DirectoryNode;
   #nextNodeId: number;
 
   constructor(options: InodeTableOptions, deps: InodeTableDeps) {
     invariant(options.firstNodeId > ROOT_NODE_ID, `first node id ${options.firstNodeId}`);
     this.#forgotten = deps.forgotten;
+    this.#isRemembered = deps.isRemembered ?? (() => false);
     this.#nextNodeId = options.firstNodeId;
     this.root = {
       kind: 'directory',
@@ -143,10 +147,12 @@ export class InodeTable {
     if (!slab) return this.node(nodeId);
     const row = nodeId - slab.firstNodeId;
     const { page } = slab;
+    const ofPath = ino ?? inoOfKey(page.directoryKey + page.name(row));
+    if (this.#isRemembered(ofPath)) return this.node(nodeId);
     return {
       kind: 'file',
       nodeId,
-      ino: ino ?? inoOfKey(page.directoryKey + page.name(row)),
+      ino: ofPath,
       sizeBytes: page.sizeBytes(row),
       lastModifiedMs: page.lastModifiedMs(row),
     };

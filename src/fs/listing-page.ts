@@ -61,6 +61,8 @@ export class ListingPage {
   readonly shadowedFiles: number;
   /** False when the store does not list in key order (directory buckets): then nothing follows from a name's absence. */
   readonly ordered: boolean;
+  /** The directory's own marker is in the answer. */
+  readonly hasMarker: boolean;
   /** The answer began before startKey. */
   readonly beganEarly: boolean;
   /** Tells pages apart: no two have the same. */
@@ -82,6 +84,7 @@ export class ListingPage {
     this.keys = columns.keys;
     this.hiddenKeys = columns.hiddenKeys;
     this.shadowedFiles = columns.shadowedFiles;
+    this.hasMarker = startKey === '' && firstKey === '';
     this.beganEarly = startKey !== '' && firstKey !== undefined && compareKeys(firstKey, startKey) <= 0;
     this.ordered = columns.isSorted && !this.beganEarly;
     const isLast = columns.nextToken === undefined;

@@ -66,5 +66,5 @@ void t.test('an empty bucket has a root', async (t) => {
   const { kernel, fs } = makeBench();
   t.equal(fs.getattr(context(), ROOT).attributes.mode, 0o040755);
   t.same(await kernel.names(ROOT), []);
-  t.equal(await errnoOf(() => fs.mkdir()), EROFS);
+  t.equal(await errnoOf(() => fs.mkdir(context(), ROOT, 'x', 0o755)), EROFS);
 });

@@ -52,6 +52,15 @@ export class KeptDirectories {
     this.#kept.delete(directoryKey);
   }
 
+  /** The directory and all below it have other keys now. */
+  move(fromKey: string, toKey: string): void {
+    for (const key of [...this.#kept.keys()]) {
+      if (!key.startsWith(fromKey)) continue;
+      this.#kept.delete(key);
+      this.keep(toKey + key.slice(fromKey.length));
+    }
+  }
+
   #unlink(key: string): void {
     const parentKey = parentDirectoryKey(key);
     const names = this.#children.get(parentKey);

@@ -149,6 +149,11 @@ export class OwnChanges {
     return this.#directories.get(directoryKey)?.names ?? [];
   }
 
+  /** How many changed names of the directory are remembered. */
+  count(directoryKey: string): number {
+    return this.#directories.get(directoryKey)?.names.size ?? 0;
+  }
+
   /** What was asked of the directory (or of a name in it) up to then is void; -Infinity when nothing is. */
   floorMs(directoryKey: string): number {
     let floorMs = Math.max(this.#floorMs, this.#directories.get(directoryKey)?.floorMs ?? -Infinity);

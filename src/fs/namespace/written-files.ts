@@ -8,6 +8,8 @@
  * Rename and unlink take a *hold*: while it lasts no commit of the file begins, and none is under way.
  */
 import type { ObjectHead } from '../../engine/api.js';
+import type { SourceObject } from '../../engine/write-api.js';
+import type { MaybePromise } from '../../fuse/handlers.js';
 import type { FileNode } from '../inode-table.js';
 
 export interface UncommittedFile {
@@ -16,8 +18,6 @@ export interface UncommittedFile {
   readonly isUncommitted: boolean;
   /** Full key; where a commit would put the object. */
   readonly key: string;
-  /** The bucket holds an object of this key that the file was opened from or last committed as. */
-  readonly isInBucket: boolean;
   /**
    * Waits for the commit that is under way and keeps others from beginning until `release` is called. EINTR when `signal`
    * aborts. A commit that fails meanwhile is the committer's business.
@@ -31,6 +31,8 @@ export interface UncommittedHold {
    * what is written next.
    */
   readonly isUncommitted: boolean;
+  /** The object of the key that the bucket holds, which the file was opened from or last committed as; undefined: none. */
+  readonly base: SourceObject | undefined;
   /**
    * The object of the key is about to be deleted or replaced: fetches what the file's open handles will need of its unchanged
    * bytes, as far as the bounds for that allow. Never fails: what could not be had is ESTALE when it is read.
@@ -39,8 +41,9 @@ export interface UncommittedHold {
   /**
    * The file has another name: `node.key` was changed already. `base` is the object that the bucket holds under the new key,
    * when the old object was moved there; undefined when there was none. A commit replaces whatever is at the new key then.
+   * Resolves when nothing asks for the object of the old key any more: it is deleted next.
    */
-  moved(key: string, base: ObjectHead | undefined): void;
+  moved(key: string, base: ObjectHead | undefined): MaybePromise<void>;
   /** The name is gone: the file is never committed, its handles go on reading and writing until they are closed. */
   orphaned(): void;
   release(): void;

@@ -322,7 +322,6 @@ export class WrittenFiles implements UncommittedFiles {
       node,
       isUncommitted: file.isDirty,
       key: file.key,
-      isInBucket: file.base !== undefined,
       hold: (signal) => this.#hold(entry, signal),
     };
   }
@@ -332,6 +331,7 @@ export class WrittenFiles implements UncommittedFiles {
     const release = await file.turns.take(signal);
     return {
       isUncommitted: file.isDirty,
+      base: file.base && { ...file.base.version, key: file.key },
       keepBase: (abort) => this.#keepBase(entry, abort),
       moved: (key, base) => {
         this.#unname(entry);

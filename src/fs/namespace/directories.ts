@@ -1,0 +1,131 @@
+/**
+ * mkdir and rmdir. A directory is made by its marker, an empty object `dir/`, as the console of S3 and most tools make
+ * them; it exists by any key below it, so rmdir asks the store (LIST of two keys) and not what is remembered.
+ * A directory that loses its last name through this mount stays: it is remembered, and gets a marker when a listing at hand
+ * shows that the name was the last (KeptDirectories). Refuses to remove what is not empty.
+ */
+import { EEXIST, ENOTEMPTY, ErrnoError } from '../../base/errno.js';
+import { StoreError } from '../../engine/store-error.js';
+import type { Entry } from '../../fuse/handlers.js';
+import type { NamespaceDeps } from './deps.js';
+import { emptyPage } from './empty-page.js';
+import { checkNewName } from './present.js';
+
+/** What other tools put on markers; it makes them look like folders there. */
+export const MARKER_TYPE = 'application/x-directory';
+
+/** Follows so many empty LIST pages (of deleted versions) before a directory counts as empty. */
+const EMPTY_PAGES_MAX = 1000;
+
+export class Directories {
+  readonly #deps: NamespaceDeps;
+
+  constructor(deps: NamespaceDeps) {
+    this.#deps = deps;
+  }
+
+  /** Throws EEXIST, ENAMETOOLONG, StoreError. */
+  async make(directoryKey: string, name: string, mode: number, signal: AbortSignal): Promise<Entry> {
+    const { policy, writer, lookup, uncommitted, changes, names, listings, table, entries, attributes, remembered } =
+      this.#deps;
+    policy.mayWrite('mkdir');
+    checkNewName(directoryKey, name, true);
+    const path = directoryKey + name;
+    const key = `${path}/`;
+    const known = lookup.known(directoryKey, name);
+    if ((known && known.kind !== 'none') || uncommitted.find(path)) throw new ErrnoError(EEXIST, `'${path}' exists`);
+    try {
+      await writer.put(key, [], { contentType: MARKER_TYPE }, { ifNoneMatch: true }, signal);
+    } catch (error) {
+      // Whatever the store did of it: what is known of the name is void.
+      names.distrust(path);
+      if (isPrecondition(error)) throw new ErrnoError(EEXIST, `'${key}' exists`);
+      throw error;
+    }
+    const sentAtMs = changes.madeDirectory(key);
+    // What said that there was no such directory said also that it was empty: its first files need not be asked for.
+    if (known) listings.insert(emptyPage(key, Math.max(known.sentAtMs, changes.floorMs(key))));
+    const node = table.directoryOf(key);
+    remembered.made(node, { mode, usual: attributes.directoryMode });
+    table.remember(node);
+    return entries.entry(node, sentAtMs);
+  }
+
+  /** Throws ENOTEMPTY, StoreError. */
+  async remove(directoryKey: string, name: string, signal: AbortSignal): Promise<void> {
+    const { policy, writer, names, changes, kept, uncommitted } = this.#deps;
+    const path = directoryKey + name;
+    const key = `${path}/`;
+    policy.mayDelete('rmdir', key);
+    for (const { isUncommitted } of uncommitted.below(key)) {
+      if (isUncommitted) throw new ErrnoError(ENOTEMPTY, `a file in '${key}' is being written`);
+    }
+    const held = await this.look(key, signal);
+    if (held === 'more') throw new ErrnoError(ENOTEMPTY, `'${key}' is not empty`);
+    const marked = this.leaving(directoryKey, name);
+    try {
+      if (held === 'marker') await writer.delete(key);
+    } catch (error) {
+      names.distrust(path);
+      throw error;
+    }
+    changes.removedDirectory(key);
+    kept.forget(key);
+    kept.keep(directoryKey);
+    await marked;
+  }
+
+  /** What the bucket holds below a directory's key, asked now. */
+  async look(key: string, signal: AbortSignal): Promise<'nothing' | 'marker' | 'more'> {
+    const { store } = this.#deps;
+    let keys = 0;
+    let token: string | undefined;
+    for (let pages = 0; pages < EMPTY_PAGES_MAX; pages++) {
+      const page = await store.list(
+        { prefix: key, keysMax: 2, ...(token === undefined ? {} : { continuationToken: token }) },
+        signal,
+      );
+      keys += page.keys;
+      if (keys > 1 || (page.firstKey !== undefined && page.firstKey !== '')) return 'more';
+      token = page.nextToken;
+      if (token === undefined) break;
+    }
+    return keys === 0 ? 'nothing' : 'marker';
+  }
+
+  /**
+   * A name of the directory is about to go, with its last key: if a listing at hand shows no other name, a marker is put.
+   * Never rejects: without the marker the directory is remembered all the same.
+   */
+  async leaving(directoryKey: string, name: string): Promise<void> {
+    const { writer, faults, table } = this.#deps;
+    if (directoryKey === table.root.key || !this.#isLast(directoryKey, name)) return;
+    try {
+      await writer.put(directoryKey, [], { contentType: MARKER_TYPE }, { ifNoneMatch: true });
+    } catch (error) {
+      if (!isPrecondition(error)) faults.report('marker', directoryKey, error);
+    }
+  }
+
+  #isLast(directoryKey: string, name: string): boolean {
+    const { listings, changes, ownNames } = this.#deps;
+    const pages = listings.whole(directoryKey);
+    if (!pages || pages.some((page) => page.hasMarker || page.hiddenKeys > 0)) return false;
+    const rows = pages.reduce((sum, page) => sum + page.rows, 0);
+    // Each row but one must have been removed by us since: seldom so, and most often told by counting.
+    if (rows > changes.count(directoryKey) + 1) return false;
+    for (const page of pages) {
+      for (let row = 0; row < page.rows; row++) {
+        const other = page.name(row);
+        if (other !== name && !ownNames.isRemoved(directoryKey, other, page.isDirectory(row), page.sentAtMs))
+          return false;
+      }
+    }
+    return ownNames.of(directoryKey).every((own) => own.name === name);
+  }
+}
+
+/** The store refused because of a condition that was sent. */
+export function isPrecondition(error: unknown): boolean {
+  return error instanceof StoreError && (error.status === 412 || error.code === 'PreconditionFailed');
+}

@@ -1,0 +1,79 @@
+/**
+ * Everything that changes names: mkdir, rmdir, unlink, rename. Finds out what stands where, applies the rules of rename(2) and
+ * leaves the work to Directories, Removal, FileRename and DirectoryRename. Each change is known to lookups and listings when
+ * its answer is given (OwnChanges).
+ * The kernel holds the directories' locks while one of these is under way, so there are no two in one directory at a time;
+ * commits of written files run beside them and are held back where they would interfere (UncommittedFile.hold).
+ */
+import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ErrnoError } from '../../base/errno.js';
+import type { Entry } from '../../fuse/handlers.js';
+import type { NamespaceDeps } from './deps.js';
+import { Directories } from './directories.js';
+import { checkNewName, presentAt } from './present.js';
+import { Removal } from './removal.js';
+import { DirectoryRename } from './rename-directory.js';
+import { FileRename, type Place } from './rename-file.js';
+
+const RENAME_NOREPLACE = 1;
+
+export interface NamespaceOptions {
+  /** --rename-dir-max */
+  readonly renameDirectoryKeysMax: number;
+}
+
+export class Namespace {
+  readonly #deps: NamespaceDeps;
+  readonly #directories: Directories;
+  readonly #removal: Removal;
+  readonly #files: FileRename;
+  readonly #trees: DirectoryRename;
+
+  constructor(
+    options: NamespaceOptions,
+    deps: NamespaceDeps & { readonly nameChanged: (directoryKey: string, name: string) => void },
+  ) {
+    this.#deps = deps;
+    this.#directories = new Directories(deps);
+    this.#removal = new Removal(deps, this.#directories);
+    this.#files = new FileRename(deps, this.#directories);
+    this.#trees = new DirectoryRename({ keysMax: options.renameDirectoryKeysMax }, deps, this.#directories);
+  }
+
+  mkdir(directoryKey: string, name: string, mode: number, signal: AbortSignal): Promise<Entry> {
+    return this.#directories.make(directoryKey, name, mode, signal);
+  }
+
+  rmdir(directoryKey: string, name: string, signal: AbortSignal): Promise<void> {
+    return this.#directories.remove(directoryKey, name, signal);
+  }
+
+  unlink(directoryKey: string, name: string, signal: AbortSignal): Promise<void> {
+    return this.#removal.unlink(directoryKey, name, signal);
+  }
+
+  /** `flags`: RENAME_NOREPLACE; EINVAL for exchange and whiteout, which no store can do. */
+  async rename(from: Place, to: Place, flags: number, signal: AbortSignal): Promise<void> {
+    const { policy } = this.#deps;
+    const fromKey = from.directoryKey + from.name;
+    const toKey = to.directoryKey + to.name;
+    policy.mayDelete('rename', fromKey);
+    if ((flags & ~RENAME_NOREPLACE) !== 0) throw new ErrnoError(EINVAL, `rename with flags ${flags}`);
+    const noReplace = (flags & RENAME_NOREPLACE) !== 0;
+    const [source, target] = await Promise.all([
+      presentAt(this.#deps, from.directoryKey, from.name, signal),
+      presentAt(this.#deps, to.directoryKey, to.name, signal),
+    ]);
+    if (source.kind === 'none') throw new ErrnoError(ENOENT, `no '${fromKey}'`);
+    if (fromKey === toKey) {
+      if (noReplace) throw new ErrnoError(EEXIST, `'${toKey}' exists`);
+      return;
+    }
+    checkNewName(to.directoryKey, to.name, source.kind === 'directory');
+    if (source.kind === 'directory') {
+      if (target.kind === 'file') throw new ErrnoError(ENOTDIR, `'${toKey}' is a file`);
+      return this.#trees.move({ from, to, targetExists: target.kind === 'directory', noReplace }, signal);
+    }
+    if (target.kind === 'directory') throw new ErrnoError(noReplace ? EEXIST : EISDIR, `'${toKey}' is a directory`);
+    return this.#files.move({ from, to, source, target, noReplace }, signal);
+  }
+}

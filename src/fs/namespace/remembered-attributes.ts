@@ -1,0 +1,253 @@
+/**
+ * What chmod, chown, utimens and setxattr said, remembered while the mount lives: S3 objects have a size and a time and nothing
+ * else, but `cp -p`, tar and git must not fail, and must see what they have just set.
+ * Remembered by key, for one version of the object: our own commits and renames carry it on, a version that somebody else put
+ * there has none of it. A write takes back the times that were set.
+ *
+ * Bounds: ENTRIES_MAX files and directories, the longest unused forgotten; XATTR_BYTES_MAX a file and XATTRS_BYTES_MAX in all
+ * (ENOSPC beyond). Refuses to know metadata of the bucket: see posix-metadata.ts.
+ */
+import { LRUCache } from 'lru-cache';
+import { EEXIST, ENODATA, ENOSPC, EOPNOTSUPP, EPERM, ErrnoError } from '../../base/errno.js';
+import type { ObjectHead } from '../../engine/api.js';
+import type { AttributeChanges, Attributes } from '../../fuse/handlers.js';
+import { inoOfKey, ROOT_INO } from '../ino.js';
+import type { Node } from '../inode-table.js';
+
+/** About 300 bytes each. */
+const ENTRIES_MAX = 16_384;
+/** What the kernel allows for one value, here for all of one file; ext4 has 4 KiB. */
+const XATTR_BYTES_MAX = 64 * 1024;
+const XATTRS_BYTES_MAX = 4 * 1024 * 1024;
+
+const XATTR_CREATE = 1;
+const XATTR_REPLACE = 2;
+const PERMISSIONS = 0o7777;
+const S_ISUID = 0o4000;
+const S_ISGID = 0o2000;
+const S_IXGRP = 0o010;
+
+/** What is remembered of one file or directory; absent: as the mount's options and the object say. */
+export interface Remembered {
+  /** The version it belongs to; undefined for a directory. */
+  etag: string | undefined;
+  mode: number | undefined;
+  uid: number | undefined;
+  gid: number | undefined;
+  atimeMs: number | undefined;
+  mtimeMs: number | undefined;
+  ctimeMs: number | undefined;
+  xattrs: Map<string, Uint8Array> | undefined;
+}
+
+export interface RememberedAttributesDeps {
+  readonly wallMs: () => number;
+}
+
+export class RememberedAttributes {
+  readonly #entries: LRUCache<string, Remembered>;
+  /** Inode numbers of what is remembered, counted: what everybody asks first. */
+  readonly #inos = new Map<number, number>();
+  readonly #rootKey: string;
+  readonly #wallMs: () => number;
+  #xattrBytes = 0;
+
+  constructor(options: { readonly rootKey: string; readonly entriesMax?: number }, deps: RememberedAttributesDeps) {
+    this.#rootKey = options.rootKey;
+    this.#wallMs = deps.wallMs;
+    this.#entries = new LRUCache<string, Remembered>({
+      max: options.entriesMax ?? ENTRIES_MAX,
+      dispose: (entry, key) => this.#disposed(key, entry),
+      noDisposeOnSet: true,
+    });
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** May something be remembered of the path with this inode number? */
+  mayHave(ino: number): boolean {
+    return this.#inos.has(ino);
+  }
+
+  /** What is remembered of the node. */
+  of(node: Node): Remembered | undefined {
+    if (!this.#inos.has(node.ino)) return undefined;
+    const entry = this.#entries.get(node.key);
+    if (!entry || node.kind === 'directory' || entry.etag === node.etag) return entry;
+    // Somebody else put another version there.
+    this.#entries.delete(node.key);
+    return undefined;
+  }
+
+  /** Puts what is remembered over what the object says. */
+  apply(node: Node, attributes: Attributes): Attributes {
+    const entry = this.of(node);
+    if (!entry) return attributes;
+    const { mode, uid, gid, atimeMs, mtimeMs, ctimeMs } = entry;
+    return {
+      ...attributes,
+      mode: mode === undefined ? attributes.mode : (attributes.mode & ~PERMISSIONS) | mode,
+      uid: uid ?? attributes.uid,
+      gid: gid ?? attributes.gid,
+      mtimeMs: mtimeMs ?? attributes.mtimeMs,
+      atimeMs: atimeMs ?? mtimeMs ?? attributes.atimeMs,
+      ctimeMs: Math.max(ctimeMs ?? 0, attributes.ctimeMs),
+    };
+  }
+
+  /** A file or directory was made with this mode; `usual` is what it would show without. */
+  made(node: Node, { mode, usual }: { readonly mode: number; readonly usual: number }): void {
+    this.#entries.delete(node.key);
+    if ((mode & PERMISSIONS) !== (usual & PERMISSIONS)) this.#entry(node).mode = mode & PERMISSIONS;
+  }
+
+  /** chmod, chown, utimens: everything of `changes` but the size. `shown` is what stat(2) shows now. */
+  change(node: Node, changes: AttributeChanges, shown: Attributes): void {
+    const { mode, uid, gid, atimeMs, mtimeMs, killSuidGid } = changes;
+    const clears = killSuidGid === true && (shown.mode & (S_ISUID | S_ISGID)) !== 0;
+    if ([mode, uid, gid, atimeMs, mtimeMs].every((value) => value === undefined) && !clears) return;
+    const entry = this.#entry(node);
+    const nowMs = this.#wallMs();
+    if (mode !== undefined) entry.mode = mode & PERMISSIONS;
+    else if (clears) entry.mode = withoutSuid(shown.mode & PERMISSIONS);
+    if (uid !== undefined) entry.uid = uid;
+    if (gid !== undefined) entry.gid = gid;
+    if (atimeMs !== undefined) entry.atimeMs = atimeMs === 'now' ? nowMs : atimeMs;
+    if (mtimeMs !== undefined) entry.mtimeMs = mtimeMs === 'now' ? nowMs : mtimeMs;
+    entry.ctimeMs = nowMs;
+  }
+
+  /** The file was written or cut: times that were set are void. */
+  written(node: Node): void {
+    const entry = this.of(node);
+    if (!entry) return;
+    entry.atimeMs = undefined;
+    entry.mtimeMs = undefined;
+  }
+
+  /** Our own commit made this the version of its key. */
+  committed(head: ObjectHead): void {
+    const entry = this.#entries.peek(head.key);
+    if (entry) entry.etag = head.etag;
+  }
+
+  /** A rename of ours; `etag` is the moved version's, undefined when it stayed the same. */
+  moved(fromKey: string, toKey: string, etag: string | undefined): void {
+    const entry = this.#entries.peek(fromKey);
+    this.removed(toKey);
+    if (!entry) return;
+    this.#put(toKey, { ...entry, etag: etag ?? entry.etag });
+    // Without its attributes, which live on.
+    entry.xattrs = undefined;
+    this.#entries.delete(fromKey);
+  }
+
+  /** A directory and all below it; `heads` by the old keys. */
+  movedTree(fromKey: string, toKey: string, heads: ReadonlyMap<string, ObjectHead>): void {
+    if (this.size === 0) return;
+    for (const key of [...this.#entries.keys()]) {
+      if (key.startsWith(fromKey)) this.moved(key, toKey + key.slice(fromKey.length), heads.get(key)?.etag);
+    }
+  }
+
+  removed(key: string): void {
+    this.#entries.delete(key);
+  }
+
+  /** Throws ENODATA. */
+  xattr(node: Node, name: string): Uint8Array {
+    const value = this.of(node)?.xattrs?.get(name);
+    if (!value) throw new ErrnoError(ENODATA, `no attribute ${name}`);
+    return value;
+  }
+
+  xattrNames(node: Node): readonly string[] {
+    return [...(this.of(node)?.xattrs?.keys() ?? [])];
+  }
+
+  /** Throws EOPNOTSUPP, EPERM, EEXIST, ENODATA, ENOSPC. `flags`: XATTR_CREATE, XATTR_REPLACE. */
+  setXattr(node: Node, name: string, value: Uint8Array, flags: number): void {
+    checkXattrName(name);
+    const known = this.of(node)?.xattrs;
+    const old = known?.get(name);
+    if ((flags & XATTR_CREATE) !== 0 && old) throw new ErrnoError(EEXIST, `${name} exists`);
+    if ((flags & XATTR_REPLACE) !== 0 && !old) throw new ErrnoError(ENODATA, `no attribute ${name}`);
+    const moreBytes = name.length + value.length - (old ? name.length + old.length : 0);
+    if (bytesOf(known) + moreBytes > XATTR_BYTES_MAX || this.#xattrBytes + moreBytes > XATTRS_BYTES_MAX) {
+      throw new ErrnoError(ENOSPC, `no room to remember ${name} (${value.length} bytes)`);
+    }
+    const entry = this.#entry(node);
+    (entry.xattrs ??= new Map()).set(name, value);
+    entry.ctimeMs = this.#wallMs();
+    this.#xattrBytes += moreBytes;
+  }
+
+  /** Throws EOPNOTSUPP, EPERM, ENODATA. */
+  removeXattr(node: Node, name: string): void {
+    checkXattrName(name);
+    const xattrs = this.of(node)?.xattrs;
+    const old = xattrs?.get(name);
+    if (!xattrs || !old) throw new ErrnoError(ENODATA, `no attribute ${name}`);
+    xattrs.delete(name);
+    this.#xattrBytes -= name.length + old.length;
+  }
+
+  clear(): void {
+    this.#entries.clear();
+  }
+
+  #entry(node: Node): Remembered {
+    const known = this.of(node);
+    if (known) return known;
+    const entry: Remembered = {
+      etag: node.kind === 'file' ? node.etag : undefined,
+      mode: undefined,
+      uid: undefined,
+      gid: undefined,
+      atimeMs: undefined,
+      mtimeMs: undefined,
+      ctimeMs: undefined,
+      xattrs: undefined,
+    };
+    this.#put(node.key, entry);
+    return entry;
+  }
+
+  #put(key: string, entry: Remembered): void {
+    this.#entries.set(key, entry);
+    const ino = this.#ino(key);
+    this.#inos.set(ino, (this.#inos.get(ino) ?? 0) + 1);
+    this.#xattrBytes += bytesOf(entry.xattrs);
+  }
+
+  #ino(key: string): number {
+    return key === this.#rootKey ? ROOT_INO : inoOfKey(key);
+  }
+
+  #disposed(key: string, entry: Remembered): void {
+    this.#xattrBytes -= bytesOf(entry.xattrs);
+    const ino = this.#ino(key);
+    const left = (this.#inos.get(ino) ?? 1) - 1;
+    if (left > 0) this.#inos.set(ino, left);
+    else this.#inos.delete(ino);
+  }
+}
+
+/** Only user.*, like local file systems for who is not root; what S3 says of an object (user.s3.*) is not to be set. */
+function checkXattrName(name: string): void {
+  if (name.startsWith('user.s3.')) throw new ErrnoError(EPERM, `${name} is what S3 says`);
+  if (!name.startsWith('user.')) throw new ErrnoError(EOPNOTSUPP, `only user.* attributes: ${name}`);
+}
+
+function withoutSuid(mode: number): number {
+  // A set-group bit without group execution is no such bit: it asks for mandatory locks.
+  return mode & ~S_ISUID & ((mode & S_IXGRP) !== 0 ? ~S_ISGID : ~0);
+}
+
+function bytesOf(xattrs: ReadonlyMap<string, Uint8Array> | undefined): number {
+  let bytes = 0;
+  for (const [name, value] of xattrs ?? []) bytes += name.length + value.length;
+  return bytes;
+}

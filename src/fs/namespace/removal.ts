@@ -1,0 +1,71 @@
+/**
+ * unlink: synchronous, and what S3 answered. A file that is only being written is dropped without a request; one that is open
+ * for reading is kept for its handles first (Orphans). The directory stays (Directories.leaving).
+ * Refuses directories: the kernel sends rmdir for those.
+ */
+import { EISDIR, ErrnoError } from '../../base/errno.js';
+import type { NamespaceDeps } from './deps.js';
+import type { Directories } from './directories.js';
+
+export class Removal {
+  readonly #deps: NamespaceDeps;
+  readonly #directories: Directories;
+
+  constructor(deps: NamespaceDeps, directories: Directories) {
+    this.#deps = deps;
+    this.#directories = directories;
+  }
+
+  /** Throws EISDIR, EINTR, StoreError. */
+  async unlink(directoryKey: string, name: string, signal: AbortSignal): Promise<void> {
+    const { policy, table, uncommitted, orphans } = this.#deps;
+    const key = directoryKey + name;
+    policy.mayDelete('unlink', key);
+    if (table.knownDirectory(`${key}/`) && !table.currentFile(key))
+      throw new ErrnoError(EISDIR, `'${key}' is a directory`);
+    const written = uncommitted.find(key);
+    if (!written) {
+      const node = table.currentFile(key);
+      if (node) await orphans.keep(node, signal);
+      return this.#delete(directoryKey, name);
+    }
+    const hold = await written.hold(signal);
+    try {
+      // A commit that was waited for may have put the object there.
+      if (hold.base) {
+        await hold.keepBase(signal);
+        await this.#delete(directoryKey, name);
+      } else this.#gone(directoryKey, name);
+      hold.orphaned();
+    } finally {
+      hold.release();
+    }
+  }
+
+  async #delete(directoryKey: string, name: string): Promise<void> {
+    const { writer, names, faults } = this.#deps;
+    const key = directoryKey + name;
+    const marked = this.#directories.leaving(directoryKey, name);
+    try {
+      // Once asked there is no way back: an interrupt does not end it.
+      await writer.delete(key);
+    } catch (error) {
+      names.distrust(key);
+      faults.report('unlink', key, error);
+      throw error;
+    } finally {
+      await marked;
+    }
+    this.#gone(directoryKey, name);
+  }
+
+  #gone(directoryKey: string, name: string): void {
+    const { table, changes, kept, remembered } = this.#deps;
+    const key = directoryKey + name;
+    const node = table.currentFile(key);
+    if (node) table.retire(node);
+    changes.removed(key);
+    kept.keep(directoryKey);
+    remembered.removed(key);
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * rename of a file: a copy inside the store, then the deletion of what it was copied from (on directory buckets one request
+ * that does both). No payload passes through here. Others see the new name before the old one goes; an interrupted rename
+ * leaves the object under one name or both, never under none.
+ *
+ * The node goes with the object: what is open goes on under the new key, and the old object is deleted only when nothing
+ * that is on its way asks for it. A file that is written and not in the bucket only changes its key. What is replaced stays
+ * readable for those who have it open (Orphans).
+ * Refuses to undo a copy: when the deletion is refused, both names stay and the error says so.
+ */
+import { EEXIST, ErrnoError } from '../../base/errno.js';
+import type { ObjectHead } from '../../engine/api.js';
+import type { SourceObject } from '../../engine/write-api.js';
+import type { FileNode } from '../inode-table.js';
+import type { NamespaceDeps } from './deps.js';
+import type { Directories } from './directories.js';
+import { copyObject } from './object-copies.js';
+import type { Present } from './present.js';
+import type { UncommittedHold } from './written-files.js';
+
+/** A name in a directory. */
+export interface Place {
+  /** Full key of the directory. */
+  readonly directoryKey: string;
+  readonly name: string;
+}
+
+export interface FileMove {
+  readonly from: Place;
+  readonly to: Place;
+  readonly source: Extract<Present, { kind: 'file' }>;
+  readonly target: Exclude<Present, { kind: 'directory' }>;
+  readonly noReplace: boolean;
+}
+
+export class FileRename {
+  readonly #deps: NamespaceDeps;
+  readonly #directories: Directories;
+
+  constructor(deps: NamespaceDeps, directories: Directories) {
+    this.#deps = deps;
+    this.#directories = directories;
+  }
+
+  /** Throws EEXIST, ENOENT, EINTR (nothing happened then), StoreError. */
+  async move(move: FileMove, signal: AbortSignal): Promise<void> {
+    const { policy } = this.#deps;
+    const { source, target, noReplace } = move;
+    const toKey = move.to.directoryKey + move.to.name;
+    if (target.kind === 'file') {
+      if (noReplace) throw new ErrnoError(EEXIST, `'${toKey}' exists`);
+      policy.mayOverwrite('rename', toKey);
+    }
+    const holds: UncommittedHold[] = [];
+    try {
+      const sourceHold = await source.written?.hold(signal);
+      if (sourceHold) holds.push(sourceHold);
+      const targetHold = target.kind === 'file' ? await target.written?.hold(signal) : undefined;
+      if (targetHold) holds.push(targetHold);
+      await this.#keepTarget(toKey, targetHold, signal);
+      await this.#move(move, sourceHold, signal);
+      targetHold?.orphaned();
+    } finally {
+      for (const hold of holds) hold.release();
+    }
+  }
+
+  /** Who reads what is about to be replaced goes on reading it. */
+  async #keepTarget(toKey: string, hold: UncommittedHold | undefined, signal: AbortSignal): Promise<void> {
+    const { table, orphans } = this.#deps;
+    const node = table.currentFile(toKey);
+    if (hold) await hold.keepBase(signal);
+    else if (node) await orphans.keep(node, signal);
+  }
+
+  async #move(
+    { from, to, source, noReplace }: FileMove,
+    hold: UncommittedHold | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { table, changes, kept, remembered } = this.#deps;
+    const fromKey = from.directoryKey + from.name;
+    const toKey = to.directoryKey + to.name;
+    const { written } = source;
+    // A commit that was waited for may have put the object there, as another version.
+    const object = hold ? hold.base : source.object;
+    if (object) await this.#moveObject({ ...object, key: fromKey }, { from, toKey, noReplace }, hold, signal);
+    else if (written && hold) {
+      table.moveFile(written.node, toKey, undefined, this.#deps.freshness.nowMs());
+      remembered.moved(fromKey, toKey, undefined);
+      await hold.moved(toKey, undefined);
+    }
+    changes.removed(fromKey);
+    kept.keep(from.directoryKey);
+  }
+
+  async #moveObject(
+    known: SourceObject,
+    { from, toKey, noReplace }: { readonly from: Place; readonly toKey: string; readonly noReplace: boolean },
+    hold: UncommittedHold | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { writer, names, faults, table, prefetcher } = this.#deps;
+    const marked = this.#directories.leaving(from.directoryKey, from.name);
+    try {
+      if (writer.capabilities.renames) {
+        await this.#renameObject(known, toKey, noReplace, hold, signal);
+        return;
+      }
+      const { source, head } = await copyObject(this.#deps, known, toKey, { noReplace }, signal);
+      const node = table.currentFile(known.key);
+      const before: ObjectHead = {
+        ...head,
+        key: known.key,
+        etag: source.etag,
+        lastModifiedMs: node?.lastModifiedMs ?? head.lastModifiedMs,
+      };
+      await this.#repoint(node, known.key, head, hold);
+      if (node) await prefetcher.settled(node.nodeId);
+      try {
+        await writer.delete(known.key);
+      } catch (error) {
+        // The object has two names now; those who have it open stay with the first.
+        await this.#repoint(node, toKey, before, hold);
+        throw error;
+      }
+    } catch (error) {
+      names.distrust(toKey);
+      names.distrust(known.key);
+      faults.report('rename', known.key, error);
+      throw error;
+    } finally {
+      await marked;
+    }
+  }
+
+  async #renameObject(
+    known: SourceObject,
+    toKey: string,
+    noReplace: boolean,
+    hold: UncommittedHold | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { writer, table, store } = this.#deps;
+    await writer.renameObject(known, toKey, noReplace ? { ifNoneMatch: true } : {}, signal);
+    const node = table.currentFile(known.key);
+    const head = await store.head(toKey);
+    if (head) await this.#repoint(node, known.key, head, hold);
+  }
+
+  /** The object is at `head.key` now. */
+  async #repoint(
+    node: FileNode | undefined,
+    fromKey: string,
+    head: ObjectHead,
+    hold: UncommittedHold | undefined,
+  ): Promise<void> {
+    const { table, changes, remembered } = this.#deps;
+    const atMs = changes.wrote(head);
+    if (node) {
+      if (hold?.isUncommitted === true) table.moveFile(node, head.key, undefined, atMs);
+      else table.moveFile(node, head.key, head, atMs);
+    }
+    remembered.moved(fromKey, head.key, head.etag);
+    await hold?.moved(head.key, head);
+  }
+}

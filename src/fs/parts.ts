@@ -1,0 +1,236 @@
+/**
+ * The parts that a file system is made of, joined in one place: what is known of names, who asks the store, what the kernel
+ * knows, what is open, and, where something may be written, what is being written and what changes names.
+ * The operations of the kernel are spelled in their terms in file-system.ts. Refuses to do anything itself.
+ */
+import { errnoName, ErrnoError } from '../base/errno.js';
+import type { Clock } from '../base/clock.js';
+import { invariant } from '../base/invariant.js';
+import { MIB } from '../base/units.js';
+import type { ObjectWriter } from '../engine/write-api.js';
+import { AttributeMaker } from './attributes.js';
+import { BackgroundLister } from './background-lister.js';
+import { DirectoryHandles } from './directory-handles.js';
+import { EntryMaker } from './entry-maker.js';
+import { FaultLog } from './fault-log.js';
+import { FileHandles, type ReadWatch } from './file-handles.js';
+import type { FileSystemDeps, FileSystemOptions } from './file-system-api.js';
+import { Freshness } from './freshness.js';
+import { InodeReaders } from './inode-readers.js';
+import { InodeTable } from './inode-table.js';
+import { KnownNames } from './known-names.js';
+import { defaultLimits, type FileSystemLimits } from './limits.js';
+import { Lister } from './lister.js';
+import { ListingCache } from './listing-cache.js';
+import { Lookup } from './lookup.js';
+import { KeptDirectories } from './namespace/kept-directories.js';
+import { Namespace } from './namespace/namespace.js';
+import { Orphans } from './namespace/orphans.js';
+import { OwnChanges } from './namespace/own-changes.js';
+import { DirectoryOwnNames } from './namespace/own-names.js';
+import { RememberedAttributes } from './namespace/remembered-attributes.js';
+import { WritePolicy } from './namespace/write-policy.js';
+import { noUncommittedFiles } from './namespace/written-files.js';
+import { Siblings } from './siblings.js';
+import { Versions } from './versions.js';
+import { flushedByOpener } from './writing/flush-witness.js';
+import { SpoolFile, type SpoolDirectory } from './writing/spool.js';
+import { WriteOperations } from './writing/write-operations.js';
+import { WrittenFiles } from './writing/written-files.js';
+import type { WriteSlots } from '../base/pool/write-slots.js';
+
+/** --rename-dir-max where nobody says otherwise. */
+const RENAME_KEYS_MAX = 100_000;
+
+/** Without an ObjectWriter. */
+const CANNOT_WRITE = 'this version of mount-s3x cannot write yet';
+
+export interface FileSystemParts {
+  readonly clock: Clock;
+  readonly freshness: Freshness;
+  readonly faults: FaultLog;
+  readonly table: InodeTable;
+  readonly attributes: AttributeMaker;
+  readonly entries: EntryMaker;
+  readonly listings: ListingCache;
+  readonly names: KnownNames;
+  readonly changes: OwnChanges;
+  readonly lister: Lister;
+  readonly background: BackgroundLister;
+  readonly lookup: Lookup;
+  readonly versions: Versions;
+  readonly files: FileHandles;
+  /** Only where the kernel was told that it need not open. */
+  readonly inodeReaders: InodeReaders | undefined;
+  readonly directories: DirectoryHandles;
+  readonly siblings: Siblings | undefined;
+  readonly remembered: RememberedAttributes;
+  readonly policy: WritePolicy;
+  /** These three are undefined where nothing is written. */
+  readonly written: WrittenFiles | undefined;
+  readonly writing: WriteOperations | undefined;
+  readonly namespace: Namespace | undefined;
+}
+
+/** What a mount that writes has beside. */
+interface WritingDeps {
+  readonly writer: ObjectWriter;
+  readonly writeSlots: WriteSlots;
+  readonly spool: SpoolDirectory;
+}
+
+export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): FileSystemParts {
+  const { store, prefetcher, speculator, clock } = deps;
+  const limits: FileSystemLimits = { ...defaultLimits, ...options.limits };
+  const rootKey = options.prefix;
+  const wallMs = (): number => clock.wallMs();
+  const freshness = new Freshness(options, deps);
+  const faults = new FaultLog(deps);
+  const remembered = new RememberedAttributes({ rootKey }, { wallMs });
+  const table = new InodeTable(
+    { rootKey, firstNodeId: options.firstNodeId ?? 2 },
+    {
+      isRemembered: (ino) => remembered.mayHave(ino),
+      forgotten: (nodeId) => {
+        inodeReaders?.forgotten(nodeId);
+        prefetcher.forgetVersion(nodeId);
+      },
+    },
+  );
+  const attributes = new AttributeMaker(options, wallMs(), remembered);
+  const entries = new EntryMaker({ attributes, freshness });
+
+  const changes: OwnChanges = new OwnChanges({
+    freshness,
+    floorRaised: (extent, key, floorMs) => listings.dropOlder(extent, key, floorMs),
+  });
+  const listings = new ListingCache(
+    { bytesMax: limits.listingCacheBytesMax, inOrder: options.listsInOrder ?? true },
+    { freshness, floorMs: (directoryKey) => changes.floorMs(directoryKey) },
+  );
+  const names = new KnownNames({ factsMax: limits.nameFactsMax }, { listings, freshness, changes });
+  const lister = new Lister({ store, cache: listings, freshness, limits, faults, changes });
+  const background = new BackgroundLister({ lister, cache: listings, freshness, limits });
+  const kept = new KeptDirectories(rootKey);
+  const lookup = new Lookup({ store, names, lister, listings, background, freshness, limits, faults, kept });
+  const nameChanged = deps.nameChanged ?? ((): void => undefined);
+  const isImmutable = options.withoutOpens === true;
+  const versions = new Versions({ isImmutable }, { store, table, names, freshness, faults, nameChanged });
+  const siblings = speculator && new Siblings({ table, listings, names, freshness, speculator });
+
+  const watch: ReadWatch = {
+    stale: (node) => versions.found(node, 'read'),
+    failed: (node, errno) => {
+      const sentence = `reading fails with ${errnoName(errno)}; see the engine's line before this one`;
+      faults.report('read', node.key, new ErrnoError(errno, sentence));
+    },
+  };
+  const files: FileHandles = new FileHandles({
+    table,
+    prefetcher,
+    unsaved: (nodeId) => writing?.unsaved(nodeId),
+    ...watch,
+  });
+  const inodeReaders = isImmutable
+    ? new InodeReaders({
+        table,
+        prefetcher,
+        clock,
+        began: (node, first) => siblings?.opened(node, first),
+        ...watch,
+      })
+    : undefined;
+  invariant(
+    !isImmutable || (options.readOnly && freshness.endless),
+    'without opens nothing is written, no name expires',
+  );
+
+  const can = writingDeps(deps);
+  const { noOverwrite, noDelete } = options;
+  const readOnlyBecause = options.readOnly ? 'the bucket is mounted with --read-only' : can ? undefined : CANNOT_WRITE;
+  const policy = new WritePolicy({ readOnlyBecause, noOverwrite, noDelete }, { faults });
+  const written =
+    can && policy.canWrite
+      ? new WrittenFiles(options.writing ?? { conflict: 'fail', partBytes: 8 * MIB }, {
+          writer: can.writer,
+          slots: can.writeSlots,
+          spool: can.spool,
+          table,
+          prefetcher,
+          clock,
+          log: deps.log,
+          propertiesOf: () => ({}),
+          wrote: (head) => {
+            remembered.committed(head);
+            return changes.wrote(head);
+          },
+          versionChanged: (node, isWritten) => {
+            files.versionChanged(node);
+            if (isWritten) prefetcher.seclude(node.nodeId);
+            else prefetcher.share(node.nodeId);
+          },
+          discarded: (node) => versions.forget(node),
+        })
+      : undefined;
+  const witness = deps.witness ?? flushedByOpener;
+  const writing = written && new WriteOperations({ files: written, witness, table, faults });
+  const uncommitted = written ?? noUncommittedFiles;
+  const ownNames = new DirectoryOwnNames({ changes, kept, uncommitted, freshness });
+  const directories = new DirectoryHandles({ table, lister, names, entries, freshness, limits, ownNames });
+  let namespace: Namespace | undefined;
+  if (can && policy.canWrite) {
+    const newFile = (): SpoolFile => new SpoolFile(can.spool, can.spool.nextName());
+    namespace = new Namespace(
+      { renameDirectoryKeysMax: options.renameDirectoryKeysMax ?? RENAME_KEYS_MAX },
+      {
+        store,
+        writer: can.writer,
+        table,
+        lookup,
+        names,
+        listings,
+        changes,
+        kept,
+        ownNames,
+        uncommitted,
+        orphans: new Orphans({ prefetcher, readers: files, newFile, faults }),
+        remembered,
+        attributes,
+        entries,
+        prefetcher,
+        freshness,
+        faults,
+        policy,
+        nameChanged: (directoryKey, name) => versions.tellKernel(directoryKey, name),
+      },
+    );
+  }
+  return {
+    clock,
+    freshness,
+    faults,
+    table,
+    attributes,
+    entries,
+    listings,
+    names,
+    changes,
+    lister,
+    background,
+    lookup,
+    versions,
+    files,
+    inodeReaders,
+    directories,
+    siblings,
+    remembered,
+    policy,
+    written,
+    writing,
+    namespace,
+  };
+}
+
+function writingDeps({ writer, writeSlots, spool }: FileSystemDeps): WritingDeps | undefined {
+  return writer && writeSlots && spool && { writer, writeSlots, spool };
+}
