@@ -8,6 +8,8 @@ export interface ServerOptions {
   readonly readOnly?: boolean;
   /** What OPEN and OPENDIR say besides the handle. */
   readonly openFlags?: Omit<OpenReply, 'handle'>;
+  /** Note who flushes (WitnessedFs). */
+  readonly witness?: boolean;
   readonly allowOther?: boolean;
   readonly source?: string;
   readonly extra?: readonly string[];

@@ -21,6 +21,7 @@ import { unmountFuse } from '../../src/fuse/unmount.js';
 import { insertBlock } from './pool-blocks.js';
 import type { ServerOptions } from './fuse-server-options.js';
 import { MemoryFs } from './memory-fs.js';
+import { WitnessedFs } from './witnessed-fs.js';
 
 const [mountPoint = '', optionsText = '{}'] = process.argv.slice(2);
 const options = JSON.parse(optionsText) as ServerOptions;
@@ -41,7 +42,8 @@ export function pattern(bytes: number): Buffer {
   return buffer;
 }
 
-const fs = new MemoryFs();
+const witnessed = options.witness === true ? new WitnessedFs() : undefined;
+const fs = witnessed ?? new MemoryFs();
 fs.later = options.later ?? false;
 fs.ttlMs = options.ttlMs ?? fs.ttlMs;
 fs.openFlags = options.openFlags ?? {};
@@ -103,7 +105,7 @@ const readAhead = mount.record === undefined ? 'no record' : await setReadAhead(
 say({ ready: true, negotiated, record: mount.record, via: mount.via, readAhead: readAhead ?? null, pid: process.pid });
 
 interface Command {
-  readonly do: 'stats' | 'notify' | 'put' | 'drop' | 'unstick' | 'store' | 'unmount' | 'nodes';
+  readonly do: 'stats' | 'flushes' | 'notify' | 'put' | 'drop' | 'unstick' | 'store' | 'unmount' | 'nodes';
   readonly notification?: Notification;
   readonly path?: string;
   readonly content?: string;
@@ -123,6 +125,9 @@ createInterface({ input: process.stdin }).on('line', (line) => {
           errors,
           lookups: fs.lookups,
         });
+        break;
+      case 'flushes':
+        say({ flushes: witnessed?.flushes.splice(0) ?? [] });
         break;
       case 'notify':
         say({ errno: command.notification === undefined ? -1 : runNotification(transport, command.notification) });
