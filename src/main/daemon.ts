@@ -27,6 +27,7 @@ import { StoreError } from '../engine/store-error.js';
 import { S3Writer } from '../engine/writing/s3-writer.js';
 import { S3FileSystem } from '../fs/file-system.js';
 import { SpoolDirectory } from '../fs/writing/spool.js';
+import { Processes } from '../fuse/processes.js';
 import { detectHardware } from '../hwdetect/detect.js';
 import { PoolPrefetcher } from '../prefetch/pool-prefetcher.js';
 import type { MountConfig } from './config.js';
@@ -211,6 +212,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         prefetcher,
         speculator: prefetcher,
         writeSlots: prefetcher.writeSlots,
+        witness: new Processes(),
         spool: new SpoolDirectory(config.write.spoolDirectory, spoolId()),
         clock: systemClock,
         log,
