@@ -161,7 +161,7 @@ const table = {
   'upload-checksums': {
     kind: 'value',
     group: 'Writing options:',
-    describe: 'Checksum sent with uploads: crc32, crc32c, crc64nvme or off [default: crc32c]',
+    describe: 'Checksum sent with uploads: crc32, crc32c, crc64nvme or off [default: crc32]',
   },
   tag: {
     kind: 'list',

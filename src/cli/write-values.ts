@@ -88,7 +88,7 @@ function objectOptions(given: GivenOptions, read: Read): ObjectWriteOptions {
     ...(storageClass !== undefined && { storageClass }),
     ...(sse !== undefined && { sse }),
     ...(sseKmsKeyId !== undefined && { sseKmsKeyId }),
-    checksums: read('upload-checksums', (name, value) => values.oneOf(name, value, checksums)) ?? 'crc32c',
+    checksums: read('upload-checksums', (name, value) => values.oneOf(name, value, checksums)) ?? 'crc32',
     tags: tags(given.lists.get('tag') ?? []),
     capabilities: read('store-capabilities', storeCapabilities) ?? {},
   };

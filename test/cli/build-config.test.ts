@@ -53,7 +53,7 @@ t.test('nothing but bucket and directory', (t) => {
       fuseBinding: 'dev',
       verify: 'auto',
       write: {
-        objects: { checksums: 'crc32c', tags: [], capabilities: {} },
+        objects: { checksums: 'crc32', tags: [], capabilities: {} },
         overwrite: true,
         delete: true,
         conflict: 'fail',
