@@ -109,7 +109,9 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     const node = this.#parts.table.file(nodeId);
     if (wantsToWrite(flags)) {
       if (!this.#parts.writing) return this.refuse('open for writing');
-      this.#parts.policy.mayOverwrite('open for writing', node.key);
+      // What was made here and is not in the bucket yet is no existing file.
+      if (node.etag === '') this.#parts.policy.mayWrite('open for writing');
+      else this.#parts.policy.mayOverwrite('open for writing', node.key);
     }
     // Remembered as "no OPEN needed", by this kernel's every open from now on.
     if (this.#parts.inodeReaders) throw new ErrnoError(ENOSYS);
@@ -187,7 +189,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       return this.getattr(context, nodeId);
     }
     const node = this.#parts.table.file(nodeId);
-    this.#parts.policy.mayOverwrite('truncate', node.key);
+    if (node.etag !== '') this.#parts.policy.mayOverwrite('truncate', node.key);
     this.#parts.remembered.written(node);
     return this.#parts.writing.resize(context, node, handle, sizeBytes).then(() => {
       const { attributes } = this.getattr(context, nodeId);

@@ -6,7 +6,6 @@
 import { errnoName, ErrnoError } from '../base/errno.js';
 import type { Clock } from '../base/clock.js';
 import { invariant } from '../base/invariant.js';
-import { MIB } from '../base/units.js';
 import type { ObjectWriter } from '../engine/write-api.js';
 import { AttributeMaker } from './attributes.js';
 import { BackgroundLister } from './background-lister.js';
@@ -36,7 +35,7 @@ import { Versions } from './versions.js';
 import { flushedByOpener } from './writing/flush-witness.js';
 import { SpoolFile, type SpoolDirectory } from './writing/spool.js';
 import { WriteOperations } from './writing/write-operations.js';
-import { WrittenFiles } from './writing/written-files.js';
+import { defaultWriting, WrittenFiles } from './writing/written-files.js';
 import type { WriteSlots } from '../base/pool/write-slots.js';
 
 /** --rename-dir-max where nobody says otherwise. */
@@ -151,7 +150,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   const policy = new WritePolicy({ readOnlyBecause, noOverwrite, noDelete }, { faults });
   const written =
     can && policy.canWrite
-      ? new WrittenFiles(options.writing ?? { conflict: 'fail', partBytes: 8 * MIB }, {
+      ? new WrittenFiles(options.writing ?? defaultWriting, {
           writer: can.writer,
           slots: can.writeSlots,
           spool: can.spool,
@@ -179,7 +178,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   const directories = new DirectoryHandles({ table, lister, names, entries, freshness, limits, ownNames });
   let namespace: Namespace | undefined;
   if (can && policy.canWrite) {
-    const newFile = (): SpoolFile => new SpoolFile(can.spool, can.spool.nextName());
+    const newFile = (): SpoolFile => new SpoolFile(can.spool, can.spool.nextName(), undefined);
     namespace = new Namespace(
       { renameDirectoryKeysMax: options.renameDirectoryKeysMax ?? RENAME_KEYS_MAX },
       {

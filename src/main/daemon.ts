@@ -204,7 +204,11 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
           listingCacheBytesMax: listingBytes(sizing.memoryTargetBytes),
           openListingBytesMax: listingBytes(sizing.memoryTargetBytes),
         },
-        writing: { conflict: config.write.conflict, partBytes: config.write.partBytes },
+        writing: {
+          conflict: config.write.conflict,
+          partBytes: config.write.partBytes,
+          commitIntervalMs: config.write.commitIntervalMs,
+        },
       },
       {
         store: new MountedStore(new ObjectHeads(caller, control.store), lists),
@@ -213,7 +217,11 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         speculator: prefetcher,
         writeSlots: prefetcher.writeSlots,
         witness: new Processes(),
-        spool: new SpoolDirectory(config.write.spoolDirectory, spoolId()),
+        spool: new SpoolDirectory(config.write.spoolDirectory, spoolId(), {
+          bucket: config.store.bucket,
+          endpointUrl: config.store.endpointUrl,
+          mountPoint: config.mountPoint,
+        }),
         clock: systemClock,
         log,
         nameChanged: (parent, name) => late.nameChanged(parent, name),

@@ -9,19 +9,32 @@
 import { open, mkdir, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EIO, ENOSPC, EDQUOT, errnoName, ErrnoError } from '../../base/errno.js';
+import { Journal, type JournalDeps } from './journal.js';
+
+export const DATA_SUFFIX = '.data';
+export const JOURNAL_SUFFIX = '.journal';
 
 /** Buffers of one writev: the system takes 1,024. */
 const WRITEV_BUFFERS_MAX = 512;
 
+/** Whose files these are: goes into their journals. */
+export interface SpoolOwner {
+  readonly bucket: string;
+  readonly endpointUrl?: string | undefined;
+  readonly mountPoint: string;
+}
+
 export class SpoolDirectory {
   readonly path: string;
+  readonly owner: SpoolOwner;
   readonly #id: string;
   #ready: Promise<void> | undefined;
   #next = 1;
 
   /** `id` begins the names of this process' files: of no other one, ever. */
-  constructor(path: string, id: string) {
+  constructor(path: string, id: string, owner: SpoolOwner) {
     this.path = path;
+    this.owner = owner;
     this.#id = id;
   }
 
@@ -44,17 +57,17 @@ export class SpoolDirectory {
 
 export class SpoolFile {
   readonly path: string;
+  /** Beside it, also when there is no spool file. */
+  readonly journal: Journal;
   readonly #directory: SpoolDirectory;
   #handle: Promise<FileHandle> | undefined;
 
-  /** Nothing is made before the first write. */
-  constructor(directory: SpoolDirectory, name: string) {
+  /** Nothing is made before the first write. Without `journal` it ends with this process. */
+  constructor(directory: SpoolDirectory, name: string, journal: Omit<JournalDeps, 'ready'> | undefined) {
     this.#directory = directory;
-    this.path = join(directory.path, `${name}.data`);
-  }
-
-  get isMade(): boolean {
-    return this.#handle !== undefined;
+    this.path = join(directory.path, `${name}${DATA_SUFFIX}`);
+    const path = join(directory.path, `${name}${JOURNAL_SUFFIX}`);
+    this.journal = new Journal(path, journal && { ...journal, ready: () => directory.ready() });
   }
 
   /** Writes the buffers one after another from `offset` on. They stay as they are until it is done. */
@@ -98,15 +111,17 @@ export class SpoolFile {
     }
   }
 
-  /** Closes it; the file stays. */
+  /** Closes both; the files stay. */
   async close(): Promise<void> {
+    await this.journal.close();
     const handle = this.#handle;
     this.#handle = undefined;
     await handle?.then((file) => file.close()).catch(() => undefined);
   }
 
-  /** Closes and removes it. Nobody reads or writes any more. */
+  /** Closes and removes both. Nobody reads or writes any more. */
   async remove(): Promise<void> {
+    await this.journal.remove();
     if (!this.#handle) return;
     await this.close();
     await rm(this.path, { force: true }).catch(() => undefined);

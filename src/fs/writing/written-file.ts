@@ -12,15 +12,16 @@
  */
 import { EFBIG, EINTR, EIO, ErrnoError } from '../../base/errno.js';
 import { BLOCK_BYTES } from '../../base/pool/layout.js';
-import { KIB, MIB } from '../../base/units.js';
+import { formatBytes, KIB, MIB } from '../../base/units.js';
 import type { ObjectHead } from '../../engine/api.js';
-import type { ObjectProperties, ObjectWriter, Upload, UploadedPart, WriteCondition } from '../../engine/write-api.js';
+import type { ObjectProperties, ObjectWriter, WriteCondition } from '../../engine/write-api.js';
 import type { MaybePromise, WriteLoan } from '../../fuse/handlers.js';
 import type { ReadSink } from '../../prefetch/api.js';
 import type { BaseReader, BaseVersion } from './base-reader.js';
 import { lostError, readContent, type ContentSource } from './body.js';
 import type { Chunk } from './chunk.js';
 import { Extents, type Extent } from './extents.js';
+import type { JournalRange, LeftBecause } from './journal.js';
 import { FileUpload, type StreamedPart } from './file-upload.js';
 import { OBJECT_BYTES_MAX, type PartRules } from './part-plan.js';
 import type { SpoolFile } from './spool.js';
@@ -44,7 +45,7 @@ export interface WrittenFileDeps {
   /** A reader of a version that is in the bucket. */
   readonly openBase: (version: BaseVersion) => BaseReader;
   /** A spool file of its own, not made yet. */
-  readonly newSpool: () => SpoolFile;
+  readonly newSpool: (file: WrittenFile) => SpoolFile;
   readonly watch: WrittenFileWatch;
 }
 
@@ -54,12 +55,9 @@ export interface WrittenFileWatch {
   readonly becameDirty: (file: WrittenFile) => void;
   /** Its size or its time changed. */
   readonly changed: (file: WrittenFile) => void;
-  readonly uploadBegun: (file: WrittenFile, upload: Upload) => void;
-  readonly partSent: (file: WrittenFile, part: StreamedPart, uploaded: UploadedPart) => void;
+  readonly partSent: (file: WrittenFile, part: StreamedPart) => void;
   /** `failure` was set, for the first time. */
   readonly failed: (file: WrittenFile, error: unknown) => void;
-  /** Bytes went to the spool. */
-  readonly spilled: (file: WrittenFile, from: number, to: number) => void;
   /** How much more the file may hold before it waits for its own parts. */
   readonly slotsMax: () => number;
 }
@@ -90,7 +88,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   constructor(key: string, base: BaseVersion | undefined, deps: WrittenFileDeps) {
     this.key = key;
     this.base = base && deps.openBase(base);
-    this.spool = deps.newSpool();
+    this.spool = deps.newSpool(this);
     this.#deps = deps;
     this.extents = new Extents<Chunk>(base?.sizeBytes ?? 0, 'base');
     const { memory, writer, rules, properties, watch } = deps;
@@ -100,8 +98,11 @@ export class WrittenFile implements ContentSource, ChunkOwner {
       rules,
       properties,
       watch: {
-        begun: (upload) => watch.uploadBegun(this, upload),
-        sent: (part, uploaded) => watch.partSent(this, part, uploaded),
+        begun: ({ key: uploadKey, uploadId }) => this.spool.journal.note({ type: 'upload', key: uploadKey, uploadId }),
+        sent: (part, uploaded) => {
+          this.spool.journal.note({ type: 'part', from: part.from, to: part.to, part: uploaded });
+          watch.partSent(this, part);
+        },
         failed: (error) => this.#fail(error),
       },
     });
@@ -244,11 +245,33 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     return this.#spilling;
   }
 
-  /** Everything that memory holds is in the spool. */
-  async spillAll(): Promise<void> {
-    await this.#spilling?.catch(() => undefined);
-    while ((await this.spill('all')) > 0);
-    await this.spool.sync();
+  /**
+   * Leaves the file as it is, for `recover`: what memory holds goes to the spool, and the journal says what there is. Nothing is
+   * sent any more. Never throws; says in a sentence what is where.
+   */
+  async leave(because: LeftBecause, message: string, atMs: number): Promise<string> {
+    await this.upload.pause();
+    let trouble = '';
+    try {
+      await this.#spilling?.catch(() => undefined);
+      while ((await this.spill('all')) > 0);
+      await this.spool.sync();
+    } catch (error) {
+      trouble = asErrnoError(error).message;
+    }
+    const { extents, spool, upload } = this;
+    const ranges = extents.all().map(({ from, to, kind }): JournalRange => {
+      return { from, to, kind: kind === 'memory' ? 'missing' : kind };
+    });
+    const dirtyParts = upload.parts
+      .filter(({ isDirty, uploaded }) => isDirty || !uploaded)
+      .map((part) => part.partNumber);
+    const { key, sizeBytes } = this;
+    spool.journal.note({ type: 'left', because, message, key, sizeBytes, ranges, dirtyParts, atMs });
+    const isNoted = await spool.journal.settled(true);
+    if (trouble !== '') return `not all of it could be kept: ${trouble}`;
+    if (!isNoted) return `it is in ${spool.path}, but ${spool.journal.path} could not be written`;
+    return `what was written (${formatBytes(sizeBytes)}) is kept in ${spool.path}; mount-s3x recover lists, completes or drops it`;
   }
 
   /** Nobody needs the content any more: memory goes back, the spool file is removed unless it is kept. */
@@ -391,7 +414,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     this.base?.close();
     this.base = this.#deps.openBase({ key: head.key, etag: head.etag, sizeBytes });
     const { spool } = this;
-    this.spool = this.#deps.newSpool();
+    this.spool = this.#deps.newSpool(this);
     this.#removing = Promise.all([this.#removing, spool.remove()]);
     this.isDirty = false;
     this.isWritten = false;
@@ -409,12 +432,14 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     if (picked.length === 0) return 0;
     for (const { memory } of picked) memory?.beginRead();
     try {
-      for (const run of runsOf(picked)) await this.spool.write(run.from, run.buffers);
+      for (const { from, to, buffers } of runsOf(picked)) {
+        await this.spool.write(from, buffers);
+        this.spool.journal.note({ type: 'spool', from, to });
+      }
       for (const { memory, from, to, at } of picked) {
         for (const now of this.extents.slice(from, to)) {
           if (now.memory !== memory || now.at - now.from !== at - from) continue;
           this.extents.set(now.from, now.to, 'spool');
-          this.#deps.watch.spilled(this, now.from, now.to);
         }
       }
     } finally {

@@ -16,7 +16,7 @@ import { invariant } from '../../base/invariant.js';
 import type { Log } from '../../base/log.js';
 import { BLOCK_BYTES } from '../../base/pool/layout.js';
 import type { WriteSlots } from '../../base/pool/write-slots.js';
-import { formatBytes, MIB } from '../../base/units.js';
+import { MIB } from '../../base/units.js';
 import type { ObjectHead } from '../../engine/api.js';
 import { StoreError } from '../../engine/store-error.js';
 import type { ObjectProperties, ObjectWriter, WriteCondition } from '../../engine/write-api.js';
@@ -26,6 +26,7 @@ import type { UncommittedFile, UncommittedFiles, UncommittedHold } from '../name
 import { BaseReader } from './base-reader.js';
 import type { StreamedPart } from './file-upload.js';
 import { PARTS_MAX, PART_BYTES_MIN, type PartRules } from './part-plan.js';
+import { processStart } from './process-identity.js';
 import { SpoolFile, type SpoolDirectory } from './spool.js';
 import { WriteMemory } from './write-memory.js';
 import { WrittenFile, type WrittenFileWatch } from './written-file.js';
@@ -48,7 +49,11 @@ export interface WritingOptions {
   readonly partBytes: number;
   /** S3's least part; tests use less. */
   readonly partBytesMin?: number;
+  /** Open files are committed so often; null: only at close and fsync. */
+  readonly commitIntervalMs: number | null;
 }
+
+export const defaultWriting: WritingOptions = { conflict: 'fail', partBytes: 8 * MIB, commitIntervalMs: null };
 
 export interface WrittenFilesDeps {
   readonly writer: ObjectWriter;
@@ -101,6 +106,7 @@ export class WrittenFiles implements UncommittedFiles {
   #kept: { readonly file: WrittenFile; readonly part: StreamedPart }[] = [];
   #keptBytes = 0;
   #isRelieving = false;
+  #hasToldOfJournals = false;
   readonly #watch: WrittenFileWatch;
 
   constructor(options: WritingOptions, deps: WrittenFilesDeps) {
@@ -110,10 +116,8 @@ export class WrittenFiles implements UncommittedFiles {
     this.#watch = {
       becameDirty: (file) => this.#becameDirty(this.#entry(file)),
       changed: (file) => this.#changed(this.#entry(file)),
-      uploadBegun: () => undefined,
       partSent: (file, part) => this.#partSent(this.#entry(file), part),
       failed: (file, error) => this.#failed(this.#entry(file), error),
-      spilled: () => undefined,
       slotsMax: () => this.#slotsMax(),
     };
   }
@@ -168,10 +172,24 @@ export class WrittenFiles implements UncommittedFiles {
     return entry.file.turns.run(() => this.#commitInTurn(entry));
   }
 
-  /** Its writer was killed by a signal: what was written so far is torn, and not published by the closes that follow. */
+  /**
+   * Its writer was killed by a signal: what was written so far is torn. It is left for `recover`, and the closes that follow
+   * publish nothing; of a file that is committed by the clock any moment is as good, and the last close commits it.
+   */
   abandon(entry: WrittenEntry): void {
-    if (!entry.file.isDirty) return;
+    const { file } = entry;
+    if (!file.isDirty || entry.isOrphaned || entry.isAbandoned || file.failure) return;
+    if (this.#options.commitIntervalMs !== null) return;
     entry.isAbandoned = true;
+    const message = `the process that wrote '${file.key}' was killed before it had closed it`;
+    file.failure = new ErrnoError(EIO, message);
+    entry.keeping = file.turns.run(async () => {
+      const where = await file.leave('killed', message, this.#deps.clock.wallMs());
+      this.#deps.log.warn(
+        { key: file.key, spool: file.spool.path },
+        `${message}; the object stays as it was; ${where}`,
+      );
+    });
   }
 
   find(key: string): UncommittedFile | undefined {
@@ -185,14 +203,14 @@ export class WrittenFiles implements UncommittedFiles {
 
   #begin(node: FileNode): WrittenEntry {
     const { key, etag, sizeBytes } = node;
-    const { writer, prefetcher, table, spool, propertiesOf } = this.#deps;
+    const { writer, prefetcher, table, propertiesOf } = this.#deps;
     const file = new WrittenFile(key, etag === '' ? undefined : { key, etag, sizeBytes }, {
       memory: this.memory,
       writer,
       rules: () => this.#rules(),
       properties: () => propertiesOf(node),
       openBase: (version) => new BaseReader(version, { prefetcher, privateId: () => table.privateId() }),
-      newSpool: () => new SpoolFile(spool, spool.nextName()),
+      newSpool: (written) => this.#newSpool(written),
       watch: this.#watch,
     });
     const entry: WrittenEntry = {
@@ -211,6 +229,34 @@ export class WrittenFiles implements UncommittedFiles {
     // A node that is not current any more (somebody replaced the object) has no name that could be found.
     if (node.current) this.#byKey.set(key, entry);
     return entry;
+  }
+
+  #newSpool(file: WrittenFile): SpoolFile {
+    const { spool, clock, log } = this.#deps;
+    const { bucket, endpointUrl, mountPoint } = spool.owner;
+    return new SpoolFile(spool, spool.nextName(), {
+      begin: () => ({
+        type: 'begin',
+        version: 1,
+        bucket,
+        endpointUrl,
+        mountPoint,
+        key: file.key,
+        base: file.base?.version ?? null,
+        pid: process.pid,
+        pidStart: processStart(process.pid) ?? '',
+        atMs: clock.wallMs(),
+      }),
+      failed: (error) => {
+        if (this.#hasToldOfJournals) return;
+        this.#hasToldOfJournals = true;
+        log.warn(
+          { directory: spool.path, err: error },
+          `the spool directory ${spool.path} cannot be written: uploads that a crash leaves behind are found in the bucket only; ` +
+            'give another with --spool-dir',
+        );
+      },
+    });
   }
 
   #entry(file: WrittenFile): WrittenEntry {
@@ -262,7 +308,6 @@ export class WrittenFiles implements UncommittedFiles {
   async #commitInTurn(entry: WrittenEntry): Promise<void> {
     const { file, node } = entry;
     if (entry.isOrphaned) return;
-    if (entry.isAbandoned) throw new ErrnoError(EIO, `'${file.key}' is not published: its writer was killed`);
     try {
       const head = await file.commitInTurn(() => this.#condition(entry));
       if (!head) return;
@@ -298,22 +343,29 @@ export class WrittenFiles implements UncommittedFiles {
   }
 
   async #keepFailed({ file }: WrittenEntry): Promise<void> {
-    const { log } = this.#deps;
+    const { log, clock } = this.#deps;
     const errno = errnoName(file.failure?.errno ?? EIO);
     const message = file.failure?.message ?? '';
-    let where: string;
-    try {
-      await file.upload.pause();
-      await file.spillAll();
-      if (!file.hasLost && file.upload.open) await file.upload.restart();
-      where = `what was written (${formatBytes(file.sizeBytes)}) is kept in ${file.spool.path}`;
-    } catch (spoolError) {
-      where = `what was written could not be kept: ${spoolError instanceof Error ? spoolError.message : String(spoolError)}`;
-    }
+    const where = await file.leave('failed', message, clock.wallMs());
+    if (!file.hasLost && file.upload.open) await this.#abortUpload(file);
     log.error(
       { key: file.key, errno, spool: file.spool.path },
       `'${file.key}' could not be written (${errno}): ${message}; ${where}`,
     );
+  }
+
+  /** All bytes are here, so the upload is of no use. */
+  async #abortUpload(file: WrittenFile): Promise<void> {
+    const { uploadId = '' } = file.upload.open ?? {};
+    try {
+      await file.upload.restart();
+      file.spool.journal.note({ type: 'aborted', uploadId });
+    } catch (error) {
+      this.#deps.log.warn(
+        { key: file.key, uploadId, err: error },
+        `the upload of '${file.key}' could not be aborted and stays in the bucket; mount-s3x recover drops it`,
+      );
+    }
   }
 
   #asUncommitted(entry: WrittenEntry): UncommittedFile {

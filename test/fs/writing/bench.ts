@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
-import { ErrnoError } from '../../../src/base/errno.js';
+import { ErrnoError, ESTALE } from '../../../src/base/errno.js';
 import type { RequestContext } from '../../../src/fuse/handlers.js';
 import { S3FileSystem, type FileSystemOptions } from '../../../src/fs/file-system.js';
 import type { FlushedBy, FlushWitness } from '../../../src/fs/writing/flush-witness.js';
 import { SpoolDirectory } from '../../../src/fs/writing/spool.js';
-import type { WritingOptions } from '../../../src/fs/writing/written-files.js';
+import { defaultWriting, type WritingOptions } from '../../../src/fs/writing/written-files.js';
 import { LineLog, MiniKernel, context, defaultOptions, ROOT } from '../../support/memory-store-kernel.js';
 import { MemorySlots } from '../../support/memory-slots.js';
 import { MemoryStore } from '../../support/memory-store.js';
@@ -67,7 +67,7 @@ export class WriteBench {
         ...defaultOptions,
         readOnly: false,
         limits: { nameFactsMax: 256, watchedDirectoriesMax: 64 },
-        writing: { conflict: 'fail', partBytes: 8 * 1024 * 1024, ...options.writing },
+        writing: { ...defaultWriting, ...options.writing },
         ...options.fs,
       },
       {
@@ -77,17 +77,24 @@ export class WriteBench {
         log: this.log,
         writer: this.writer,
         writeSlots: this.slots,
-        spool: new SpoolDirectory(this.spoolPath, 'test'),
+        spool: new SpoolDirectory(this.spoolPath, 'test', { bucket: 'bucket', mountPoint: '/mnt' }),
         witness: this.witness,
       },
     );
     this.kernel = new MiniKernel(this.fs);
   }
 
-  /** Files in the spool directory. */
+  /** Spool files: what is left of journals counts as well. */
   get spooled(): string[] {
     return readdirSync(this.spoolPath).sort();
   }
+
+  /** An object's bytes, as the command line would get them from the store. */
+  readonly readObject = (key: string, etag: string, from: number, to: number): Promise<Uint8Array> => {
+    const object = this.store.objects.get(key);
+    if (object?.etag !== etag) throw new ErrnoError(ESTALE);
+    return Promise.resolve(object.body.subarray(from, to));
+  };
 
   context(pid = 42): RequestContext {
     return { ...context(), pid };

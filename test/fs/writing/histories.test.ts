@@ -220,7 +220,7 @@ async function runHistory(t: Test, seed: number, setting: Setting): Promise<void
     await Promise.all(history.files.map((file) => history.run(file, STEPS)));
   } catch (error) {
     t.comment(history.trace.slice(-40).join('\n'));
-    throw new Error(`seed ${seed}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    throw new Error(`seed ${seed} fails`, { cause: error });
   } finally {
     clearTimeout(stuck);
     stop();

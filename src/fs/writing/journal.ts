@@ -1,0 +1,123 @@
+/**
+ * What outlives this process of a file that is being written, as lines of JSON beside its spool file: which upload is open,
+ * which parts it has, what is in the spool. Begun when there is such a thing, removed when the object is made; what is found
+ * of it later is a left-over (recovery.ts).
+ *
+ * Lines are appended in order, by asynchronous calls that nobody waits for. A journal that cannot be written costs one line in the
+ * log: the file is written all the same, and an upload left behind is then only found in the bucket.
+ */
+import { open, rm, type FileHandle } from 'node:fs/promises';
+import type { UploadedPart } from '../../engine/write-api.js';
+
+/** Why a file was left. `shutdown`: the mount ended before it was whole in the bucket. */
+export type LeftBecause = 'killed' | 'failed' | 'shutdown';
+
+export interface JournalRange {
+  readonly from: number;
+  readonly to: number;
+  /** `missing`: it was in memory only. */
+  readonly kind: 'base' | 'spool' | 'hole' | 'lost' | 'missing';
+}
+
+export interface JournalBegin {
+  readonly type: 'begin';
+  readonly version: 1;
+  readonly bucket: string;
+  readonly endpointUrl: string | undefined;
+  readonly mountPoint: string;
+  readonly key: string;
+  /** The object that the file was opened as; null for a new one. */
+  readonly base: { readonly key: string; readonly etag: string; readonly sizeBytes: number } | null;
+  readonly pid: number;
+  /** Tells this process from a later one of the same number. */
+  readonly pidStart: string;
+  readonly atMs: number;
+}
+
+export type JournalLine =
+  | JournalBegin
+  | { readonly type: 'upload'; readonly key: string; readonly uploadId: string }
+  /** The upload is gone, with its parts. */
+  | { readonly type: 'aborted'; readonly uploadId: string }
+  /** The store has the part. */
+  | { readonly type: 'part'; readonly from: number; readonly to: number; readonly part: UploadedPart }
+  /** The spool file has the bytes. */
+  | { readonly type: 'spool'; readonly from: number; readonly to: number }
+  /** Nobody writes any more: this is all there is. `dirtyParts` are to be sent again. */
+  | {
+      readonly type: 'left';
+      readonly because: LeftBecause;
+      readonly message: string;
+      readonly key: string;
+      readonly sizeBytes: number;
+      readonly ranges: readonly JournalRange[];
+      readonly dirtyParts: readonly number[];
+      readonly atMs: number;
+    };
+
+export interface JournalDeps {
+  /** The first line, when there is something to be told. */
+  readonly begin: () => JournalBegin;
+  /** Makes the directory if need be. */
+  readonly ready: () => Promise<void>;
+  readonly failed: (error: unknown) => void;
+}
+
+export class Journal {
+  readonly path: string;
+  readonly #deps: JournalDeps | undefined;
+  #handle: FileHandle | undefined;
+  #isBegun = false;
+  #hasFailed = false;
+  #last: Promise<void> = Promise.resolve();
+
+  /** Nothing is made before the first line; never without `deps`. */
+  constructor(path: string, deps: JournalDeps | undefined) {
+    this.path = path;
+    this.#deps = deps;
+  }
+
+  note(line: Exclude<JournalLine, JournalBegin>): void {
+    const deps = this.#deps;
+    if (!deps) return;
+    const lines: JournalLine[] = this.#isBegun ? [line] : [deps.begin(), line];
+    this.#isBegun = true;
+    const text = lines.map((each) => `${JSON.stringify(each)}\n`).join('');
+    this.#last = this.#last.then(() => this.#append(text, deps));
+  }
+
+  /** What was noted is in the file, on the disk with `sync`; false when it could not be written. */
+  async settled(sync: boolean): Promise<boolean> {
+    await this.#last;
+    if (sync) await this.#handle?.datasync().catch(() => undefined);
+    return !this.#hasFailed;
+  }
+
+  /** The file stays. */
+  async close(): Promise<void> {
+    await this.#last;
+    const handle = this.#handle;
+    this.#handle = undefined;
+    await handle?.close().catch(() => undefined);
+  }
+
+  async remove(): Promise<void> {
+    if (!this.#isBegun) return;
+    await this.close();
+    await rm(this.path, { force: true }).catch(() => undefined);
+  }
+
+  async #append(text: string, deps: JournalDeps): Promise<void> {
+    if (this.#hasFailed) return;
+    try {
+      if (!this.#handle) {
+        await deps.ready();
+        this.#handle = await open(this.path, 'a', 0o600);
+      }
+      await this.#handle.appendFile(text);
+    } catch (error) {
+      this.#hasFailed = true;
+      deps.failed(error);
+    }
+  }
+}

@@ -1,0 +1,345 @@
+/**
+ * Left-overs: files that were written and did not become objects, because their writer was killed, the store refused them, or the
+ * mount or the machine ended. What there is of them stands in their journals and spool files; here they are listed,
+ * completed (made objects, as far as their bytes are known) or dropped. For the command line and for a mount's start: it needs no
+ * mount, only the spool directory and an ObjectWriter.
+ *
+ * A left-over of a mount that still runs is in use until the mount has left it. Of a mount that crashed only what the store and
+ * the spool had is known: the beginning of the file up to the first missing byte.
+ * Refuses to guess what bytes are missing, and to replace somebody else's object unless it is told to.
+ */
+import { open, readdir, readFile, rm, stat, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EIO, ENOENT, EBUSY, ErrnoError } from '../../base/errno.js';
+import { MIB } from '../../base/units.js';
+import type { ObjectHead } from '../../engine/api.js';
+import { StoreError } from '../../engine/store-error.js';
+import type { ObjectProperties, ObjectWriter, Upload, UploadedPart, WriteCondition } from '../../engine/write-api.js';
+import type { JournalBegin, JournalLine, JournalRange, LeftBecause } from './journal.js';
+import { PARTS_MAX, PART_BYTES_MAX, PART_BYTES_MIN, planParts, type PartRules, type SentPart } from './part-plan.js';
+import { processStart } from './process-identity.js';
+import { DATA_SUFFIX, JOURNAL_SUFFIX } from './spool.js';
+
+/** Parts that `complete` sends from the heap. */
+const PART_BYTES = 16 * MIB;
+/** Of those so many at a time. */
+const SENDS = 4;
+
+export interface LeftOver {
+  /** Names it in this directory. */
+  readonly id: string;
+  readonly bucket: string;
+  readonly endpointUrl: string | undefined;
+  readonly mountPoint: string;
+  readonly key: string;
+  /** `crashed`: the mount ended without a word. */
+  readonly because: LeftBecause | 'crashed';
+  /** What was logged then; '' for crashed ones. */
+  readonly message: string;
+  /** Milliseconds since 1970: when it was left; for crashed ones, when the journal was last written. */
+  readonly leftAtMs: number;
+  /** What `complete` would make of it. */
+  readonly sizeBytes: number;
+  /** The file had more: bytes that nobody has. */
+  readonly isTorn: boolean;
+  /** Bytes on the local disk. */
+  readonly spoolBytes: number;
+  readonly spoolPath: string;
+  /** An upload that may still be open in the bucket. */
+  readonly upload: Upload | undefined;
+  /** A mount that runs is still writing it: neither to be completed nor dropped. */
+  readonly isInUse: boolean;
+  readonly pid: number;
+}
+
+/** Bytes [from, to) of a version in the bucket, a few MiB at most. */
+export type ReadObject = (key: string, etag: string, from: number, to: number) => Promise<Uint8Array>;
+
+export interface CompleteDeps {
+  readonly writer: ObjectWriter;
+  /** For unchanged bytes of the object that was edited, where they cannot be copied by the store. */
+  readonly readObject: ReadObject;
+}
+
+export interface CompleteOptions {
+  /** Another key than the one it was written as. */
+  readonly key?: string;
+  /** Replaces whatever is there; otherwise only the version that was opened is replaced. */
+  readonly force?: boolean;
+  readonly properties?: ObjectProperties;
+}
+
+/** What the journal and the spool say of one. */
+interface Known {
+  readonly leftOver: LeftOver;
+  readonly begin: JournalBegin;
+  readonly ranges: readonly JournalRange[];
+  readonly parts: readonly { readonly from: number; readonly to: number; readonly part: UploadedPart }[];
+  readonly dirtyParts: ReadonlySet<number>;
+}
+
+/** All left-overs of a spool directory, the oldest first; none when there is no such directory. */
+export async function listLeftOvers(directory: string): Promise<LeftOver[]> {
+  let names: string[];
+  try {
+    names = await readdir(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+  const all: LeftOver[] = [];
+  for (const name of names) {
+    if (!name.endsWith(JOURNAL_SUFFIX)) continue;
+    const known = await readKnown(directory, name.slice(0, -JOURNAL_SUFFIX.length));
+    if (known) all.push(known.leftOver);
+  }
+  return all.sort((one, other) => one.leftAtMs - other.leftAtMs);
+}
+
+/**
+ * Makes the object of what is known of the file, and removes the left-over. Throws StoreError as the store said (ESTALE: the
+ * object is not the version that was edited), EBUSY when it is in use, EIO when its parts are no longer in the bucket.
+ */
+export async function completeLeftOver(
+  directory: string,
+  id: string,
+  deps: CompleteDeps,
+  options: CompleteOptions = {},
+): Promise<ObjectHead> {
+  const known = await find(directory, id);
+  const head = await complete(known, deps, options).catch((error: unknown) => {
+    // A lifecycle rule of the bucket, or somebody, ended the upload: its parts are sent again, where they are here.
+    const isOver = error instanceof StoreError && error.code === 'NoSuchUpload';
+    const isHere = !known.ranges.some(({ kind }) => kind === 'lost');
+    if (!isOver || !isHere) throw error;
+    return complete({ ...known, leftOver: { ...known.leftOver, upload: undefined } }, deps, options);
+  });
+  await removeFiles(directory, id);
+  return head;
+}
+
+/** Aborts its upload, if there is one and a writer to do it with, and removes its files. EBUSY when it is in use. */
+export async function dropLeftOver(directory: string, id: string, writer: ObjectWriter | undefined): Promise<void> {
+  const { leftOver } = await find(directory, id);
+  if (leftOver.upload && writer) await writer.abortUpload(leftOver.upload);
+  await removeFiles(directory, id);
+}
+
+async function find(directory: string, id: string): Promise<Known> {
+  const known = await readKnown(directory, id);
+  if (!known) throw new ErrnoError(ENOENT, `there is no left-over '${id}' in ${directory}`);
+  if (known.leftOver.isInUse) {
+    throw new ErrnoError(EBUSY, `'${known.leftOver.key}' is still being written by process ${known.leftOver.pid}`);
+  }
+  return known;
+}
+
+async function removeFiles(directory: string, id: string): Promise<void> {
+  // The journal last: without it nobody would find the rest.
+  await rm(join(directory, id + DATA_SUFFIX), { force: true });
+  await rm(join(directory, id + JOURNAL_SUFFIX), { force: true });
+}
+
+async function readKnown(directory: string, id: string): Promise<Known | undefined> {
+  const path = join(directory, id + JOURNAL_SUFFIX);
+  let text: string;
+  let writtenMs: number;
+  try {
+    text = await readFile(path, 'utf8');
+    writtenMs = (await stat(path)).mtimeMs;
+  } catch {
+    // Completed or dropped just now.
+    return undefined;
+  }
+  const lines = parseLines(text);
+  const begin = lines.find((line) => line.type === 'begin');
+  if (!begin) return undefined;
+  const left = lines.findLast((line) => line.type === 'left');
+  const last = lines.findLast((line) => line.type === 'upload');
+  const isAborted = lines.some((line) => line.type === 'aborted' && line.uploadId === last?.uploadId);
+  const begun = isAborted ? undefined : last;
+  const parts = lines.filter((line) => line.type === 'part');
+  const ranges = left ? left.ranges : rangesOfCrash(lines);
+  const isAlive = begin.pidStart !== '' && processStart(begin.pid) === begin.pidStart;
+  const spoolPath = join(directory, id + DATA_SUFFIX);
+  const sizeBytes = whole(ranges);
+  const spoolBytes = await stat(spoolPath).then(
+    ({ blocks }) => blocks * 512,
+    () => 0,
+  );
+  return {
+    begin,
+    ranges,
+    parts,
+    dirtyParts: new Set(left?.dirtyParts ?? []),
+    leftOver: {
+      id,
+      bucket: begin.bucket,
+      endpointUrl: begin.endpointUrl,
+      mountPoint: begin.mountPoint,
+      key: left?.key ?? begin.key,
+      because: left?.because ?? 'crashed',
+      message: left?.message ?? '',
+      leftAtMs: left?.atMs ?? writtenMs,
+      sizeBytes,
+      isTorn: left ? sizeBytes < left.sizeBytes : true,
+      spoolBytes,
+      spoolPath,
+      upload: begun && { key: begun.key, uploadId: begun.uploadId },
+      isInUse: left === undefined && isAlive,
+      pid: begin.pid,
+    },
+  };
+}
+
+/** A last line that a crash cut off is no line. */
+function parseLines(text: string): JournalLine[] {
+  const lines: JournalLine[] = [];
+  for (const line of text.split('\n')) {
+    try {
+      if (line !== '') lines.push(JSON.parse(line) as JournalLine);
+    } catch {
+      break;
+    }
+  }
+  return lines;
+}
+
+/** What a mount that crashed had put away: its parts, and where the spool is younger than a part, that. */
+function rangesOfCrash(lines: readonly JournalLine[]): JournalRange[] {
+  const edges = new Set<number>([0]);
+  const placed: JournalRange[] = [];
+  for (const line of lines) {
+    if (line.type !== 'part' && line.type !== 'spool') continue;
+    const { from, to } = line;
+    placed.push({ from, to, kind: line.type === 'part' ? 'lost' : 'spool' });
+    edges.add(from).add(to);
+  }
+  const sorted = [...edges].sort((one, other) => one - other);
+  const ranges: JournalRange[] = [];
+  for (let index = 0; index + 1 < sorted.length; index++) {
+    const from = sorted[index] ?? 0;
+    const to = sorted[index + 1] ?? 0;
+    const kind = placed.findLast((range) => range.from <= from && range.to >= to)?.kind ?? 'missing';
+    ranges.push({ from, to, kind });
+  }
+  return ranges;
+}
+
+/** Up to the first byte that nobody has. */
+function whole(ranges: readonly JournalRange[]): number {
+  let end = 0;
+  for (const { to, kind } of ranges) {
+    if (kind === 'missing') break;
+    end = to;
+  }
+  return end;
+}
+
+async function complete(
+  known: Known,
+  { writer, readObject }: CompleteDeps,
+  options: CompleteOptions,
+): Promise<ObjectHead> {
+  const { leftOver, begin, parts, dirtyParts } = known;
+  const key = options.key ?? leftOver.key;
+  const { sizeBytes } = leftOver;
+  const ranges = known.ranges.filter(({ from }) => from < sizeBytes);
+  const properties = options.properties ?? {};
+  const isSame = key === begin.base?.key;
+  const condition: WriteCondition = options.force
+    ? {}
+    : begin.base && isSame
+      ? { ifMatch: begin.base.etag }
+      : { ifNoneMatch: true };
+  const needsParts = ranges.some(({ kind }) => kind === 'lost');
+  // The upload has the key that it was begun with.
+  const upload = leftOver.upload?.key === key ? leftOver.upload : undefined;
+  if (needsParts && !upload) {
+    throw new ErrnoError(EIO, `parts of '${leftOver.key}' are in its upload only, which cannot become another key`);
+  }
+  const spool = await open(leftOver.spoolPath, 'r').catch(() => undefined);
+  const read = (from: number, to: number): Promise<Uint8Array> => readRange(known, ranges, spool, readObject, from, to);
+  try {
+    if (sizeBytes <= PART_BYTES && !needsParts) {
+      const body = sizeBytes > 0 ? [await read(0, sizeBytes)] : [];
+      const head = await writer.put(key, body, properties, condition);
+      if (leftOver.upload) await writer.abortUpload(leftOver.upload);
+      return head;
+    }
+    const kept = upload ? sentParts(parts, dirtyParts, sizeBytes) : [];
+    const { copyParts } = writer.capabilities;
+    const rules: PartRules = {
+      partBytesMin: PART_BYTES_MIN,
+      partBytes: PART_BYTES,
+      partBytesMax: PART_BYTES_MAX,
+      partsMax: PARTS_MAX,
+      copies: copyParts,
+    };
+    const plan = planParts(
+      sizeBytes,
+      ranges.map(({ from, to, kind }) => ({ from, to: Math.min(to, sizeBytes), isBase: kind === 'base' })),
+      kept,
+      rules,
+    );
+    if (!plan) throw new ErrnoError(EIO, `'${key}' takes more than ${PARTS_MAX} parts`);
+    const target = upload ?? (await writer.createUpload(key, properties));
+    const uploaded = new Map(parts.map(({ part }) => [part.partNumber, part]));
+    const todo = plan.filter(({ how }) => how !== 'keep');
+    const worker = async (): Promise<void> => {
+      for (let part = todo.shift(); part; part = todo.shift()) {
+        const { partNumber, from, to, how } = part;
+        const sent =
+          how === 'copy' && begin.base
+            ? writer.copyPart(target, partNumber, { ...begin.base, startOffset: from, endOffset: to })
+            : read(from, to).then((body) => writer.uploadPart(target, partNumber, [body]));
+        uploaded.set(partNumber, await sent);
+      }
+    };
+    await Promise.all(Array.from({ length: SENDS }, worker));
+    const all = plan.flatMap(({ partNumber }) => uploaded.get(partNumber) ?? []);
+    return await writer.completeUpload(target, all, condition);
+  } finally {
+    await spool?.close();
+  }
+}
+
+/** The parts that the upload has from the file's beginning on; a gap ends them. */
+function sentParts(parts: Known['parts'], dirtyParts: ReadonlySet<number>, sizeBytes: number): SentPart[] {
+  const byNumber = new Map(parts.map((part) => [part.part.partNumber, part]));
+  const sent: SentPart[] = [];
+  for (let partNumber = 1, at = 0; at < sizeBytes; partNumber++) {
+    const part = byNumber.get(partNumber);
+    if (part?.from !== at) break;
+    sent.push({ partNumber, from: part.from, to: part.to, isDirty: dirtyParts.has(partNumber) });
+    at = part.to;
+  }
+  return sent;
+}
+
+async function readRange(
+  { begin, leftOver }: Known,
+  ranges: readonly JournalRange[],
+  spool: FileHandle | undefined,
+  readObject: ReadObject,
+  from: number,
+  to: number,
+): Promise<Uint8Array> {
+  const into = new Uint8Array(to - from);
+  for (const range of ranges) {
+    const start = Math.max(range.from, from);
+    const end = Math.min(range.to, to);
+    if (start >= end || range.kind === 'hole') continue;
+    const place = into.subarray(start - from, end - from);
+    if (range.kind === 'base' && begin.base) {
+      place.set(await readObject(begin.base.key, begin.base.etag, start, end));
+    } else if (range.kind === 'spool' && spool) {
+      for (let done = 0; done < place.length;) {
+        const { bytesRead } = await spool.read(place, done, place.length - done, start + done);
+        if (bytesRead === 0) throw new ErrnoError(EIO, `${leftOver.spoolPath} ends at ${start + done}`);
+        done += bytesRead;
+      }
+    } else throw new ErrnoError(EIO, `bytes ${start} to ${end} of '${leftOver.key}' are nowhere any more`);
+  }
+  return into;
+}
