@@ -368,6 +368,14 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     if ((mask & W_OK) !== 0 && !this.#parts.policy.canWrite) throw new ErrnoError(EROFS, 'the mount cannot write');
   }
 
+  /**
+   * The mount is about to end, or has: commits what is whole and waits for what is under way, at most so long; what is then not
+   * in the bucket is left for `recover` and named in the log. Twice does no harm. Never rejects.
+   */
+  async drain(timeoutMs: number, writersAreGone: boolean): Promise<void> {
+    await this.#parts.written?.drain(timeoutMs, writersAreGone);
+  }
+
   destroy(): void {
     this.#parts.siblings?.clear();
     this.#parts.background.stop();

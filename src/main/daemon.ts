@@ -24,6 +24,7 @@ import { DataPlane } from '../engine/data-plane.js';
 import { ListPlane, MountedStore } from '../engine/listing/list-plane.js';
 import { openControlPlane, type ControlPlane } from '../engine/store/control-plane.js';
 import { StoreError } from '../engine/store-error.js';
+import type { ObjectWriter } from '../engine/write-api.js';
 import { S3Writer } from '../engine/writing/s3-writer.js';
 import { S3FileSystem } from '../fs/file-system.js';
 import { SpoolDirectory } from '../fs/writing/spool.js';
@@ -33,6 +34,7 @@ import { PoolPrefetcher } from '../prefetch/pool-prefetcher.js';
 import type { MountConfig } from './config.js';
 import { serveKernel, type KernelSide } from './kernel-side.js';
 import { LateReplier } from './late-replier.js';
+import { tellLeftOvers } from './left-overs.js';
 import type { MemoryGovernor } from './memory/governor.js';
 import { listingBytes } from './memory/listing-share.js';
 import { openNativeMemory } from './memory/native-memory.js';
@@ -63,6 +65,7 @@ interface Parts {
   readonly net: NetThreads;
   readonly plane: DataPlane;
   readonly prefetcher: PoolPrefetcher;
+  readonly writer: ObjectWriter;
   readonly fileSystem: S3FileSystem;
   readonly pool: PoolView;
   /** Answers READs that no net thread can place; bound once the mount is there. */
@@ -104,11 +107,14 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
   let stopReason: string | undefined;
   const done = kernel.ended.then(async () => {
     clearInterval(metrics);
+    // What no RELEASE came for (kernel fact 28).
+    await parts.fileSystem.drain(config.write.shutdownTimeoutMs, true);
     await closeParts(parts);
     return { reason: stopReason ?? 'unmounted', exitCode: 0 };
   });
   const stop = async (reason: string): Promise<void> => {
     stopReason ??= reason;
+    await parts.fileSystem.drain(config.write.shutdownTimeoutMs, false);
     await kernel.unmount();
   };
   try {
@@ -119,6 +125,9 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
     throw error;
   }
   kernel.tune();
+  if (!config.readOnly) {
+    void tellLeftOvers(config.write, config.store.bucket, { log, writer: parts.writer, clock: systemClock });
+  }
   return { done, stop };
 }
 
@@ -187,6 +196,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       { partBytes: sizing.partBytes, readAround: config.readAround },
       { view: pool, plane, clock: systemClock, log, versionLost: (nodeId) => fileSystem.versionLost(nodeId) },
     );
+    const writer = new S3Writer(config.write.objects, { caller, clock: systemClock });
     const fileSystem: S3FileSystem = new S3FileSystem(
       {
         prefix: config.store.prefix,
@@ -212,7 +222,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       },
       {
         store: new MountedStore(new ObjectHeads(caller, control.store), lists),
-        writer: new S3Writer(config.write.objects, { caller, clock: systemClock }),
+        writer,
         prefetcher,
         speculator: prefetcher,
         writeSlots: prefetcher.writeSlots,
@@ -237,7 +247,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       log,
     });
     const { readerThreads } = sizing;
-    return { control, net, plane, prefetcher, fileSystem, pool, replier, late, readerThreads, governor };
+    return { control, net, plane, prefetcher, writer, fileSystem, pool, replier, late, readerThreads, governor };
   } catch (error) {
     control.close();
     throw error;

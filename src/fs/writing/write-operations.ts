@@ -154,11 +154,12 @@ export class WriteOperations {
     if (!writer) return undefined;
     const { entry, opener } = writer;
     const by = this.#deps.witness.flushedBy(context.pid, opener);
-    if (by === 'other') return undefined;
     if (by === 'killed') {
       this.#deps.files.abandon(entry);
       return undefined;
     }
+    entry.isFlushed = true;
+    if (by === 'other') return undefined;
     if (entry.file.failure) throw entry.file.failure;
     if (!entry.file.isDirty || !entry.file.isWritten) return undefined;
     return this.#deps.files.commit(entry);

@@ -10,7 +10,7 @@
  * Thread: main. Owns: the WrittenFiles. Bounds: KEPT_SHARE of the slots hold parts that the store has; a file waits for its own
  * parts when it has its share of the slots. Refuses to know handles: write-operations.ts.
  */
-import type { Clock } from '../../base/clock.js';
+import type { Clock, Timer } from '../../base/clock.js';
 import { EEXIST, EIO, ErrnoError, ESTALE, errnoName } from '../../base/errno.js';
 import { invariant } from '../../base/invariant.js';
 import type { Log } from '../../base/log.js';
@@ -42,6 +42,9 @@ const FILE_SLOTS_MAX = 96;
 
 /** Of an object that is removed or replaced while it is open for writing, so much is kept in the spool for its open handles. */
 const KEPT_BASE_BYTES_MAX = 256 * MIB;
+
+/** Between two looks at files whose writers the end of the mount waits for. */
+const DRAIN_POLL_MS = 100;
 
 export interface WritingOptions {
   readonly conflict: 'fail' | 'last-writer';
@@ -86,8 +89,10 @@ export interface WrittenEntry {
   isOrphaned: boolean;
   /** Whatever is at its key is replaced: it was renamed to there. */
   replaces: boolean;
-  /** Its writer was killed: not published. */
+  /** Its writer was killed, or the mount ended: not published. */
   isAbandoned: boolean;
+  /** Somebody closed a descriptor of it and nothing was written since. */
+  isFlushed: boolean;
   /** What is done about a failure: settles when its bytes are kept somewhere. */
   keeping: Promise<void> | undefined;
 }
@@ -107,6 +112,7 @@ export class WrittenFiles implements UncommittedFiles {
   #keptBytes = 0;
   #isRelieving = false;
   #hasToldOfJournals = false;
+  #interval: Timer | undefined;
   readonly #watch: WrittenFileWatch;
 
   constructor(options: WritingOptions, deps: WrittenFilesDeps) {
@@ -160,6 +166,10 @@ export class WrittenFiles implements UncommittedFiles {
     this.#entryOf.delete(file);
     this.#unname(entry);
     this.#recent.delete(file);
+    if (this.#entries.size === 0) {
+      this.#interval?.cancel();
+      this.#interval = undefined;
+    }
     if (isLost) this.#deps.discarded(node);
     await file.close(isLost);
   }
@@ -192,6 +202,38 @@ export class WrittenFiles implements UncommittedFiles {
     });
   }
 
+  /**
+   * The mount ends. Files that are whole are committed, those that are still written wait for their writers until `timeoutMs` is
+   * over, or not at all when `writersAreGone`: what then is not in the bucket is left for `recover`. A file is whole when
+   * nothing was written since somebody closed a descriptor of it. Never rejects; what is left stands in the log.
+   */
+  async drain(timeoutMs: number, writersAreGone: boolean): Promise<void> {
+    this.#interval?.cancel();
+    let isLate = false;
+    let late = (): void => undefined;
+    const deadline = new Promise<void>((resolve) => (late = resolve));
+    const timer = this.#deps.clock.after(timeoutMs, () => {
+      isLate = true;
+      late();
+    });
+    const isDone = ({ file, isOrphaned, isAbandoned }: WrittenEntry): boolean =>
+      !file.isDirty || isOrphaned || isAbandoned || file.failure !== undefined;
+    await Promise.all(
+      [...this.#entries.values()].map(async (entry) => {
+        const { file } = entry;
+        while (!isDone(entry) && !isLate) {
+          const isWhole = !file.isWritten || entry.isFlushed || this.#options.commitIntervalMs !== null;
+          if (!isWhole && writersAreGone) break;
+          const work = isWhole ? this.commit(entry).catch(() => undefined) : this.#pause(DRAIN_POLL_MS);
+          await Promise.race([work, deadline]);
+        }
+        if (!isDone(entry)) await this.#leaveAtEnd(entry);
+        await entry.keeping;
+      }),
+    );
+    timer.cancel();
+  }
+
   find(key: string): UncommittedFile | undefined {
     const entry = this.#byKey.get(key);
     return entry && this.#asUncommitted(entry);
@@ -199,6 +241,38 @@ export class WrittenFiles implements UncommittedFiles {
 
   *below(prefix: string): Iterable<UncommittedFile> {
     for (const [key, entry] of this.#byKey) if (key.startsWith(prefix)) yield this.#asUncommitted(entry);
+  }
+
+  #pause(waitMs: number): Promise<void> {
+    return new Promise((resolve) => void this.#deps.clock.after(waitMs, resolve));
+  }
+
+  /** What is under way ends now, so that the file can be left as it is. */
+  async #leaveAtEnd(entry: WrittenEntry): Promise<void> {
+    const { file } = entry;
+    const { log, clock } = this.#deps;
+    entry.isAbandoned = true;
+    const message = `the mount ended before '${file.key}' was in the bucket`;
+    file.failure ??= new ErrnoError(EIO, message);
+    file.upload.cancel();
+    const where = await file.leave('shutdown', message, clock.wallMs());
+    log.error({ key: file.key, spool: file.spool.path }, `${message}; ${where}`);
+  }
+
+  /** `--commit-interval`: every dirty file is committed when so much time has passed since the first of them became so. */
+  #startClock(): void {
+    const { commitIntervalMs } = this.#options;
+    if (commitIntervalMs === null || this.#interval) return;
+    this.#interval = this.#deps.clock.after(commitIntervalMs, () => {
+      this.#interval = undefined;
+      const dirty = [...this.#entries.values()].filter(
+        ({ file, isOrphaned }) => file.isDirty && !isOrphaned && !file.failure,
+      );
+      // What fails is told by the file's own write, fsync or close.
+      void Promise.all(dirty.map((entry) => this.commit(entry).catch(() => undefined))).then(() => {
+        if (this.#recent.size > 0) this.#startClock();
+      });
+    });
   }
 
   #begin(node: FileNode): WrittenEntry {
@@ -222,6 +296,7 @@ export class WrittenFiles implements UncommittedFiles {
       isOrphaned: false,
       replaces: false,
       isAbandoned: false,
+      isFlushed: false,
       keeping: undefined,
     };
     this.#entries.set(node.nodeId, entry);
@@ -289,10 +364,13 @@ export class WrittenFiles implements UncommittedFiles {
     const { node, file } = entry;
     this.#deps.table.hold(node);
     this.#recent.add(file);
+    this.#startClock();
     this.#deps.versionChanged(node, true);
   }
 
-  #changed({ node, file }: WrittenEntry): void {
+  #changed(entry: WrittenEntry): void {
+    const { node, file } = entry;
+    entry.isFlushed = false;
     node.sizeBytes = file.sizeBytes;
     node.mtimeMs = this.#deps.clock.wallMs();
     if (!file.isDirty) return;

@@ -4,7 +4,7 @@
  */
 import t from 'tap';
 import { EEXIST, EIO, ESTALE } from '../../../src/base/errno.js';
-import { errnoOf, ROOT } from '../../support/memory-store-kernel.js';
+import { errnoOf, ROOT, settle } from '../../support/memory-store-kernel.js';
 import { storeError } from '../../support/memory-store-writer.js';
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, WriteBench } from './bench.js';
 
@@ -200,4 +200,80 @@ void t.test('O_EXCL on a name that is there', async (t) => {
   await file.close();
   t.equal(bench.object('a'), 'y');
   t.match(bench.writer.calls, [{ kind: 'put', condition: { ifMatch: /"/ } }]);
+});
+
+void t.test('--commit-interval', async (t) => {
+  const bench = new WriteBench(t, { writing: { commitIntervalMs: 5000 } });
+  const log = await bench.create('events');
+  await log.write(0, 'one\n');
+  bench.clock.advance(4999);
+  await settle();
+  t.equal(bench.object('events'), undefined);
+  bench.clock.advance(1);
+  await settle();
+  t.equal(bench.object('events'), 'one\n');
+  await log.write(4, 'two\n');
+  bench.clock.advance(5000);
+  await settle();
+  t.equal(bench.object('events'), 'one\ntwo\n');
+  await log.write(8, 'last\n');
+  bench.witness.told.set(42, 'killed');
+  await log.close();
+  t.equal(bench.object('events'), 'one\ntwo\nlast\n', 'a killed writer of such a file loses nothing');
+  t.equal(bench.clock.pending, 0);
+});
+
+void t.test('the mount ends: what is whole is committed, what is torn is left', async (t) => {
+  const bench = new WriteBench(t);
+  const empty = await bench.create('empty');
+  const inherited = await bench.create('inherited');
+  await inherited.write(0, 'by a child');
+  await inherited.flush(43);
+  const torn = await bench.create('torn');
+  await torn.write(0, 'half');
+  const ended = bench.fs.drain(60_000, true);
+  await ended;
+  t.same([bench.object('empty'), bench.object('inherited'), bench.object('torn')], ['', 'by a child', undefined]);
+  t.match(bench.log.lines.at(-1)?.message, /the mount ended before 'torn' was in the bucket; .* is kept in/);
+  t.equal(await errnoOf(() => torn.write(4, 'x')), EIO);
+  for (const file of [empty, inherited, torn]) await file.release();
+  t.equal(bench.object('torn'), undefined);
+  t.equal(bench.spooled.length, 2);
+  t.equal(bench.slots.used, 0);
+});
+
+void t.test('the mount is told to end while somebody writes: it waits, but not for ever', async (t) => {
+  const bench = new WriteBench(t);
+  const ready = await bench.create('ready');
+  await ready.write(0, 'in time');
+  const late = await bench.create('late');
+  await late.write(0, 'too late');
+  const ended = bench.fs.drain(60_000, false);
+  await settle();
+  await ready.close();
+  bench.clock.advance(100);
+  await settle();
+  t.equal(bench.object('ready'), 'in time');
+  bench.clock.advance(59_900);
+  await ended;
+  t.equal(bench.object('late'), undefined);
+  t.equal(await errnoOf(() => late.close()), EIO);
+  t.equal(bench.spooled.length, 2);
+  t.equal(bench.clock.pending, 0);
+});
+
+void t.test('the mount is told to end while the store is silent', async (t) => {
+  const bench = new WriteBench(t);
+  bench.writer.hold('put');
+  const file = await bench.create('a');
+  await file.write(0, 'bytes');
+  const closing = errnoOf(() => file.close());
+  const ended = bench.fs.drain(60_000, false);
+  await settle();
+  bench.clock.advance(60_000);
+  await ended;
+  t.equal(await closing, EIO);
+  t.equal(bench.object('a'), undefined);
+  t.equal(bench.spooled.length, 2);
+  t.equal(bench.slots.used, 0);
 });
