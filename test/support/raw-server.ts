@@ -29,6 +29,8 @@ export class RawConnection {
   readonly index: number;
   readonly #server: RawServer;
   #held = Buffer.alloc(0);
+  /** What came since #held was put together. */
+  #chunks: Buffer[] = [];
   #requests = 0;
   #wake: (() => void) | undefined;
   #isEnded = false;
@@ -40,7 +42,7 @@ export class RawConnection {
     socket.setNoDelay(true);
     socket.on('error', () => undefined);
     socket.on('data', (chunk: Buffer) => {
-      this.#held = Buffer.concat([this.#held, chunk]);
+      this.#chunks.push(chunk);
       this.#wake?.();
     });
     const ended = (): void => {
@@ -53,6 +55,7 @@ export class RawConnection {
   /** The next request's head; undefined when the client is gone. */
   async request(): Promise<RawRequest | undefined> {
     for (;;) {
+      this.#gather();
       const end = this.#held.indexOf('\r\n\r\n');
       if (end >= 0) {
         const text = this.#held.toString('latin1', 0, end);
@@ -64,9 +67,34 @@ export class RawConnection {
     }
   }
 
+  /** The next `bytes` bytes, which are a request's body; undefined when the client is gone before. */
+  async body(bytes: number): Promise<Buffer | undefined> {
+    const parts: Buffer[] = [];
+    let missing = bytes;
+    for (;;) {
+      this.#gather();
+      const part = this.#held.subarray(0, missing);
+      this.#held = this.#held.subarray(part.length);
+      parts.push(part);
+      missing -= part.length;
+      if (missing === 0) return Buffer.concat(parts);
+      if (this.#isEnded) return undefined;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  /** Resolves when the client is gone. */
+  async gone(): Promise<void> {
+    while (!this.#isEnded) {
+      this.#chunks = [];
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
   /** Stops reading requests: what comes from now on is a tunnel's. Returns what was read too far. */
   detach(): Buffer {
     this.socket.removeAllListeners('data');
+    this.#gather();
     return this.#held;
   }
 
@@ -100,6 +128,12 @@ export class RawConnection {
   reset(): void {
     if (this.socket instanceof tls.TLSSocket) this.socket.destroy();
     else this.socket.resetAndDestroy();
+  }
+
+  #gather(): void {
+    if (this.#chunks.length === 0) return;
+    this.#held = Buffer.concat([this.#held, ...this.#chunks]);
+    this.#chunks = [];
   }
 
   #parse(text: string): RawRequest {

@@ -36,6 +36,11 @@ export class CallErrand implements Errand {
   readonly #views: readonly Uint8Array[];
   #checksum: string | undefined;
   #lostAnswers = 0;
+  /**
+   * The next attempt asks before it sends the body. Not the first one: that would cost each body a round trip. But a server
+   * that refuses a body unread and closes makes our side drop its answer (a reset), again and again.
+   */
+  #asksFirst = false;
   /** Most bytes of the body that any attempt has sent: only more than that is progress. */
   #sentMost = 0;
   #answer: Pick<CallAnswer, 'status' | 'headers' | 'body'> | undefined;
@@ -62,7 +67,7 @@ export class CallErrand implements Errand {
     const { signer, target } = this.#deps;
     const { checksum } = this.#command;
     if (checksum !== undefined) this.#checksum ??= sumOf(this.#views, checksum).toString('base64');
-    const transfer = new CallTransfer(this.#command, this.#views, this.#checksum, connection, {
+    const transfer = new CallTransfer(this.#command, this.#views, this.#checksum, this.#asksFirst, connection, {
       signer,
       target,
       sent: (bytes) => {
@@ -75,11 +80,10 @@ export class CallErrand implements Errand {
         ended(undefined, head);
       },
       failed: (failure, head) => {
-        // An answer that says no is an answer; a server's own trouble may have come after the deed.
-        if (transfer.wasSent && (head === undefined || failure.status === 0 || failure.status >= 500)) {
-          this.#lostAnswers++;
-        }
-        ended(failure, head);
+        if (transfer.wasSent && mayHaveBeenDone(failure)) this.#lostAnswers++;
+        this.#asksFirst = transfer.wasCutShort || (this.#asksFirst && failure.status !== 417);
+        // A server that does not know how to be asked.
+        ended(failure.status === 417 ? { ...failure, remedy: 'backoff' } : failure, head);
       },
     });
     return transfer;
@@ -107,4 +111,9 @@ export class CallErrand implements Errand {
       ...(md5 === undefined ? {} : { md5 }),
     });
   }
+}
+
+/** An answer that says no is an answer, and so is "not now"; other trouble of a server's own may come after the deed. */
+function mayHaveBeenDone({ status }: Failure): boolean {
+  return status === 0 || (status >= 500 && status !== 501 && status !== 503 && status !== 507);
 }

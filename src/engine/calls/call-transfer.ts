@@ -29,6 +29,7 @@ const NO_BODY = Buffer.alloc(0);
 export class CallTransfer implements Exchange, Attempt {
   readonly connection: Connection;
   readonly answerMs: number;
+  readonly asksFirst: boolean;
   readonly #command: CallCommand;
   readonly #body: PiecedBody;
   readonly #checksum: string | undefined;
@@ -43,6 +44,7 @@ export class CallTransfer implements Exchange, Attempt {
     command: CallCommand,
     views: readonly Uint8Array[],
     checksum: string | undefined,
+    asksFirst: boolean,
     connection: Connection,
     deps: CallTransferDeps,
   ) {
@@ -51,6 +53,7 @@ export class CallTransfer implements Exchange, Attempt {
     this.#checksum = checksum;
     this.connection = connection;
     this.answerMs = command.answerMs;
+    this.asksFirst = asksFirst;
     this.#deps = deps;
   }
 
@@ -61,6 +64,11 @@ export class CallTransfer implements Exchange, Attempt {
   /** The store may have got the whole request. */
   get wasSent(): boolean {
     return this.#isStarted && this.#body.isRead;
+  }
+
+  /** Its connection broke while the body was on its way: the server may have said why, unheard. */
+  get wasCutShort(): boolean {
+    return this.#isStarted && !this.#body.isRead && this.#head === undefined;
   }
 
   start(): void {
@@ -78,7 +86,10 @@ export class CallTransfer implements Exchange, Attempt {
       return;
     }
     this.#isStarted = true;
-    this.connection.start(signer.request(method, path, query, fields), this, this.#body);
+    let request = signer.request(method, path, query, fields);
+    // Not signed: it is for the next hop.
+    if (this.asksFirst) request = `${request.slice(0, -2)}expect: 100-continue\r\n\r\n`;
+    this.connection.start(request, this, this.#body);
   }
 
   abort(): void {

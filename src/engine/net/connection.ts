@@ -51,6 +51,8 @@ export interface Exchange {
   sent?(): void;
   /** How long the answer may take once the request has left, and how long it may pause, if not as usual. */
   readonly answerMs?: number;
+  /** The head says `Expect: 100-continue`: the body waits for that, or for a while. */
+  readonly asksFirst?: boolean;
 }
 
 export interface ConnectionDeps {
@@ -66,6 +68,7 @@ export interface ConnectionTimeouts {
   readonly stallMs: number;
   /** For one piece of a body to be taken by the kernel. */
   readonly sendStallMs: number;
+  readonly continueMs: number;
 }
 
 type State = 'opening' | 'idle' | 'head' | 'slots' | 'text' | 'closed';
@@ -86,6 +89,8 @@ export class Connection {
   #bodyFailure: Failure | undefined;
   /** What of the request's body has not been handed to the socket. */
   #sending: RequestBody | undefined;
+  /** It waits for the server's word. */
+  #isAsking = false;
   /** Its bytes that have not been handed over. */
   #unsentBytes = 0;
   /** Pieces of it that the socket has not got rid of: it may still read them. */
@@ -181,16 +186,25 @@ export class Connection {
 
   /** A small body leaves with the head, in one packet if it fits: two writes cost a small file as much again. */
   #startBody(request: string, body: RequestBody): void {
-    if (body.bytes > BODY_INLINE_BYTES) {
+    const asksFirst = this.#exchange?.asksFirst === true;
+    if (body.bytes > BODY_INLINE_BYTES || asksFirst) {
       this.#socket?.write(request, 'latin1');
       this.#sending = body;
       this.#unsentBytes = body.bytes;
-      this.#sendMore(body);
+      this.#isAsking = asksFirst;
+      if (!asksFirst) this.#sendMore(body);
       return;
     }
     const parts: Uint8Array[] = [Buffer.from(request, 'latin1')];
     for (let piece = body.next(body.bytes); piece !== undefined; piece = body.next(body.bytes)) parts.push(piece);
     this.#write(Buffer.concat(parts));
+  }
+
+  /** The server has said that it wants the body, or nothing for a while. */
+  #stopAsking(): void {
+    this.#isAsking = false;
+    this.#activeMs = this.#deps.nowMs();
+    if (this.#sending !== undefined) this.#sendMore(this.#sending);
   }
 
   /** The next piece. Called again from its own end, so never more than one is in the socket. */
@@ -241,9 +255,11 @@ export class Connection {
   /** Looks at the clock; fails the exchange when nothing has come for too long. */
   sweep(nowMs: number): void {
     const waitedMs = nowMs - this.#activeMs;
-    const { firstByteMs, stallMs, sendStallMs } = this.#timeouts;
+    const { firstByteMs, stallMs, sendStallMs, continueMs } = this.#timeouts;
     const answerMs = this.#exchange?.answerMs;
-    if (this.#state === 'head' && this.isSending) {
+    if (this.#state === 'head' && this.#isAsking) {
+      if (waitedMs >= continueMs) this.#stopAsking();
+    } else if (this.#state === 'head' && this.isSending) {
       if (waitedMs >= sendStallMs) {
         this.#fail(transportFailure('SendStalled', `nothing of the body was taken within ${Math.round(waitedMs)} ms`));
       }
@@ -316,7 +332,10 @@ export class Connection {
       this.#fail(transportFailure(error.code, error.message));
       return;
     }
-    if (head === undefined) return;
+    if (head === undefined) {
+      if (this.#isAsking && this.#parser.interimHeads > 0) this.#stopAsking();
+      return;
+    }
     this.#head = head;
     this.#keepAlive = head.keepAlive;
     if (this.isSending) {
@@ -327,6 +346,7 @@ export class Connection {
         return;
       }
       this.#sending = undefined;
+      this.#isAsking = false;
     }
     const plan = exchange.head(head);
     // The exchange may have been cancelled from within.
@@ -411,6 +431,7 @@ export class Connection {
     this.#text = undefined;
     this.#head = undefined;
     this.#sending = undefined;
+    this.#isAsking = false;
     this.#answered++;
     if (this.#keepAlive) this.#state = 'idle';
     else this.destroy();

@@ -125,6 +125,11 @@ export class HeadParser {
     this.consumed = 0;
   }
 
+  /** Interim answers (100 Continue) that came so far. */
+  get interimHeads(): number {
+    return this.#interim;
+  }
+
   /** True when bytes of a head that is not complete have been seen. */
   get isStarted(): boolean {
     return this.#heldBytes > 0 || this.#interim > 0;

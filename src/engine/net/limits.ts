@@ -112,6 +112,8 @@ export interface NetTimeouts {
   readonly stallMs: number;
   /** For BODY_PIECE_BYTES of a request's body to leave: slower than 9 KB/s is dead. */
   readonly sendStallMs: number;
+  /** A body that waits for 100 Continue leaves without it after this; curl's figure. */
+  readonly continueMs: number;
   /** An unused connection is closed after this; S3 itself closes at about 20 s, so we leave first. */
   readonly idleMs: number;
   /** Full jitter: a wait is random() * min(cap, base * 2^(failures - 1)). */
@@ -132,6 +134,7 @@ export const DEFAULT_TIMEOUTS: NetTimeouts = {
   firstByteMs: 8_000,
   stallMs: 8_000,
   sendStallMs: 30_000,
+  continueMs: 1_000,
   idleMs: 15_000,
   backoffBaseMs: 50,
   backoffCapMs: 5_000,

@@ -76,7 +76,8 @@ export function isCompleted(
   const theirs = sum === undefined ? undefined : checksums[sum.header];
   if (theirs?.includes('-') === true) return theirs === sum?.value;
   const etag = etagOfParts(parts);
-  if (etag !== undefined && /^[0-9a-f]{32}-\d+$/.test(bare(head.etag))) return bare(head.etag) === etag;
+  // A plain MD5 is that of an object of one piece, so somebody else's.
+  if (etag !== undefined && /^[0-9a-f]{32}(-\d+)?$/.test(bare(head.etag))) return bare(head.etag) === etag;
   // Seconds are all that a store says.
   const isSince = initiatedMs !== undefined && head.lastModifiedMs >= Math.floor(initiatedMs / 1000) * 1000;
   return isSince && (!head.etag.includes('-') || bare(head.etag).endsWith(`-${parts.length}`));

@@ -24,7 +24,7 @@ import type { StoreCaller, StoreRequest } from '../calls/store-caller.js';
 import type { ChecksumName } from '../checksum/running-checksum.js';
 import { encodeKey, queryValue } from '../signing/object-path.js';
 import type { HeaderField } from '../signing/signature.js';
-import type { StoreError } from '../store-error.js';
+import { StoreError } from '../store-error.js';
 import type {
   BodyPiece,
   CopyOptions,
@@ -120,7 +120,7 @@ export class S3Writer implements ObjectWriter {
     if (result.kind === 'answer') return this.#made(key, sizeBytes, result.answer, result.answer.headers['etag'] ?? '');
     const { failure } = result;
     if (mayHaveSucceeded(failure)) {
-      const found = await this.#find(key, signal);
+      const found = await this.#lookBack(key, signal);
       const name = this.#checksum;
       const sums = { ...failure, ...(name === undefined ? {} : { checksumName: name }) };
       if (found !== undefined && isPut(found, sizeBytes, sums)) return found.head;
@@ -237,7 +237,7 @@ export class S3Writer implements ObjectWriter {
       ({ failure } = result);
     }
     if (mayHaveSucceeded(failure) || failure.code === 'NoSuchUpload') {
-      const found = await this.#find(key, signal);
+      const found = await this.#lookBack(key, signal);
       if (found !== undefined && isCompleted(found, parts, upload.initiatedMs)) return found.head;
     }
     throw this.#refused(request, failure, condition);
@@ -295,13 +295,14 @@ export class S3Writer implements ObjectWriter {
       ({ failure } = result);
     }
     if (mayHaveSucceeded(failure)) {
-      const found = (await this.#find(key, signal))?.head;
+      const found = (await this.#lookBack(key, signal))?.head;
       const isSame = found?.sizeBytes === source.sizeBytes;
       if (isSame && (found.etag === source.etag || found.lastModifiedMs > startedMs)) return found;
     }
+    if (failure.status === 404) throw this.#caller.error(request, failure);
     // One status for "the source is another" and "the target is there".
     const isTarget = condition.ifNoneMatch === true && failure.status === 412;
-    const isThere = isTarget && (await this.#find(key, signal)) !== undefined;
+    const isThere = isTarget && (await this.#lookBack(key, signal)) !== undefined;
     throw this.#refused(request, failure, isThere ? condition : { ifMatch: source.etag });
   }
 
@@ -374,6 +375,16 @@ export class S3Writer implements ObjectWriter {
     const answer = await this.#caller.ask(request, signal);
     if (answer.status === 404) return undefined;
     return { head: headOf(key, answer), checksums: answer.headers };
+  }
+
+  /** The same after a failure: one that cannot be looked at changes nothing about that. */
+  async #lookBack(key: string, signal: AbortSignal | undefined): Promise<FoundObject | undefined> {
+    try {
+      return await this.#find(key, signal);
+    } catch (error) {
+      if (error instanceof StoreError) return undefined;
+      throw error;
+    }
   }
 
   /** What a copy in parts has to say of itself: CreateMultipartUpload copies nothing. */

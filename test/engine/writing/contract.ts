@@ -6,7 +6,6 @@ import { GetObjectCommand, HeadObjectCommand, ListPartsCommand, S3Client } from 
 import type { Test } from 'tap';
 import { EEXIST, ENOENT, ESTALE } from '../../../src/base/errno.js';
 import { MIB } from '../../../src/base/units.js';
-import type { SlotPiece } from '../../../src/engine/write-api.js';
 import type { ObjectWriteOptions } from '../../../src/engine/write-options.js';
 import { ObjectHeads } from '../../../src/engine/calls/object-heads.js';
 import { storeErrorOf } from '../store/harness.js';
@@ -66,9 +65,7 @@ export function runWriterContract(t: Test, server: TestServer, lacks: StoreLacks
 
   for (const checksums of ['off', 'crc32', 'crc32c', 'crc64nvme'] as const) {
     t.test(`put and parts with checksums ${checksums}`, async (t) => {
-      const each = bench(t, { checksums });
-      const { writer } = each;
-      const bytesOf = (pieces: readonly SlotPiece[]): Buffer => each.bytesOf(pieces);
+      const { writer, bytesOf } = bench(t, { checksums });
       const key = `sums/${checksums}`;
       const pieces = [{ slot: 2, from: 7, to: 300_001 }];
       const head = await writer.put(key, [Buffer.from('head '), ...pieces], {}, {});
@@ -186,9 +183,8 @@ export function runWriterContract(t: Test, server: TestServer, lacks: StoreLacks
   });
 
   t.test('parts may be copied, and uploads looked at', async (t) => {
-    const each = bench(t);
-    const { writer, uploads } = each;
-    const all = each.bytesOf(PART);
+    const { writer, uploads, bytesOf } = bench(t);
+    const all = bytesOf(PART);
     const made = await writer.put('big', PART, {}, {});
     const upload = await writer.createUpload('mixed/key', {});
     const range = { key: 'big', etag: made.etag, startOffset: 1, endOffset: 5 * MIB + 1 };

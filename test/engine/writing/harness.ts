@@ -43,7 +43,7 @@ export interface WriterBench {
   readonly events: NetEvent[];
   setCredentials(credentials: DataCredentials): void;
   /** What [from, to) of a slot holds. */
-  bytesOf(pieces: readonly SlotPiece[]): Buffer;
+  readonly bytesOf: (pieces: readonly SlotPiece[]) => Buffer;
 }
 
 export function writerBench(t: Test, options: WriterBenchOptions): WriterBench {
@@ -76,7 +76,7 @@ export function writerBench(t: Test, options: WriterBenchOptions): WriterBench {
           pool: memory,
           connectionsMax: options.connectionsMax ?? 4,
           anonymous: options.credentials === undefined,
-          timeouts: { backoffBaseMs: 1, backoffCapMs: 4, sweepMs: 10, ...options.timeouts },
+          timeouts: { backoffBaseMs: 1, backoffCapMs: 4, sweepMs: 10, continueMs: 20, ...options.timeouts },
         },
         {
           // As between threads: what is posted is a copy.
