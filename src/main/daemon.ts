@@ -64,6 +64,7 @@ interface Parts {
   readonly control: ControlPlane;
   readonly net: NetThreads;
   readonly plane: DataPlane;
+  readonly calls: CallPlane;
   readonly prefetcher: PoolPrefetcher;
   readonly writer: ObjectWriter;
   readonly fileSystem: S3FileSystem;
@@ -247,7 +248,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       log,
     });
     const { readerThreads } = sizing;
-    return { control, net, plane, prefetcher, writer, fileSystem, pool, replier, late, readerThreads, governor };
+    return { control, net, plane, calls, prefetcher, writer, fileSystem, pool, replier, late, readerThreads, governor };
   } catch (error) {
     control.close();
     throw error;
@@ -272,6 +273,7 @@ async function closeParts(parts: Parts): Promise<void> {
   parts.governor.close();
   parts.fileSystem.destroy();
   await parts.net.close();
+  parts.calls.close();
   parts.control.close();
 }
 

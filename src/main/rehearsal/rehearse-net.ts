@@ -1,6 +1,6 @@
 /**
- * A net thread's rehearsal while the mount comes up: some ranged GETs and LISTs against a server on the loopback interface,
- * in the same thread, through the very code that talks to the store.
+ * A net thread's rehearsal while the mount comes up: some ranged GETs, LISTs, HEADs and small PUTs against a server on the
+ * loopback interface, in the same thread, through the very code that talks to the store.
  *
  * Why: V8 compiles a function when it first runs, and it runs slowly until it has been seen a few times. Without a rehearsal
  * that is paid by the first reader, who has just started a job: the first listing of a thousand keys alone took 40 ms of a
@@ -16,7 +16,7 @@ import { BlockTable } from '../../base/pool/block-table.js';
 import { allocatePool } from '../../base/pool/layout.js';
 import { PoolView } from '../../base/pool/pool-view.js';
 import { systemClock } from '../../base/clock.js';
-import type { DataTarget, NetEvent } from '../../engine/api.js';
+import type { CallCommand, DataTarget, NetEvent } from '../../engine/api.js';
 import { NetThread } from '../../engine/net/net-thread.js';
 import { systemNetwork } from '../../engine/net/network.js';
 import { LateReplier } from '../late-replier.js';
@@ -26,18 +26,26 @@ const POOL_SLOTS = 4;
 const FILE_BYTES = 40_000;
 const ETAG = '"0123456789abcdef0123456789abcdef"';
 const CONNECTIONS = 4;
+/** A small file that is written: head and body are one packet to the server, which reads requests and not bodies. */
+const WRITTEN_BYTES = 1000;
 /** Keys of a listing's page. */
 const KEYS = 1000;
+
+const FIRST_OF_HEAD = 'H'.charCodeAt(0);
+const FIRST_OF_PUT = 'P'.charCodeAt(0);
 
 export interface RehearsalBounds {
   readonly fetches: number;
   readonly lists: number;
+  /** Half of them HEADs, half PUTs. */
+  readonly calls: number;
   readonly budgetMs: number;
 }
 
 export interface RehearsalReport {
   readonly fetches: number;
   readonly lists: number;
+  readonly calls: number;
   readonly ms: number;
   readonly trouble?: string;
 }
@@ -45,7 +53,7 @@ export interface RehearsalReport {
 /** Rehearses until it is done, its time is up or `stop` aborts. Never rejects. */
 export async function rehearseNet(bounds: RehearsalBounds, stop: AbortSignal): Promise<RehearsalReport> {
   const startedMs = systemClock.nowMs();
-  const done = { fetches: 0, lists: 0 };
+  const done = { fetches: 0, lists: 0, calls: 0 };
   let server: Server | undefined;
   let stage: Stage | undefined;
   let device = -1;
@@ -60,6 +68,10 @@ export async function rehearseNet(bounds: RehearsalBounds, stop: AbortSignal): P
     while (done.lists < bounds.lists && !over()) {
       await stage.list();
       done.lists++;
+    }
+    while (done.calls < bounds.calls && !over()) {
+      await stage.call(done.calls % 2 === 0 ? 'HEAD' : 'PUT');
+      done.calls++;
     }
     while (done.fetches < bounds.fetches && !over()) {
       await stage.fetch();
@@ -130,6 +142,32 @@ class Stage {
     return ended;
   }
 
+  /** A question about a file that is not there, or a small file that is written. */
+  call(method: 'HEAD' | 'PUT'): Promise<void> {
+    const callId = this.#nextId++;
+    const ended = this.#until('called', 'callFailed');
+    const body = method === 'PUT' ? [{ slot: this.#slot, from: 0, to: WRITTEN_BYTES }] : [];
+    const call: CallCommand = {
+      callId,
+      method,
+      key: `rehearsal/${String(callId).padStart(5, '0')}`,
+      query: '',
+      headers: [],
+      body,
+      ...(method === 'PUT' ? { checksum: 'CRC32' as const } : {}),
+      wantsMd5: false,
+      answerHeaders: ['etag', 'last-modified', 'x-amz-meta-*'],
+      accepts: [404],
+      looksForError: false,
+      answerBytesMax: 1024,
+      answerMs: 1000,
+      deadlineMs: 1000,
+      priority: 0,
+    };
+    this.#thread.handle({ type: 'call', call });
+    return ended;
+  }
+
   close(): void {
     this.#thread.handle({ type: 'close' });
   }
@@ -169,9 +207,15 @@ function listen(): Promise<Server> {
     Buffer.alloc(FILE_BYTES),
   );
   const listing = answer('200 OK', 'Content-Type: application/xml\r\n', Buffer.from(listingText()));
+  const missing = answer('404 Not Found', '', Buffer.alloc(0));
+  const written = answer('200 OK', '', Buffer.alloc(0));
   const server = createServer((socket: Socket) => {
     socket.on('error', () => socket.destroy());
-    socket.on('data', (request) => socket.write(request.includes('list-type=2') ? listing : object));
+    socket.on('data', (request) => {
+      if (request.includes('list-type=2')) socket.write(listing);
+      else if (request[0] === FIRST_OF_HEAD) socket.write(missing);
+      else socket.write(request[0] === FIRST_OF_PUT ? written : object);
+    });
   });
   return new Promise((resolve, reject) => {
     server.once('error', reject);

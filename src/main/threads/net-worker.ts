@@ -24,7 +24,7 @@ const data = workerData as NetWorkerData;
 const RANDOM_STEPS = 2 ** 32;
 
 /** Measured: about 80 ms of this thread, while the kernel's side comes up. */
-const REHEARSAL = { fetches: 60, lists: 3, budgetMs: 300 };
+const REHEARSAL = { fetches: 60, lists: 3, calls: 20, budgetMs: 300 };
 
 // At the end of the loop's turn: what many sockets brought in it travels together.
 const outbox = new Outbox<NetEvent>(port, (send) => setImmediate(send));
@@ -51,9 +51,11 @@ void rehearseNet(REHEARSAL, rehearsal.signal).then((report) =>
   post({ type: 'log', level: 'debug', fields: { ...report }, message: 'a net thread rehearsed' }),
 );
 
+const ENDS_REHEARSAL: ReadonlySet<ToNetWorker['type']> = new Set(['fetch', 'list', 'call', 'close']);
+
 port.on('message', (messages: readonly ToNetWorker[]) => {
   for (const message of messages) {
-    if (message.type === 'fetch' || message.type === 'list' || message.type === 'close') rehearsal.abort();
+    if (ENDS_REHEARSAL.has(message.type)) rehearsal.abort();
     if (message.type === 'device') replier.bind(message.fd);
     else thread.handle(message);
   }
