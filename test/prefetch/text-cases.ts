@@ -24,10 +24,15 @@ export function printBytes(bytes: number): string {
   return String(bytes);
 }
 
-/** Runs each .txt file of test/prefetch/`folder`. `begin` makes a runner: command words in, printed lines out. */
-export function runTextCases(t: Test, folder: string, begin: () => (words: readonly string[]) => string[]): void {
-  // From dist/test/prefetch to test/prefetch.
-  const root = fileURLToPath(new URL(`../../../test/prefetch/${folder}/`, import.meta.url));
+/** Runs each .txt file of test/`area`/`folder`. `begin` makes a runner: command words in, printed lines out. */
+export function runTextCases(
+  t: Test,
+  folder: string,
+  begin: () => (words: readonly string[]) => string[],
+  area = 'prefetch',
+): void {
+  // From dist/test/prefetch to test/.
+  const root = fileURLToPath(new URL(`../../../test/${area}/${folder}/`, import.meta.url));
   const names = readdirSync(root).filter((name) => name.endsWith('.txt'));
   t.ok(names.length > 0, `${folder} has cases`);
   for (const name of names) {
