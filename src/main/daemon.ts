@@ -91,6 +91,7 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
       log,
       handlers: parts.fileSystem,
       pool: parts.pool,
+      ...(config.readOnly ? {} : { writeSlots: parts.prefetcher.writeSlots }),
       readerThreads: parts.readerThreads,
       accessed: (nodeId, handle, offset, sizeBytes) => parts.fileSystem.accessed(nodeId, handle, offset, sizeBytes),
       deviceReady: (fd) => {
