@@ -30,6 +30,7 @@ export class SlotLoan implements WriteLoan {
   adopt(): number {
     invariant(this.#state === 'held' && !this.#adopted, 'a loan is adopted once, by the handler that has it');
     this.#adopted = true;
+    this.#lender.kept();
     return this.slot;
   }
 

@@ -10,7 +10,8 @@
  * right to succeed. Order: whoever used the slot is done before main puts it into a cell; the reader's record is
  * published by the ring. Blocks? Never: a reader that finds no slot reads into its own buffer, as without loans.
  *
- * Bounds: LOANS_PER_READER for each reader and 1/LOANS_SHARE of the writers' share of the pool; none before the first large
+ * Bounds: LOANS_PER_READER for each reader and 1/LOANS_SHARE of the writers' share of the pool, those of WRITEs whose
+ * handlers have not kept them included, so that WRITEs that wait for memory never hold all of it; none before the first large
  * WRITE, and all but those that readers have in hand (one each) go back IDLE_MS after the last, or when somebody waits for a
  * slot. A reader gives its own back at the first message that it gets after that.
  */
@@ -82,6 +83,8 @@ export class SlotLender {
   readonly #deps: SlotLenderDeps;
   /** In cells and in readers' hands. */
   #lent = 0;
+  /** Arrived, and neither kept by a handler nor done with. */
+  #held = 0;
   #idleCheck: Timer | undefined;
   /** A large WRITE came since the last look. */
   #used = false;
@@ -104,11 +107,18 @@ export class SlotLender {
   /** A reader thread sent the slot, with a WRITE or empty: it is no longer lent. `@gives` to the caller. */
   arrived(): void {
     this.#lent--;
+    this.#held++;
+  }
+
+  /** The caller keeps a slot that arrived: it is no business of the lender any more. */
+  kept(): void {
+    this.#held--;
   }
 
   /** The caller is done with a slot that arrived. */
   done(slot: number): void {
-    if (Atomics.load(this.#words, LENDING) === 0 || this.#lent >= this.#most() || !this.#put(slot)) {
+    this.#held--;
+    if (Atomics.load(this.#words, LENDING) === 0 || this.#lent + this.#held >= this.#most() || !this.#put(slot)) {
       this.#deps.slots.give(slot);
     }
   }
@@ -118,7 +128,7 @@ export class SlotLender {
     this.#used = true;
     this.#idleCheck ??= this.#deps.clock.after(IDLE_MS, () => this.#look());
     const most = this.#most();
-    while (this.#lent < most) {
+    while (this.#lent + this.#held < most) {
       const slot = this.#deps.slots.take();
       if (slot === undefined) break;
       Atomics.store(this.#words, LENDING, 1);

@@ -59,6 +59,7 @@ const STEPS: Record<string, (scene: Scene) => void> = {
     const slot = inHand.pop();
     if (slot === undefined) return;
     lender.arrived();
+    lender.kept();
     slots.give(slot);
   },
 };
@@ -162,6 +163,10 @@ t.test('a slot that was only passed through is lent again; one that was kept is 
   t.equal(slots.used, 2);
   const kept = taker.take();
   lender.arrived();
+  t.equal(lender.lent, 1);
+  lender.wanted();
+  t.equal(lender.lent, 1, 'one whose WRITE waits counts');
+  lender.kept();
   lender.wanted();
   t.equal(lender.lent, 2);
   t.equal(slots.used, 3, 'one with its new owner');

@@ -121,7 +121,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
       done = this.#put(offset, data, loan);
       if (done === data.length) return done;
     }
-    return this.turns.run(() => this.#writeSlowly(offset, data, done, signal), signal);
+    return this.turns.run(() => this.#writeSlowly(offset, data, { done, loan }, signal), signal);
   }
 
   /** Cuts the file or lengthens it by zeros. */
@@ -288,16 +288,24 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     await this.#removing;
   }
 
-  async #writeSlowly(offset: number, data: Uint8Array, before: number, signal?: AbortSignal): Promise<number> {
-    let done = before;
+  async #writeSlowly(
+    offset: number,
+    data: Uint8Array,
+    begun: { readonly done: number; readonly loan: WriteLoan | undefined },
+    signal?: AbortSignal,
+  ): Promise<number> {
+    let { done } = begun;
+    // What is left of a WRITE that was taken in part does not begin where its slot does.
+    let loan = done === 0 ? begun.loan : undefined;
     try {
       for (;;) {
         this.#throwFailure();
         while (this.#mustPause()) await unlessAborted(this.upload.progress(), signal);
         this.#throwFailure();
         this.#touch();
-        done += this.#put(offset + done, data.subarray(done));
+        done += this.#put(offset + done, data.subarray(done), loan);
         if (done === data.length) return done;
+        if (done > 0) loan = undefined;
         const chunk = await this.#deps.memory.wait(this, signal);
         // Held until something is in it: what it was for may be overwritten in place by now.
         chunk.beginRead();
