@@ -216,6 +216,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
           listingCacheBytesMax: listingBytes(sizing.memoryTargetBytes),
           openListingBytesMax: listingBytes(sizing.memoryTargetBytes),
         },
+        inferContentType: config.write.inferContentType,
         writing: {
           conflict: config.write.conflict,
           partBytes: config.write.partBytes,

@@ -73,6 +73,8 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   readonly upload: FileUpload;
   /** The bucket does not hold this content. */
   isDirty = false;
+  /** The bucket holds it, and memory all of it too. */
+  holdsAll = false;
   /** Bytes were written, or the size was set, since the last commit. */
   isWritten = false;
   /** What every later change, fsync and close answers. */
@@ -222,6 +224,13 @@ export class WrittenFile implements ContentSource, ChunkOwner {
         if (signal.aborted) return;
       }
     }
+  }
+
+  /** What memory holds of a file that is in the bucket is not needed any more. */
+  forgetAll(): void {
+    this.holdsAll = false;
+    this.extents.set(0, this.sizeBytes, 'base');
+    this.#tail = undefined;
   }
 
   /** Bytes of a part that was sent need not be kept: nobody reads them. */
@@ -402,6 +411,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   #touch(): void {
     if (this.isDirty) return;
     this.isDirty = true;
+    this.holdsAll = false;
     this.#deps.watch.becameDirty(this);
   }
 
@@ -417,8 +427,10 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   #isObject(head: ObjectHead): void {
     const sizeBytes = this.extents.sizeBytes;
     this.upload.done();
-    this.extents.set(0, sizeBytes, 'base');
-    this.#tail = undefined;
+    // A small file that stays open is most often changed again (logs, databases): its bytes need not be fetched for that.
+    const isSmall = sizeBytes <= this.#deps.rules().partBytes;
+    this.holdsAll = isSmall && this.extents.all().every(({ kind }) => kind === 'memory' || kind === 'hole');
+    if (!this.holdsAll) this.forgetAll();
     this.base?.close();
     this.base = this.#deps.openBase({ key: head.key, etag: head.etag, sizeBytes });
     const { spool } = this;
