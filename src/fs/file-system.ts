@@ -202,17 +202,17 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
 
   override mkdir(context: RequestContext, parent: number, name: string, mode: number): MaybePromise<Entry> {
     if (!this.#parts.namespace) return this.refuse('mkdir');
-    return this.#parts.namespace.mkdir(this.#parts.table.directory(parent).key, name, mode, context.signal);
+    return this.#parts.namespace.mkdir(this.#parts.table.directory(parent), name, mode, context.signal);
   }
 
   override rmdir(context: RequestContext, parent: number, name: string): MaybePromise<void> {
     if (!this.#parts.namespace) return this.refuse('rmdir');
-    return this.#parts.namespace.rmdir(this.#parts.table.directory(parent).key, name, context.signal);
+    return this.#parts.namespace.rmdir(this.#parts.table.directory(parent), name, context.signal);
   }
 
   override unlink(context: RequestContext, parent: number, name: string): MaybePromise<void> {
     if (!this.#parts.namespace) return this.refuse('unlink');
-    return this.#parts.namespace.unlink(this.#parts.table.directory(parent).key, name, context.signal);
+    return this.#parts.namespace.unlink(this.#parts.table.directory(parent), name, context.signal);
   }
 
   override rename(
@@ -224,9 +224,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     flags: number,
   ): MaybePromise<void> {
     if (!this.#parts.namespace) return this.refuse('rename');
-    const from = { directoryKey: this.#parts.table.directory(parent).key, name };
-    const to = { directoryKey: this.#parts.table.directory(newParent).key, name: newName };
-    return this.#parts.namespace.rename(from, to, flags, context.signal);
+    const { table, namespace } = this.#parts;
+    return namespace.rename(table.directory(parent), name, table.directory(newParent), newName, flags, context.signal);
   }
 
   read(

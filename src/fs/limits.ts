@@ -23,6 +23,11 @@ export interface FileSystemLimits {
   readonly listPagesAheadMax: number;
   /** Listing pages that open directories keep for reading again; older ones are fetched anew when somebody seeks back. */
   readonly openListingBytesMax: number;
+  /** Names that we changed ourselves and remember: in one directory, and in all (about 400 bytes each). */
+  readonly ownNamesInDirectoryMax: number;
+  readonly ownNamesMax: number;
+  /** Directories with such names, or below which we put something (about 300 bytes each). */
+  readonly ownDirectoriesMax: number;
   /** Empty LIST pages in a row that are followed before a listing is given up (a store that never ends). */
   readonly emptyPagesMax: number;
 }
@@ -38,5 +43,9 @@ export const defaultLimits: FileSystemLimits = {
   listRangesMax: 8,
   listPagesAheadMax: 16,
   openListingBytesMax: 32 * 1024 * 1024,
+  // Four listing pages of names; beyond, one LIST more.
+  ownNamesInDirectoryMax: 4096,
+  ownNamesMax: 16_384,
+  ownDirectoriesMax: 4096,
   emptyPagesMax: 1000,
 };

@@ -9,7 +9,6 @@ import { invariant } from '../base/invariant.js';
 import type { ObjectWriter } from '../engine/write-api.js';
 import { AttributeMaker } from './attributes.js';
 import { BackgroundLister } from './background-lister.js';
-import { contentTypeOf } from './content-type.js';
 import { DirectoryHandles } from './directory-handles.js';
 import { EntryMaker } from './entry-maker.js';
 import { FaultLog } from './fault-log.js';
@@ -100,10 +99,13 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   const attributes = new AttributeMaker(options, wallMs(), remembered);
   const entries = new EntryMaker({ attributes, freshness });
 
-  const changes: OwnChanges = new OwnChanges({
-    freshness,
-    floorRaised: (extent, key, floorMs) => listings.dropOlder(extent, key, floorMs),
-  });
+  const changes: OwnChanges = new OwnChanges(
+    {
+      freshness,
+      floorRaised: (extent, key, floorMs) => listings.dropOlder(extent, key, floorMs),
+    },
+    limits,
+  );
   const listings = new ListingCache(
     { bytesMax: limits.listingCacheBytesMax, inOrder: options.listsInOrder ?? true },
     { freshness, floorMs: (directoryKey) => changes.floorMs(directoryKey) },
@@ -159,10 +161,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
           prefetcher,
           clock,
           log: deps.log,
-          propertiesOf: ({ key }) => {
-            const contentType = options.inferContentType === true ? contentTypeOf(key) : undefined;
-            return contentType === undefined ? {} : { contentType };
-          },
+          propertiesOf: () => ({}),
           wrote: (head) => {
             remembered.committed(head);
             return changes.wrote(head);

@@ -41,8 +41,6 @@ export class PoolWriteSlots implements WriteSlots {
   /** In the order in which they came. */
   readonly #waiters = new Set<Waiter>();
   #retry: Timer | undefined;
-  /** Called when somebody is about to wait: who has slots that he can do without gives them back. */
-  onShort: (() => void) | undefined;
 
   constructor(deps: PoolWriteSlotsDeps) {
     this.#deps = deps;
@@ -70,11 +68,7 @@ export class PoolWriteSlots implements WriteSlots {
 
   wait(signal?: AbortSignal): Promise<number> {
     if (signal?.aborted === true) return Promise.reject(new ErrnoError(EINTR));
-    let slot = this.take();
-    if (slot === undefined) {
-      this.onShort?.();
-      slot = this.take();
-    }
+    const slot = this.take();
     if (slot !== undefined) return Promise.resolve(slot);
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {

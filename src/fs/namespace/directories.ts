@@ -60,8 +60,10 @@ export class Directories {
     for (const { isUncommitted } of uncommitted.below(key)) {
       if (isUncommitted) throw new ErrnoError(ENOTEMPTY, `a file in '${key}' is being written`);
     }
+    const since = changes.total;
     const held = await this.look(key, signal);
-    if (held === 'more') throw new ErrnoError(ENOTEMPTY, `'${key}' is not empty`);
+    // A file of it that was written may have been committed while the question was under way.
+    if (held === 'more' || changes.changedBelow(key, since)) throw new ErrnoError(ENOTEMPTY, `'${key}' is not empty`);
     const marked = this.leaving(directoryKey, name);
     try {
       if (held === 'marker') await writer.delete(key);

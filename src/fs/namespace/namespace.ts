@@ -3,13 +3,16 @@
  * leaves the work to Directories, Removal, FileRename and DirectoryRename. Each change is known to lookups and listings when
  * its answer is given (OwnChanges).
  * The kernel holds the directories' locks while one of these is under way, so there are no two in one directory at a time;
- * commits of written files run beside them and are held back where they would interfere (UncommittedFile.hold).
+ * what is below a directory that is renamed is kept out of here (NameLocks). Commits of written files run beside them and are
+ * held back where they would interfere (UncommittedFiles).
  */
 import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ErrnoError } from '../../base/errno.js';
 import type { Entry } from '../../fuse/handlers.js';
+import type { DirectoryNode } from '../inode-table.js';
 import type { NamespaceDeps } from './deps.js';
 import { Directories } from './directories.js';
 import { checkNewName, presentAt } from './present.js';
+import { NameLocks } from './name-locks.js';
 import { Removal } from './removal.js';
 import { DirectoryRename } from './rename-directory.js';
 import { FileRename, type Place } from './rename-file.js';
@@ -27,6 +30,7 @@ export class Namespace {
   readonly #removal: Removal;
   readonly #files: FileRename;
   readonly #trees: DirectoryRename;
+  readonly #locks = new NameLocks();
 
   constructor(
     options: NamespaceOptions,
@@ -39,20 +43,49 @@ export class Namespace {
     this.#trees = new DirectoryRename({ keysMax: options.renameDirectoryKeysMax }, deps, this.#directories);
   }
 
-  mkdir(directoryKey: string, name: string, mode: number, signal: AbortSignal): Promise<Entry> {
-    return this.#directories.make(directoryKey, name, mode, signal);
+  mkdir(parent: DirectoryNode, name: string, mode: number, signal: AbortSignal): Promise<Entry> {
+    return this.#locked([[parent, name]], () => this.#directories.make(parent.key, name, mode, signal));
   }
 
-  rmdir(directoryKey: string, name: string, signal: AbortSignal): Promise<void> {
-    return this.#directories.remove(directoryKey, name, signal);
+  rmdir(parent: DirectoryNode, name: string, signal: AbortSignal): Promise<void> {
+    return this.#locked([[parent, name]], () => this.#directories.remove(parent.key, name, signal));
   }
 
-  unlink(directoryKey: string, name: string, signal: AbortSignal): Promise<void> {
-    return this.#removal.unlink(directoryKey, name, signal);
+  unlink(parent: DirectoryNode, name: string, signal: AbortSignal): Promise<void> {
+    return this.#locked([[parent, name]], () => this.#removal.unlink(parent.key, name, signal));
   }
 
   /** `flags`: RENAME_NOREPLACE; EINVAL for exchange and whiteout, which no store can do. */
-  async rename(from: Place, to: Place, flags: number, signal: AbortSignal): Promise<void> {
+  async rename(
+    parent: DirectoryNode,
+    name: string,
+    newParent: DirectoryNode,
+    newName: string,
+    flags: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const isTree = this.#deps.table.knownDirectory(`${parent.key}${name}/`) !== undefined;
+    const places = [
+      [parent, name],
+      [newParent, newName],
+    ] as const;
+    return this.#locked(
+      places,
+      () =>
+        this.#rename({ directoryKey: parent.key, name }, { directoryKey: newParent.key, name: newName }, flags, signal),
+      isTree,
+    );
+  }
+
+  #locked<T>(
+    places: readonly (readonly [DirectoryNode, string])[],
+    work: () => Promise<T>,
+    isTree = false,
+  ): Promise<T> {
+    return this.#locks.run(() => places.map(([parent, name]) => `${parent.key}${name}/`), isTree, work);
+  }
+
+  async #rename(from: Place, to: Place, flags: number, signal: AbortSignal): Promise<void> {
     const { policy } = this.#deps;
     const fromKey = from.directoryKey + from.name;
     const toKey = to.directoryKey + to.name;

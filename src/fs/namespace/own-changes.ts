@@ -13,6 +13,7 @@
 import type { ObjectHead } from '../../engine/api.js';
 import type { Freshness } from '../freshness.js';
 import { baseName, parentDirectoryKey } from '../keymap.js';
+import { defaultLimits, type FileSystemLimits } from '../limits.js';
 
 /** What a name is since our change. `sentAtMs`: when the store's answer came; requests sent earlier are older. */
 export type OwnFact =
@@ -33,21 +34,10 @@ interface DirectoryChanges {
   serial: number;
 }
 
-/** 4,096 names are four listing pages; 16,384 in all cost about 6 MB. Guesses. */
-export interface OwnChangesBounds {
-  readonly namesInDirectoryMax: number;
-  readonly namesMax: number;
-  readonly directoriesMax: number;
-}
-
 /** What is left when there are too many: raising the floor of all costs a walk over the cached listings. */
 const KEPT_SHARE = 0.75;
 
-export const defaultOwnChangesBounds: OwnChangesBounds = {
-  namesInDirectoryMax: 4096,
-  namesMax: 16_384,
-  directoriesMax: 4096,
-};
+export type OwnChangesBounds = Pick<FileSystemLimits, 'ownNamesInDirectoryMax' | 'ownNamesMax' | 'ownDirectoriesMax'>;
 
 export type FloorExtent = 'directory' | 'tree' | 'all';
 
@@ -65,9 +55,11 @@ export class OwnChanges {
   #names = 0;
   #floorMs = -Infinity;
   #serials = 0;
+  /** The youngest change of a directory that was forgotten. */
+  #droppedSerial = 0;
   #hasTreeFloors = false;
 
-  constructor(deps: OwnChangesDeps, bounds: OwnChangesBounds = defaultOwnChangesBounds) {
+  constructor(deps: OwnChangesDeps, bounds: OwnChangesBounds = defaultLimits) {
     this.#deps = deps;
     this.#bounds = bounds;
   }
@@ -169,6 +161,20 @@ export class OwnChanges {
     return this.#directories.get(directoryKey)?.existedAtMs ?? -Infinity;
   }
 
+  /** How many changes there were in all: a moment to compare with. */
+  get total(): number {
+    return this.#serials;
+  }
+
+  /** Did we change a name below the directory's key since there were `total` changes? True also where that is forgotten. */
+  changedBelow(key: string, total: number): boolean {
+    if (this.#droppedSerial > total) return true;
+    for (const [directoryKey, { serial }] of this.#directories) {
+      if (serial > total && directoryKey.startsWith(key)) return true;
+    }
+    return false;
+  }
+
   /** Changes with every change in the directory; 0 before the first. */
   serial(directoryKey: string): number {
     return this.#directories.get(directoryKey)?.serial ?? 0;
@@ -209,13 +215,14 @@ export class OwnChanges {
   }
 
   #trim(directoryKey: string, changes: DirectoryChanges): void {
-    const { namesInDirectoryMax, namesMax } = this.#bounds;
+    const { ownNamesInDirectoryMax, ownNamesMax } = this.#bounds;
     // Half at a time: a floor costs a listing, not each name.
-    if (changes.names.size > namesInDirectoryMax) this.#forgetOldest(directoryKey, changes, changes.names.size >>> 1);
-    if (this.#names > namesMax) {
+    if (changes.names.size > ownNamesInDirectoryMax)
+      this.#forgetOldest(directoryKey, changes, changes.names.size >>> 1);
+    if (this.#names > ownNamesMax) {
       let floorMs = this.#floorMs;
       for (const [key, of] of this.#directories) {
-        if (this.#names <= namesMax * KEPT_SHARE) break;
+        if (this.#names <= ownNamesMax * KEPT_SHARE) break;
         if (key === directoryKey) this.#forgetOldest(key, of, of.names.size >>> 1);
         else floorMs = Math.max(floorMs, this.#drop(key, of));
       }
@@ -225,11 +232,11 @@ export class OwnChanges {
   }
 
   #trimDirectories(): void {
-    const { directoriesMax } = this.#bounds;
-    if (this.#directories.size <= directoriesMax) return;
+    const { ownDirectoriesMax } = this.#bounds;
+    if (this.#directories.size <= ownDirectoriesMax) return;
     let floorMs = this.#floorMs;
     for (const [key, changes] of this.#directories) {
-      if (this.#directories.size <= directoriesMax * KEPT_SHARE) break;
+      if (this.#directories.size <= ownDirectoriesMax * KEPT_SHARE) break;
       floorMs = Math.max(floorMs, this.#drop(key, changes));
     }
     this.#raiseAll(floorMs);
@@ -263,6 +270,7 @@ export class OwnChanges {
   /** Forgets all about the directory; returns the floor that stands for it. */
   #drop(directoryKey: string, changes: DirectoryChanges): number {
     this.#directories.delete(directoryKey);
+    this.#droppedSerial = Math.max(this.#droppedSerial, changes.serial);
     this.#names -= changes.names.size;
     let floorMs = Math.max(changes.floorMs, changes.treeFloorMs);
     for (const { sentAtMs } of changes.names.values()) floorMs = Math.max(floorMs, sentAtMs);

@@ -23,20 +23,17 @@ export class Removal {
     policy.mayDelete('unlink', key);
     if (table.knownDirectory(`${key}/`) && !table.currentFile(key))
       throw new ErrnoError(EISDIR, `'${key}' is a directory`);
-    const written = uncommitted.find(key);
-    if (!written) {
-      const node = table.currentFile(key);
-      if (node) await orphans.keep(node, signal);
-      return this.#delete(directoryKey, name);
-    }
-    const hold = await written.hold(signal);
+    const node = table.currentFile(key);
+    if (!node) return this.#delete(directoryKey, name);
+    // Nobody commits the file meanwhile: it would come back.
+    const hold = await uncommitted.claim(node, signal);
     try {
-      // A commit that was waited for may have put the object there.
       if (hold.base) {
-        await hold.keepBase(signal);
+        if (hold.isOpen) await hold.keepBase(signal);
+        else await orphans.keep(node, signal);
         await this.#delete(directoryKey, name);
       } else this.#gone(directoryKey, name);
-      hold.orphaned();
+      if (hold.isOpen) hold.orphaned();
     } finally {
       hold.release();
     }

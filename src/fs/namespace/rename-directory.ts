@@ -7,7 +7,7 @@
  * nothing to begin without being asked), COPIES_MAX copies and DELETES_MAX deletions under way, 100 bytes an object.
  * Keys that are no file names go along. Files that are open, read or written, go on under their new keys.
  */
-import { E2BIG, EEXIST, EINVAL, ENAMETOOLONG, ENOENT, ENOTEMPTY, ErrnoError } from '../../base/errno.js';
+import { E2BIG, EBUSY, EEXIST, EINVAL, ENAMETOOLONG, ENOENT, ENOTEMPTY, ErrnoError } from '../../base/errno.js';
 import type { ObjectHead } from '../../engine/api.js';
 import { DELETE_KEYS_MAX } from '../../engine/write-api.js';
 import type { FileNode } from '../inode-table.js';
@@ -31,6 +31,16 @@ export interface DirectoryMove {
   readonly to: Place;
   readonly targetExists: boolean;
   readonly noReplace: boolean;
+}
+
+/** Looks at a tree that is changed while it is copied. */
+const ROUNDS_MAX = 16;
+
+interface CopiedTree {
+  /** The last one: what is there now. */
+  readonly listing: TreeListing;
+  /** What is at the new keys, by the old ones. */
+  readonly heads: ReadonlyMap<string, ObjectHead>;
 }
 
 interface Written {
@@ -62,13 +72,11 @@ export class DirectoryRename {
     const toKey = `${move.to.directoryKey}${move.to.name}/`;
     if (toKey.startsWith(fromKey)) throw new ErrnoError(EINVAL, `'${toKey}' lies in '${fromKey}'`);
     if (move.targetExists && move.noReplace) throw new ErrnoError(EEXIST, `'${toKey}' exists`);
-    const written: Written[] = [];
+    const written = new Map<FileNode, Written>();
     try {
-      for (const file of [...this.#deps.uncommitted.below(fromKey)])
-        written.push({ file, hold: await file.hold(signal) });
       await this.#move(move, fromKey, toKey, written, signal);
     } finally {
-      for (const { hold } of written) hold.release();
+      for (const { hold } of written.values()) hold.release();
     }
   }
 
@@ -76,40 +84,22 @@ export class DirectoryRename {
     { from, to, targetExists }: DirectoryMove,
     fromKey: string,
     toKey: string,
-    written: readonly Written[],
+    written: Map<FileNode, Written>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { store, names, faults } = this.#deps;
-    const listing = await listTree(store, fromKey, this.#keysMax, signal);
-    if (!listing) throw this.#tooLarge(fromKey);
-    for (const { key } of listing.objects()) {
-      if (Buffer.byteLength(key) - Buffer.byteLength(fromKey) + Buffer.byteLength(toKey) <= KEY_BYTES_MAX) continue;
-      throw new ErrnoError(ENAMETOOLONG, `'${key}' would have more than 1,024 bytes below '${toKey}'`);
-    }
-    const done = targetExists ? await this.#alreadyThere(listing, toKey, signal) : new Map<string, ObjectHead>();
-    const nodes = new Map<string, FileNode>();
-    for (const node of this.#deps.table.filesBelow(fromKey)) nodes.set(node.key, node);
-    const heads = new Map<string, ObjectHead>();
+    const { names, faults, kept } = this.#deps;
+    let tree: CopiedTree;
     try {
-      await this.#copyAll(
-        listing,
-        toKey,
-        done,
-        (key, head) => {
-          if (nodes.has(key)) heads.set(key, head);
-        },
-        signal,
-      );
+      tree = await this.#copyTree(fromKey, toKey, targetExists, written, signal);
     } catch (error) {
-      this.#begun(fromKey, toKey);
       names.distrust(toKey.slice(0, -1));
       faults.report('rename', fromKey, error);
       throw error;
     }
-    await this.#repoint(fromKey, toKey, nodes, heads, written);
+    await this.#repoint(fromKey, toKey, tree.heads, written);
     try {
       const marked = this.#directories.leaving(from.directoryKey, from.name);
-      await this.#deleteAll(listing);
+      await this.#deleteAll(tree.listing.keys());
       await marked;
       this.#unfinished.delete(`${fromKey}\0${toKey}`);
     } catch (error) {
@@ -121,13 +111,62 @@ export class DirectoryRename {
       faults.report('rename', fromKey, error);
       throw error;
     }
-    this.#deps.kept.keep(from.directoryKey);
+    kept.keep(from.directoryKey);
     // Nothing of it may be in the bucket: a directory that we emptied.
-    if (listing.size === 0) this.#deps.kept.keep(toKey);
+    if (tree.listing.size === 0) kept.keep(toKey);
   }
 
-  /** What an earlier attempt copied, by its key below the target. Throws ENOTEMPTY for a target that is something else. */
-  async #alreadyThere(listing: TreeListing, toKey: string, signal: AbortSignal): Promise<Map<string, ObjectHead>> {
+  /**
+   * Copies all that is there, until nothing was changed through this mount since it was listed: files are written while this
+   * goes on. When it returns, every file that is being written is held, and nothing has run since the last look.
+   */
+  async #copyTree(
+    fromKey: string,
+    toKey: string,
+    targetExists: boolean,
+    written: Map<FileNode, Written>,
+    signal: AbortSignal,
+  ): Promise<CopiedTree> {
+    const { changes, uncommitted } = this.#deps;
+    const heads = new Map<string, ObjectHead>();
+    /** ETag of the version that was copied, by its key. */
+    const copied = new Map<string, string>();
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      for (const file of [...uncommitted.below(fromKey)]) {
+        if (!written.has(file.node)) written.set(file.node, { file, hold: await file.hold(signal) });
+      }
+      const since = changes.total;
+      const listing = await this.#list(fromKey, toKey, signal);
+      if (round === 0 && targetExists) await this.#takeOver(listing, toKey, copied, heads, signal);
+      // From here on an attempt that fails has left something behind.
+      this.#begun(fromKey, toKey);
+      await this.#copyAll(listing, toKey, copied, heads, signal);
+      await this.#dropCopies(listing, toKey, copied, heads);
+      const newcomer = [...uncommitted.below(fromKey)].some(({ node }) => !written.has(node));
+      if (!newcomer && !changes.changedBelow(fromKey, since)) return { listing, heads };
+    }
+    throw new ErrnoError(EBUSY, `'${fromKey}' is changed all the time`);
+  }
+
+  async #list(fromKey: string, toKey: string, signal: AbortSignal): Promise<TreeListing> {
+    const listing = await listTree(this.#deps.store, fromKey, this.#keysMax, signal);
+    if (!listing) throw this.#tooLarge(fromKey);
+    const moreBytes = Buffer.byteLength(toKey) - Buffer.byteLength(fromKey);
+    for (const key of listing.keys()) {
+      if (Buffer.byteLength(key) + moreBytes <= KEY_BYTES_MAX) continue;
+      throw new ErrnoError(ENAMETOOLONG, `'${key}' would have more than 1,024 bytes below '${toKey}'`);
+    }
+    return listing;
+  }
+
+  /** What an earlier attempt copied counts as copied. Throws ENOTEMPTY for a target that is something else. */
+  async #takeOver(
+    listing: TreeListing,
+    toKey: string,
+    copied: Map<string, string>,
+    heads: Map<string, ObjectHead>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { store, uncommitted } = this.#deps;
     const notEmpty = new ErrnoError(ENOTEMPTY, `'${toKey}' is not empty`);
     for (const { isUncommitted } of uncommitted.below(toKey)) if (isUncommitted) throw notEmpty;
@@ -135,7 +174,7 @@ export class DirectoryRename {
     const target = await listTree(store, toKey, this.#keysMax, signal);
     if (!target) throw notEmpty;
     for (const head of target.objects()) if (head.key !== toKey) there.set(head.key.slice(toKey.length), head);
-    if (there.size === 0) return there;
+    if (there.size === 0) return;
     const isOurs = this.#unfinished.has(`${listing.prefix}\0${toKey}`);
     const held = there.size;
     let files = 0;
@@ -146,32 +185,35 @@ export class DirectoryRename {
       const other = there.get(name);
       if (!other) continue;
       common++;
-      if (other.etag === etag && other.sizeBytes === sizeBytes) continue;
-      if (!isOurs) throw notEmpty;
-      there.delete(name);
+      if (other.etag === etag && other.sizeBytes === sizeBytes) {
+        copied.set(key, etag);
+        heads.set(key, other);
+      } else if (!isOurs) throw notEmpty;
     }
     // Until the deletions begin the target holds nothing else; from then on it holds all that is left to delete.
     if (!isOurs && (common === 0 || (common !== held && common !== files))) throw notEmpty;
-    return there;
   }
 
   async #copyAll(
     listing: TreeListing,
     toKey: string,
-    done: ReadonlyMap<string, ObjectHead>,
-    copied: (key: string, head: ObjectHead) => void,
+    copied: Map<string, string>,
+    heads: Map<string, ObjectHead>,
     signal: AbortSignal,
   ): Promise<void> {
     await inParallel(listing.objects(), COPIES_MAX, async (object) => {
-      const name = object.key.slice(listing.prefix.length);
-      const there = done.get(name);
-      if (there) {
-        copied(object.key, there);
-        return;
-      }
+      const { key } = object;
+      if (copied.get(key) === object.etag && heads.has(key)) return;
       try {
-        const { head } = await copyObject(this.#deps, object, toKey + name, { noReplace: false }, signal);
-        copied(object.key, head);
+        const copy = await copyObject(
+          this.#deps,
+          object,
+          toKey + key.slice(listing.prefix.length),
+          { noReplace: false },
+          signal,
+        );
+        copied.set(key, copy.source.etag);
+        heads.set(key, copy.head);
       } catch (error) {
         // Somebody else deleted it since it was listed.
         if (!(error instanceof ErrnoError && error.errno === ENOENT)) throw error;
@@ -179,37 +221,55 @@ export class DirectoryRename {
     });
   }
 
-  /** All is there: nodes, open files and what is known of names go to the new keys. */
+  /** What was removed while this goes on has no copy either. */
+  async #dropCopies(
+    listing: TreeListing,
+    toKey: string,
+    copied: Map<string, string>,
+    heads: Map<string, ObjectHead>,
+  ): Promise<void> {
+    const gone = new Set(copied.keys());
+    for (const key of listing.keys()) gone.delete(key);
+    if (gone.size === 0) return;
+    await this.#deleteAll([...gone].map((key) => toKey + key.slice(listing.prefix.length)));
+    for (const key of gone) {
+      copied.delete(key);
+      heads.delete(key);
+    }
+  }
+
+  /** All is there: nodes, open files and what is known of names go to the new keys, in one turn. */
   async #repoint(
     fromKey: string,
     toKey: string,
-    nodes: ReadonlyMap<string, FileNode>,
     heads: ReadonlyMap<string, ObjectHead>,
-    written: readonly Written[],
+    written: ReadonlyMap<FileNode, Written>,
   ): Promise<void> {
     const { table, changes, kept, remembered, prefetcher } = this.#deps;
     const atMs = changes.movedDirectory(fromKey, toKey);
+    const nodes = table.filesBelow(fromKey);
+    for (const replaced of table.filesBelow(toKey)) table.retire(replaced);
     table.moveDirectories(fromKey, toKey);
     remembered.movedTree(fromKey, toKey, heads);
     kept.move(fromKey, toKey);
-    const uncommitted = new Set<FileNode>();
-    for (const { file, hold } of written) if (hold.isUncommitted) uncommitted.add(file.node);
-    for (const [key, node] of nodes) {
-      const head = heads.get(key);
-      if (uncommitted.has(node)) table.moveFile(node, toKey + key.slice(fromKey.length), undefined, atMs);
-      else if (head) table.moveFile(node, head.key, head, atMs);
+    const moved: Promise<void>[] = [];
+    for (const node of nodes) {
+      const head = heads.get(node.key);
+      const key = toKey + node.key.slice(fromKey.length);
+      const hold = written.get(node)?.hold;
+      if (hold?.isUncommitted === true) table.moveFile(node, key, undefined, atMs);
+      else if (head) table.moveFile(node, key, head, atMs);
       else table.retire(node);
+      if (hold) moved.push(Promise.resolve(hold.moved(key, head)));
     }
-    for (const { file, hold } of written) {
-      await hold.moved(file.node.key, heads.get(fromKey + file.node.key.slice(toKey.length)));
-    }
-    const open = [...nodes.values()].filter((node) => node.opens > 0 || node.reserved);
+    await Promise.all(moved);
+    const open = nodes.filter((node) => node.opens > 0 || node.reserved);
     await Promise.all(open.map((node) => prefetcher.settled(node.nodeId)));
   }
 
-  async #deleteAll(listing: TreeListing): Promise<void> {
-    await inParallel(batches(listing), DELETES_MAX, async (keys) => {
-      const failures = await this.#deps.writer.deleteMany(keys);
+  async #deleteAll(keys: Iterable<string>): Promise<void> {
+    await inParallel(batches(keys), DELETES_MAX, async (batch) => {
+      const failures = await this.#deps.writer.deleteMany(batch);
       const first = failures[0];
       if (!first) return;
       throw new ErrnoError(
@@ -233,13 +293,13 @@ export class DirectoryRename {
   }
 }
 
-function* batches(listing: TreeListing): Generator<readonly string[]> {
-  let keys: string[] = [];
-  for (const { key } of listing.objects()) {
-    keys.push(key);
-    if (keys.length < DELETE_KEYS_MAX) continue;
-    yield keys;
-    keys = [];
+function* batches(keys: Iterable<string>): Generator<readonly string[]> {
+  let batch: string[] = [];
+  for (const key of keys) {
+    batch.push(key);
+    if (batch.length < DELETE_KEYS_MAX) continue;
+    yield batch;
+    batch = [];
   }
-  if (keys.length > 0) yield keys;
+  if (batch.length > 0) yield batch;
 }

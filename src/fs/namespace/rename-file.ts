@@ -44,7 +44,7 @@ export class FileRename {
 
   /** Throws EEXIST, ENOENT, EINTR (nothing happened then), StoreError. */
   async move(move: FileMove, signal: AbortSignal): Promise<void> {
-    const { policy } = this.#deps;
+    const { policy, table, uncommitted } = this.#deps;
     const { source, target, noReplace } = move;
     const toKey = move.to.directoryKey + move.to.name;
     if (target.kind === 'file') {
@@ -53,13 +53,18 @@ export class FileRename {
     }
     const holds: UncommittedHold[] = [];
     try {
-      const sourceHold = await source.written?.hold(signal);
-      if (sourceHold) holds.push(sourceHold);
-      const targetHold = target.kind === 'file' ? await target.written?.hold(signal) : undefined;
-      if (targetHold) holds.push(targetHold);
+      // Nobody commits either file meanwhile: what was copied would be old, what was replaced would come back.
+      const claim = async (node: FileNode | undefined): Promise<UncommittedHold | undefined> => {
+        const hold = node && (await uncommitted.claim(node, signal));
+        if (hold) holds.push(hold);
+        return hold;
+      };
+      const node = source.written?.node ?? table.currentFile(move.from.directoryKey + move.from.name);
+      const sourceHold = await claim(node);
+      const targetHold = await claim(table.currentFile(toKey));
       await this.#keepTarget(toKey, targetHold, signal);
-      await this.#move(move, sourceHold, signal);
-      targetHold?.orphaned();
+      await this.#move(move, node, sourceHold, signal);
+      if (targetHold?.isOpen === true) targetHold.orphaned();
     } finally {
       for (const hold of holds) hold.release();
     }
@@ -69,24 +74,24 @@ export class FileRename {
   async #keepTarget(toKey: string, hold: UncommittedHold | undefined, signal: AbortSignal): Promise<void> {
     const { table, orphans } = this.#deps;
     const node = table.currentFile(toKey);
-    if (hold) await hold.keepBase(signal);
+    if (hold?.isOpen === true) await hold.keepBase(signal);
     else if (node) await orphans.keep(node, signal);
   }
 
   async #move(
     { from, to, source, noReplace }: FileMove,
+    node: FileNode | undefined,
     hold: UncommittedHold | undefined,
     signal: AbortSignal,
   ): Promise<void> {
     const { table, changes, kept, remembered } = this.#deps;
     const fromKey = from.directoryKey + from.name;
     const toKey = to.directoryKey + to.name;
-    const { written } = source;
     // A commit that was waited for may have put the object there, as another version.
     const object = hold ? hold.base : source.object;
     if (object) await this.#moveObject({ ...object, key: fromKey }, { from, toKey, noReplace }, hold, signal);
-    else if (written && hold) {
-      table.moveFile(written.node, toKey, undefined, this.#deps.freshness.nowMs());
+    else if (node && hold) {
+      table.moveFile(node, toKey, undefined, this.#deps.freshness.nowMs());
       remembered.moved(fromKey, toKey, undefined);
       await hold.moved(toKey, undefined);
     }

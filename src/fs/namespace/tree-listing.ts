@@ -18,6 +18,10 @@ export class TreeListing {
     this.size = pages.reduce((sum, { rows }) => sum + rows, 0);
   }
 
+  *keys(): Generator<string> {
+    for (const { key } of this.objects()) yield key;
+  }
+
   /** In key order. */
   *objects(): Generator<ObjectHead> {
     for (const { buffer, rows, classNames } of this.#pages) {

@@ -7,6 +7,7 @@
  * shows its name.
  * Rename and unlink take a *hold*: while it lasts no commit of the file begins, and none is under way.
  */
+import { EROFS, ErrnoError } from '../../base/errno.js';
 import type { ObjectHead } from '../../engine/api.js';
 import type { SourceObject } from '../../engine/write-api.js';
 import type { MaybePromise } from '../../fuse/handlers.js';
@@ -46,6 +47,8 @@ export interface UncommittedHold {
   moved(key: string, base: ObjectHead | undefined): MaybePromise<void>;
   /** The name is gone: the file is never committed, its handles go on reading and writing until they are closed. */
   orphaned(): void;
+  /** Somebody has the file open for writing now. */
+  readonly isOpen: boolean;
   release(): void;
 }
 
@@ -58,7 +61,16 @@ export interface UncommittedFiles {
   find(key: string): UncommittedFile | undefined;
   /** All whose key begins with `prefix`; with a directory's key those in it and below. */
   below(prefix: string): Iterable<UncommittedFile>;
+  /**
+   * A hold on a file whether anybody writes it or not: who opens it for writing meanwhile waits with his commit. EINTR when
+   * `signal` aborts.
+   */
+  claim(node: FileNode, signal: AbortSignal): Promise<UncommittedHold>;
 }
 
 /** Of a mount that writes nothing. */
-export const noUncommittedFiles: UncommittedFiles = { find: () => undefined, below: () => [] };
+export const noUncommittedFiles: UncommittedFiles = {
+  find: () => undefined,
+  below: () => [],
+  claim: () => Promise.reject(new ErrnoError(EROFS, 'nothing is written')),
+};
