@@ -15,9 +15,12 @@ import {
   EFBIG,
   EINVAL,
   EIO,
+  EISDIR,
   ENAMETOOLONG,
   ENOENT,
   ENOSPC,
+  ENOTDIR,
+  ENOTEMPTY,
   EOPNOTSUPP,
   ESTALE,
 } from '../base/errno.js';
@@ -89,6 +92,10 @@ const codes: Readonly<Record<string, Row>> = {
   XMinioInvalidObjectName: { errno: EINVAL },
   XMinioObjectExistsAsDirectory: { errno: EINVAL },
   XMinioParentIsObject: { errno: EINVAL },
+  // Stores whose keys are paths of files (versitygw): a key below another key, or the other way round.
+  ObjectParentIsFile: { errno: ENOTDIR },
+  ExistingObjectIsDirectory: { errno: EISDIR },
+  DirectoryNotEmpty: { errno: ENOTEMPTY },
 
   // Full.
   QuotaExceeded: { errno: EDQUOT },

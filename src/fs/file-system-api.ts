@@ -38,6 +38,8 @@ export interface FileSystemOptions extends AttributeOptions {
   readonly noDelete?: boolean;
   /** Most objects below a directory that is renamed; default 100,000. */
   readonly renameDirectoryKeysMax?: number;
+  /** New objects get a Content-Type by their name's extension. */
+  readonly inferContentType?: boolean;
   /** How files are written, on a mount that writes. */
   readonly writing?: WritingOptions;
 }

@@ -9,6 +9,7 @@ import { invariant } from '../base/invariant.js';
 import type { ObjectWriter } from '../engine/write-api.js';
 import { AttributeMaker } from './attributes.js';
 import { BackgroundLister } from './background-lister.js';
+import { contentTypeOf } from './content-type.js';
 import { DirectoryHandles } from './directory-handles.js';
 import { EntryMaker } from './entry-maker.js';
 import { FaultLog } from './fault-log.js';
@@ -161,7 +162,10 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
           prefetcher,
           clock,
           log: deps.log,
-          propertiesOf: () => ({}),
+          propertiesOf: ({ key }) => {
+            const contentType = options.inferContentType === true ? contentTypeOf(key) : undefined;
+            return contentType === undefined ? {} : { contentType };
+          },
           wrote: (head) => {
             remembered.committed(head);
             return changes.wrote(head);

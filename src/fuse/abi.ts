@@ -210,6 +210,8 @@ export const READ_FH_HI = 4;
 export const READ_OFFSET_LO = 8;
 export const READ_OFFSET_HI = 12;
 export const READ_SIZE = 16;
+/** Offset of the payload's length within fuse_write_in, which they look at too. */
+export const WRITE_SIZE = 16;
 
 /** Longest file name, in bytes, that the file systems of this program have (NAME_MAX). */
 export const NAME_BYTES_MAX = 255;

@@ -9,7 +9,7 @@
  * sits in it, process.exit, an uncaught exception and worker.terminate never finish (kernel fact 2). `writev` of a reply
  * does not wait; that of a notification may (kernel fact 8), so notifications have a thread of their own.
  */
-import { openSync, readSync, writevSync } from 'node:fs';
+import { openSync, readSync, readvSync, writevSync } from 'node:fs';
 import { EAGAIN, ECONNABORTED, EINTR, EIO, ENODEV, ENOENT } from '../base/errno.js';
 import { invariant } from '../base/invariant.js';
 import { READ_AGAIN, READ_ENDED, type Transport } from './transport.js';
@@ -43,21 +43,15 @@ export class DevFuseTransport implements Transport {
     try {
       return readSync(this.#fd, into, 0, into.length, null);
     } catch (error) {
-      switch (errnoOf(error)) {
-        // ENOENT: the request was interrupted between being chosen and being copied to us.
-        case EINTR:
-        case ENOENT:
-          return READ_AGAIN;
-        case EAGAIN:
-          Atomics.wait(napWords, 0, 0, NONBLOCKING_WAIT_MS);
-          return READ_AGAIN;
-        // ECONNABORTED: only with FUSE_ABORT_ERROR, which we do not ask for; an adopted session may have.
-        case ENODEV:
-        case ECONNABORTED:
-          return READ_ENDED;
-        default:
-          throw error;
-      }
+      return readFailure(error);
+    }
+  }
+
+  readv(into: readonly Uint8Array[]): number {
+    try {
+      return readvSync(this.#fd, into);
+    } catch (error) {
+      return readFailure(error);
     }
   }
 
@@ -72,5 +66,23 @@ export class DevFuseTransport implements Transport {
     }
     invariant(written === totalBytes, `the kernel took ${written} of ${totalBytes} bytes of a message`);
     return 0;
+  }
+}
+
+function readFailure(error: unknown): number {
+  switch (errnoOf(error)) {
+    // ENOENT: the request was interrupted between being chosen and being copied to us.
+    case EINTR:
+    case ENOENT:
+      return READ_AGAIN;
+    case EAGAIN:
+      Atomics.wait(napWords, 0, 0, NONBLOCKING_WAIT_MS);
+      return READ_AGAIN;
+    // ECONNABORTED: only with FUSE_ABORT_ERROR, which we do not ask for; an adopted session may have.
+    case ENODEV:
+    case ECONNABORTED:
+      return READ_ENDED;
+    default:
+      throw error;
   }
 }

@@ -10,6 +10,7 @@
  */
 import { systemClock, type Clock } from '../base/clock.js';
 import { EACCES, EINTR, EINVAL, EIO, ENAMETOOLONG, ENOSYS, ERANGE, ESTALE } from '../base/errno.js';
+import { invariant } from '../base/invariant.js';
 import type { Log } from '../base/log.js';
 import { MIB } from '../base/units.js';
 import * as abi from './abi.js';
@@ -36,6 +37,9 @@ import { PendingRead, type ReadDesk } from './read-reply.js';
 import { Replier, type ReplyOutcome } from './reply.js';
 import { PendingRequest, requestId } from './request.js';
 import { SlowReads } from './slow-reads.js';
+import { LENT_HEAD_BYTES } from './ring-records.js';
+import { LOAN_BYTES_MIN, type SlotLender } from './slot-loans.js';
+import { SlotLoan } from './slot-loan.js';
 import type { ReplyWriter } from './transport.js';
 
 /**
@@ -70,6 +74,8 @@ export interface DispatcherDeps {
   readonly clock?: Clock;
   /** Has the thread of this pid been told to end? Absent: only the kernel's INTERRUPTs count (slow-reads.ts). */
   readonly isToldToEnd?: (pid: number) => boolean;
+  /** Pool slots for reader threads, in which large WRITEs arrive. */
+  readonly lender?: SlotLender;
   /** Called when `room` was 0 and is not any more: pump again. */
   readonly onRoom?: () => void;
 }
@@ -130,6 +136,9 @@ export class FuseDispatcher implements Desk, ReadDesk {
   #malformed = 0;
   #unknownOpcodes = 0;
   #destroyed = false;
+  readonly #lender: SlotLender | undefined;
+  /** Of the message that is being dispatched. */
+  #loan: SlotLoan | undefined;
 
   constructor(options: DispatcherOptions, deps: DispatcherDeps) {
     this.handlers = deps.handlers;
@@ -139,6 +148,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
     const { clock = systemClock, isToldToEnd } = deps;
     const waiting = (): Iterable<PendingRequest> => this.#interrupts.waiting();
     this.#slowReads = isToldToEnd && new SlowReads({ clock, isToldToEnd, waiting });
+    this.#lender = deps.lender;
     this.#onRoom = deps.onRoom ?? (() => undefined);
     this.#inFlightMax = options.inFlightMax ?? IN_FLIGHT_MAX;
     this.#writeBytesMax = options.writeBytesInFlightMax ?? WRITE_BYTES_IN_FLIGHT_MAX;
@@ -155,11 +165,11 @@ export class FuseDispatcher implements Desk, ReadDesk {
 
   /**
    * Serves one message of the kernel. `@borrows` the bytes until return. Never throws for what the message holds or the
-   * handler does; throws InvariantError for what we ourselves did wrong.
+   * handler does; throws InvariantError for what we ourselves did wrong. `lent`: the rest of the message, in a slot.
    */
-  dispatch(bytes: Uint8Array): void {
+  dispatch(bytes: Uint8Array, lent?: Uint8Array): void {
     const message = this.#message;
-    if (!message.take(bytes)) {
+    if (!message.take(bytes, lent)) {
       // Not even an id to answer to.
       this.#malformed++;
       return;
@@ -214,6 +224,34 @@ export class FuseDispatcher implements Desk, ReadDesk {
       if (answered) this.#fail(request, error);
       else this.#failures.note(error, { operation: row.name }, `${row.name} failed`);
     }
+  }
+
+  /** Serves a WRITE whose bytes came in a lent slot; `head` is what comes before them. `@owns` the slot. */
+  dispatchLent(head: Uint8Array, slot: number): void {
+    const lender = this.#lenderOfSlots();
+    lender.arrived();
+    const loan = new SlotLoan(slot, lender);
+    const lengthBytes = new DataView(head.buffer, head.byteOffset, head.byteLength).getUint32(abi.IN_LEN, true);
+    this.#loan = loan;
+    try {
+      this.dispatch(head, lender.payload(slot, lengthBytes - LENT_HEAD_BYTES));
+    } finally {
+      this.#loan = undefined;
+      // Refused before it got to a handler.
+      if (!loan.isHeld) loan.end();
+    }
+  }
+
+  /** A reader thread has no use for a slot any more. */
+  slotBack(slot: number): void {
+    const lender = this.#lenderOfSlots();
+    lender.arrived();
+    lender.done(slot);
+  }
+
+  #lenderOfSlots(): SlotLender {
+    if (this.#lender === undefined) invariant(false, 'slots come only from a lender');
+    return this.#lender;
   }
 
   /** The mount is gone: waiting handlers are interrupted, and the file system is told, once. */
@@ -370,26 +408,37 @@ export class FuseDispatcher implements Desk, ReadDesk {
     } else send();
   }
 
-  write(request: PendingRequest, handle: number, offset: number, data: Buffer, writeFlags: number): void {
+  write(request: PendingRequest, handle: number, offset: number, data: Uint8Array, writeFlags: number): void {
     const { handlers } = this;
     if (handlers.write === undefined) {
       this.answerError(request, ENOSYS);
       return;
     }
-    // The handler may keep the bytes until its promise settles; the ring's are gone when we return.
-    const buffer = this.#buffers.take(data.length);
-    data.copy(buffer);
-    this.#writeBytesInFlight += data.length;
     const bytes = data.length;
+    const loan = this.#loan;
+    // The handler may keep the bytes until its promise settles; a slot's stay, the ring's are gone when we return.
+    const buffer = loan ? undefined : this.#buffers.take(bytes);
+    buffer?.set(data);
+    loan?.hold();
+    this.#writeBytesInFlight += bytes;
     const over = (): void => {
       const full = this.room === 0;
       this.#writeBytesInFlight -= bytes;
-      this.#buffers.give(buffer);
+      if (buffer) this.#buffers.give(buffer);
+      loan?.end();
       if (full && this.room > 0) this.#onRoom();
     };
     let result: MaybePromise<number>;
     try {
-      result = handlers.write(request, request.nodeId, handle, offset, buffer.subarray(0, bytes), writeFlags);
+      result = handlers.write(
+        request,
+        request.nodeId,
+        handle,
+        offset,
+        buffer?.subarray(0, bytes) ?? data,
+        writeFlags,
+        loan,
+      );
     } catch (error) {
       over();
       this.#fail(request, error);
@@ -397,6 +446,8 @@ export class FuseDispatcher implements Desk, ReadDesk {
     }
     if (result instanceof Promise) void result.then(over, over);
     else over();
+    // The handler's own needs come first.
+    if (bytes >= LOAN_BYTES_MIN) this.#lender?.wanted();
     this.#settle(request, result, (written) => {
       // More than was given would make the kernel fail the write with EIO after it was done.
       if (written < 0 || written > bytes) this.#sendError(request, EINVAL);

@@ -21,6 +21,7 @@ export class Message {
   #bytes: Buffer = Buffer.alloc(0);
   #view = new DataView(this.#bytes.buffer);
   #base = 0;
+  #lent: Uint8Array | undefined;
 
   /** Of the whole memory that the message lies in, so that one view serves all messages of a ring. */
   get view(): DataView {
@@ -34,8 +35,10 @@ export class Message {
   /**
    * Takes up the next message. False when there is not even a header with an id to answer to; `header` is decoded
    * otherwise. A message whose own length field disagrees with its length is left with a body of -1 bytes.
+   * `lent`: bytes that follow the message, but lie elsewhere: `payload` answers them.
    */
-  take(message: Uint8Array): boolean {
+  take(message: Uint8Array, lent?: Uint8Array): boolean {
+    this.#lent = lent;
     if (message.buffer !== this.#view.buffer) {
       this.#view = new DataView(message.buffer);
       this.#bytes = Buffer.from(message.buffer);
@@ -46,7 +49,8 @@ export class Message {
     this.bodyAt = this.#base + IN_HEADER_BYTES;
     this.#at = this.bodyAt;
     this.bodyEnd = this.#base + message.length - this.header.extensionBytes;
-    if (this.header.lengthBytes !== message.length || this.bodyEnd < this.bodyAt) this.bodyEnd = this.bodyAt - 1;
+    const lengthBytes = message.length + (lent?.length ?? 0);
+    if (this.header.lengthBytes !== lengthBytes || this.bodyEnd < this.bodyAt) this.bodyEnd = this.bodyAt - 1;
     return true;
   }
 
@@ -79,7 +83,9 @@ export class Message {
   }
 
   /** The next `bytes` of payload. `@borrows` from the message. Throws EIO when they are not there. */
-  payload(bytes: number): Buffer {
+  payload(bytes: number): Uint8Array {
+    const lent = this.#lent;
+    if (lent && this.#at === this.bodyEnd && bytes === lent.length) return lent;
     if (this.#at + bytes > this.bodyEnd) throw new ErrnoError(EIO, 'the payload is shorter than it says');
     const from = this.#at;
     this.#at += bytes;

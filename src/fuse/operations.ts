@@ -79,7 +79,7 @@ export interface Desk {
   answerError(request: PendingRequest, errno: number): void;
   read(request: PendingRequest, handle: number, offset: number, sizeBytes: number): void;
   readDirectory(request: PendingRequest, handle: number, offset: number, sizeBytes: number, plus: boolean): void;
-  write(request: PendingRequest, handle: number, offset: number, data: Buffer, writeFlags: number): void;
+  write(request: PendingRequest, handle: number, offset: number, data: Uint8Array, writeFlags: number): void;
   forget(nodeId: number, count: number): void;
   malformed(): void;
   interrupt(lo: number, hi: number): void;

@@ -4,9 +4,13 @@
  * and whose ENOSYS the kernel does not remember (kernel fact 25, docs/KERNEL.md). Everything else goes through the ring
  * to the main thread. Refuses to wait for anything but the kernel and room in the ring, and to guess: a READ that is not
  * plainly answerable is the main thread's.
+ * While somebody writes, a slot of the pool is at hand (slot-loans.ts), and the kernel fills three pieces of memory, one
+ * after another: the first LENT_HEAD_BYTES of the buffer, the slot, and the rest of the buffer, which only makes the whole
+ * as long as the kernel wants it. So the bytes of a WRITE lie in the slot, which goes to the main thread with its
+ * head; a READ is no longer than the first piece; and what is small is put together in the buffer.
  *
- * Thread: a reader worker; several run this on one descriptor (kernel fact 1). Owns: its buffer, its ring's producer side.
- * Shared words: pins of the pool (PoolView's protocol), the ring's; `counters` (this thread writes, main reads).
+ * Thread: a reader worker; several run this on one descriptor (kernel fact 1). Owns: its buffer, its ring's producer side, one slot.
+ * Shared words: pins of the pool (PoolView's protocol), the ring's, loans; `counters` (this thread writes, main reads).
  * Order: PoolView's steps 1 to 7; the reply is written between pin and unpin.
  * Blocks? In read(2), in the ring when it is full. Never with a pin held: a reply to a READ does not wait.
  */
@@ -20,12 +24,16 @@ import { errnoOf } from './dev-fuse.js';
 import { Replier } from './reply.js';
 import {
   ACCESS_RECORD_BYTES,
+  LENT_HEAD_BYTES,
   RECORD_ACCESS,
   RECORD_ENDED,
+  RECORD_LENT_WRITE,
   RECORD_REQUEST,
+  RECORD_SLOT_BACK,
   RECORD_TROUBLE,
   encodeAccess,
 } from './ring-records.js';
+import { LOAN_BYTES_MIN, type LoanTaker } from './slot-loans.js';
 import { READ_AGAIN, READ_ENDED, type Transport } from './transport.js';
 
 /**
@@ -56,6 +64,8 @@ export const COUNTER_MISSES = 1;
 export const COUNTER_OTHER = 2;
 /** Payload of hits in KiB. */
 export const COUNTER_HIT_KIB = 3;
+/** WRITEs whose bytes went to the main thread in a slot. */
+export const COUNTER_LENT = 4;
 export const COUNTER_WORDS = 16;
 
 export interface ReaderLoopDeps {
@@ -63,6 +73,8 @@ export interface ReaderLoopDeps {
   readonly ring: RingProducer;
   /** Absent: every READ goes to the main thread. */
   readonly pool?: PoolView;
+  /** Slots for the bytes of WRITEs; absent (or without a pool): they go through the ring. */
+  readonly loans?: LoanTaker;
   /** Negotiated.requestBufferBytes: the kernel refuses reads into less. */
   readonly requestBufferBytes: number;
   /** COUNTER_WORDS words for this thread alone. */
@@ -83,6 +95,11 @@ export class ReaderLoop {
   readonly #nowMs: () => number;
   #quietUntilMs = -Infinity;
   #quietHints = 0;
+  readonly #loans: LoanTaker | undefined;
+  /** The slot at hand, -1 for none, and the three pieces that a message is read into with it. */
+  #slot = -1;
+  #pieces: readonly Buffer[] = [];
+  readonly #lentRecord = Buffer.alloc(LENT_HEAD_BYTES + 4);
   readonly #access = new Uint8Array(ACCESS_RECORD_BYTES);
   readonly #accessView = new DataView(this.#access.buffer);
 
@@ -90,6 +107,7 @@ export class ReaderLoop {
     this.#transport = deps.transport;
     this.#ring = deps.ring;
     this.#pool = deps.pool;
+    this.#loans = deps.pool && deps.loans;
     this.#nowMs = deps.nowMs ?? (() => performance.now());
     this.#counters = deps.counters ?? new Int32Array(COUNTER_WORDS);
     this.#buffer = Buffer.allocUnsafeSlow(deps.requestBufferBytes);
@@ -115,7 +133,8 @@ export class ReaderLoop {
 
   /** Waits for one message and serves it. False when there are no more. */
   step(): boolean {
-    const lengthBytes = this.#transport.read(this.#buffer);
+    if (this.#loans) this.#takeSlot(this.#loans);
+    const lengthBytes = this.#slot < 0 ? this.#transport.read(this.#buffer) : this.#transport.readv(this.#pieces);
     if (lengthBytes === READ_ENDED) return false;
     if (lengthBytes === READ_AGAIN) return true;
     if (lengthBytes >= abi.IN_HEADER_BYTES && this.#view.getUint32(abi.IN_LEN, true) === lengthBytes) {
@@ -129,10 +148,45 @@ export class ReaderLoop {
           this.#replier.error(this.#takeTicket(), ENOTTY);
           return true;
         }
+        if (opcode === abi.FUSE_WRITE && this.#slot >= 0 && this.#sendLent(lengthBytes)) return true;
       }
+    }
+    if (this.#slot >= 0 && lengthBytes > LENT_HEAD_BYTES) {
+      // The third piece is where it belongs already.
+      this.#pieces[1]?.copy(this.#buffer, LENT_HEAD_BYTES, 0, lengthBytes - LENT_HEAD_BYTES);
     }
     // Malformed messages too: the dispatcher counts them, and answers when there is an id to answer to.
     this.#ring.push(RECORD_REQUEST, this.#buffer.subarray(0, lengthBytes));
+    return true;
+  }
+
+  /** Sees to a slot at hand while slots are lent, and gives it back when they are not. */
+  #takeSlot(loans: LoanTaker): void {
+    if (this.#slot >= 0) {
+      if (loans.lending) return;
+      this.#lentRecord.writeUInt32LE(this.#slot, 0);
+      this.#slot = -1;
+      this.#ring.push(RECORD_SLOT_BACK, this.#lentRecord.subarray(0, 4));
+      return;
+    }
+    const slot = loans.take();
+    if (slot < 0 || this.#pool === undefined) return;
+    this.#slot = slot;
+    const rest = this.#buffer.subarray(Math.min(LENT_HEAD_BYTES + BLOCK_BYTES, this.#buffer.length));
+    this.#pieces = [this.#buffer.subarray(0, LENT_HEAD_BYTES), this.#pool.bytes(slot, 0, BLOCK_BYTES), rest];
+  }
+
+  /** Sends the WRITE that was read with the slot that holds its bytes; false when they are few, or are not all there is. */
+  #sendLent(lengthBytes: number): boolean {
+    const bytes = lengthBytes - LENT_HEAD_BYTES;
+    const view = this.#view;
+    const isPlain = view.getUint32(abi.IN_HEADER_BYTES + abi.WRITE_SIZE, true) === bytes;
+    if (bytes < LOAN_BYTES_MIN || bytes > BLOCK_BYTES || !isPlain) return false;
+    this.#buffer.copy(this.#lentRecord, 0, 0, LENT_HEAD_BYTES);
+    this.#lentRecord.writeUInt32LE(this.#slot, LENT_HEAD_BYTES);
+    this.#slot = -1;
+    Atomics.add(this.#counters, COUNTER_LENT, 1);
+    this.#ring.push(RECORD_LENT_WRITE, this.#lentRecord);
     return true;
   }
 

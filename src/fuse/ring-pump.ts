@@ -8,9 +8,12 @@
 import type { RingConsumer } from '../base/byte-ring.js';
 import type { FuseDispatcher } from './dispatcher.js';
 import {
+  LENT_HEAD_BYTES,
   RECORD_ACCESS,
   RECORD_ENDED,
+  RECORD_LENT_WRITE,
   RECORD_REQUEST,
+  RECORD_SLOT_BACK,
   RECORD_TROUBLE,
   decodeAccess,
   newAccessRecord,
@@ -46,12 +49,18 @@ export function pumpRing(consumer: RingConsumer, dispatcher: FuseDispatcher, cal
       case RECORD_REQUEST:
         dispatcher.dispatch(payload);
         break;
+      case RECORD_LENT_WRITE:
+        dispatcher.dispatchLent(payload.subarray(0, LENT_HEAD_BYTES), u32At(payload, LENT_HEAD_BYTES));
+        break;
+      case RECORD_SLOT_BACK:
+        dispatcher.slotBack(u32At(payload, 0));
+        break;
       case RECORD_ACCESS:
         decodeAccess(payload, access);
         callbacks.onAccess(access);
         break;
       case RECORD_ENDED:
-        callbacks.onEnded(new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getUint32(0, true));
+        callbacks.onEnded(u32At(payload, 0));
         break;
       case RECORD_TROUBLE:
         callbacks.onTrouble(Buffer.from(payload).toString('utf8'));
@@ -62,6 +71,10 @@ export function pumpRing(consumer: RingConsumer, dispatcher: FuseDispatcher, cal
   });
   if (count === 0) return 'idle';
   return dispatcher.room === 0 ? 'full' : 'more';
+}
+
+function u32At(payload: Uint8Array, at: number): number {
+  return new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getUint32(at, true);
 }
 
 /**

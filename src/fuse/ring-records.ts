@@ -4,6 +4,7 @@
  * so each reader thread has a ring of its own; records of one ring keep their order, those of different rings do not.
  * Refuses to hold replies or commands: the way back is the kernel's.
  */
+import { IN_HEADER_BYTES, WRITE_IN_BYTES } from './abi.js';
 
 /** Payload: the kernel's message, whole, as it was read. */
 export const RECORD_REQUEST = 1;
@@ -14,7 +15,18 @@ export const RECORD_ENDED = 3;
 /** Payload: a sentence in UTF-8 for the log. */
 export const RECORD_TROUBLE = 4;
 
+/**
+ * Payload: header and fuse_write_in of a WRITE (LENT_HEAD_BYTES), then the slot (4 bytes) that holds its bytes from the first
+ * on, as many as it says. The slot is the main thread's from now on.
+ */
+export const RECORD_LENT_WRITE = 5;
+/** Payload: a slot (4 bytes), empty. It is the main thread's again. */
+export const RECORD_SLOT_BACK = 6;
+
 export const ACCESS_RECORD_BYTES = 32;
+
+/** What comes before the payload of a WRITE. A READ is exactly as long. */
+export const LENT_HEAD_BYTES = IN_HEADER_BYTES + WRITE_IN_BYTES;
 
 /** Room for the largest request (1 MiB of WRITE and its header) several times over; a record may fill half the ring. */
 export const REQUEST_RING_BYTES = 4 * 1024 * 1024;

@@ -25,4 +25,6 @@ export interface Transport extends ReplyWriter {
    * aborted. Throws for anything else.
    */
   read(into: Uint8Array): number;
+  /** As `read`, into several pieces of memory one after another: each is filled before the next is begun. */
+  readv(into: readonly Uint8Array[]): number;
 }

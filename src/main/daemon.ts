@@ -21,6 +21,7 @@ import { CallPlane } from '../engine/calls/call-plane.js';
 import { ObjectHeads } from '../engine/calls/object-heads.js';
 import { StoreCaller } from '../engine/calls/store-caller.js';
 import { DataPlane } from '../engine/data-plane.js';
+import { isAwsEndpoint } from '../engine/endpoint/aws-endpoint.js';
 import { ListPlane, MountedStore } from '../engine/listing/list-plane.js';
 import { openControlPlane, type ControlPlane } from '../engine/store/control-plane.js';
 import { StoreError } from '../engine/store-error.js';
@@ -91,6 +92,7 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
       log,
       handlers: parts.fileSystem,
       pool: parts.pool,
+      ...(config.readOnly ? {} : { writeSlots: parts.prefetcher.writeSlots }),
       readerThreads: parts.readerThreads,
       accessed: (nodeId, handle, offset, sizeBytes) => parts.fileSystem.accessed(nodeId, handle, offset, sizeBytes),
       deviceReady: (fd) => {
@@ -197,7 +199,8 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       { partBytes: sizing.partBytes, readAround: config.readAround },
       { view: pool, plane, clock: systemClock, log, versionLost: (nodeId) => fileSystem.versionLost(nodeId) },
     );
-    const writer = new S3Writer(config.write.objects, { caller, clock: systemClock });
+    const isAws = isAwsEndpoint(control.settings.endpointUrl);
+    const writer = new S3Writer(config.write.objects, { caller, clock: systemClock, isAws });
     const fileSystem: S3FileSystem = new S3FileSystem(
       {
         prefix: config.store.prefix,
@@ -215,6 +218,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
           listingCacheBytesMax: listingBytes(sizing.memoryTargetBytes),
           openListingBytesMax: listingBytes(sizing.memoryTargetBytes),
         },
+        inferContentType: config.write.inferContentType,
         noOverwrite: !config.write.overwrite,
         noDelete: !config.write.delete,
         renameDirectoryKeysMax: config.write.renameDirectoryKeysMax,

@@ -12,6 +12,7 @@
 import { closeSync } from 'node:fs';
 import { systemClock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
+import type { WriteSlots } from '../base/pool/write-slots.js';
 import type { PoolView } from '../base/pool/pool-view.js';
 import { DevFuseTransport } from '../fuse/dev-fuse.js';
 import { FuseDispatcher, type DispatcherStats } from '../fuse/dispatcher.js';
@@ -22,6 +23,7 @@ import { MountError } from '../fuse/mount-error.js';
 import { mountFuse, setReadAhead, type FuseMount, type MountOptions } from '../fuse/mount.js';
 import { mountNative } from '../fuse/native/mount.js';
 import type { MountRecord } from '../fuse/mountinfo.js';
+import { SlotLender, allocateLoans } from '../fuse/slot-loans.js';
 import { handshake } from '../fuse/session.js';
 import { abortConnection, unmountFuse } from '../fuse/unmount.js';
 import type { MountConfig } from './config.js';
@@ -34,10 +36,17 @@ const READ_AHEAD_KIB = 1024;
 /** How long processes that are still inside a detached mount may finish. */
 const DETACHED_GRACE_MS = 5_000;
 
+/** WriteSlots that say when they have run out, so that what lies idle with reader threads is taken back. */
+export interface LendableSlots extends WriteSlots {
+  onShort: (() => void) | undefined;
+}
+
 export interface KernelSideDeps {
   readonly log: Log;
   readonly handlers: FuseHandlers;
   readonly pool: PoolView;
+  /** Pool memory for what is written; absent on a read-only mount. */
+  readonly writeSlots?: LendableSlots;
   readonly readerThreads: number;
   /** A reader thread answered a READ of this handle (0 without opens) by itself. */
   readonly accessed: (nodeId: number, handle: number, offset: number, sizeBytes: number) => void;
@@ -92,8 +101,12 @@ async function serveNative(config: MountConfig, options: MountOptions, deps: Ker
 async function serveDevice(config: MountConfig, options: MountOptions, deps: KernelSideDeps): Promise<KernelSide> {
   const { log, pool } = deps;
   const { promise: threadsEnded, resolve: onEnded } = promiseOf();
+  const { writeSlots, readerThreads } = deps;
+  const loans = writeSlots && allocateLoans(readerThreads);
+  const lender = writeSlots && loans && new SlotLender(loans, { slots: writeSlots, clock: systemClock });
+  if (lender) writeSlots.onShort = () => lender.recall();
   const readers = new ReaderThreads(
-    { count: deps.readerThreads, pool: pool.memory },
+    { count: readerThreads, pool: pool.memory, ...(loans ? { loans } : {}) },
     { log, accessed: deps.accessed, onFatal: deps.onFatal, onEnded },
   );
   let mount: FuseMount;
@@ -122,6 +135,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
         log,
         clock: systemClock,
         isToldToEnd,
+        ...(lender ? { lender } : {}),
         onRoom: () => readers.wake(),
       },
     );
@@ -134,6 +148,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
   }
   const notifier = new Notifier({ fd }, { clock: systemClock, log, onFatal: deps.onFatal });
   const closed = threadsEnded.then(async () => {
+    lender?.close();
     await notifier.close();
     closeSync(fd);
   });

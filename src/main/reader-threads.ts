@@ -10,7 +10,8 @@ import { errnoName } from '../base/errno.js';
 import type { Log } from '../base/log.js';
 import type { PoolMemory } from '../base/pool/layout.js';
 import type { FuseDispatcher } from '../fuse/dispatcher.js';
-import { COUNTER_HITS, COUNTER_HIT_KIB, COUNTER_MISSES, COUNTER_WORDS } from '../fuse/reader-loop.js';
+import { COUNTER_HITS, COUNTER_HIT_KIB, COUNTER_LENT, COUNTER_MISSES, COUNTER_WORDS } from '../fuse/reader-loop.js';
+import type { LoanMemory } from '../fuse/slot-loans.js';
 import { RingPump } from '../fuse/ring-pump.js';
 import { REQUEST_RING_BYTES } from '../fuse/ring-records.js';
 import type { FromReaderWorker, ReaderStart, ReaderWorkerData } from './threads/messages.js';
@@ -22,6 +23,8 @@ const READY_WAIT_MS = 10_000;
 export interface ReaderThreadsOptions {
   readonly count: number;
   readonly pool: PoolMemory;
+  /** Slots for the bytes of WRITEs; absent: nothing is written. */
+  readonly loans?: LoanMemory;
 }
 
 export interface ReaderThreadsDeps {
@@ -39,6 +42,8 @@ export interface ReaderCounts {
   readonly hitBytes: number;
   /** READs that went to the main thread. */
   readonly misses: number;
+  /** WRITEs whose bytes came in slots of the pool. */
+  readonly lentWrites: number;
 }
 
 interface Reader {
@@ -61,7 +66,8 @@ export class ReaderThreads {
     this.#readers = Array.from({ length: options.count }, () => {
       const ring = allocateRing(REQUEST_RING_BYTES);
       const counters = new SharedArrayBuffer(COUNTER_WORDS * 4);
-      const workerData: ReaderWorkerData = { pool: options.pool, ring, counters };
+      const { pool, loans } = options;
+      const workerData: ReaderWorkerData = { pool, ring, counters, ...(loans ? { loans } : {}) };
       const worker = new Worker(new URL('./threads/reader-worker.js', import.meta.url), { workerData, name: 'reader' });
       worker.on('message', () => this.#pump?.wake());
       worker.on('error', (error: unknown) => deps.onFatal(asError(error)));
@@ -114,11 +120,13 @@ export class ReaderThreads {
     let hits = 0;
     let misses = 0;
     let hitBytes = 0;
+    let lentWrites = 0;
     for (const { counters } of this.#readers) {
       hits += Atomics.load(counters, COUNTER_HITS) >>> 0;
       misses += Atomics.load(counters, COUNTER_MISSES) >>> 0;
+      lentWrites += Atomics.load(counters, COUNTER_LENT) >>> 0;
       hitBytes += (Atomics.load(counters, COUNTER_HIT_KIB) >>> 0) * 1024;
     }
-    return { hits, hitBytes, misses };
+    return { hits, hitBytes, misses, lentWrites };
   }
 }

@@ -41,6 +41,8 @@ export class PoolWriteSlots implements WriteSlots {
   /** In the order in which they came. */
   readonly #waiters = new Set<Waiter>();
   #retry: Timer | undefined;
+  /** Called when somebody is about to wait: who has slots that he can do without gives them back. */
+  onShort: (() => void) | undefined;
 
   constructor(deps: PoolWriteSlotsDeps) {
     this.#deps = deps;
@@ -68,7 +70,11 @@ export class PoolWriteSlots implements WriteSlots {
 
   wait(signal?: AbortSignal): Promise<number> {
     if (signal?.aborted === true) return Promise.reject(new ErrnoError(EINTR));
-    const slot = this.take();
+    let slot = this.take();
+    if (slot === undefined) {
+      this.onShort?.();
+      slot = this.take();
+    }
     if (slot !== undefined) return Promise.resolve(slot);
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {

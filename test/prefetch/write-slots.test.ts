@@ -91,6 +91,20 @@ t.test('first come, first served; who gives up is passed over', async (t) => {
   t.end();
 });
 
+t.test('who has slots that he can do without is asked before anybody waits', async (t) => {
+  const { writeSlots } = new SimulatedMount({ seed: 1, slots: 8 }).prefetcher;
+  const taken = takeAll(writeSlots);
+  writeSlots.onShort = () => {
+    const slot = taken.pop();
+    if (slot !== undefined) writeSlots.give(slot);
+  };
+  const slot = await writeSlots.wait();
+  t.equal(writeSlots.waiting, 0);
+  t.equal(taken.length, 3);
+  for (const one of [slot, ...taken]) writeSlots.give(one);
+  t.equal(writeSlots.used, 0);
+});
+
 t.test('blocks make room, but none that is pinned or on its way', (t) => {
   const mount = new SimulatedMount({ seed: 3, slots: 8, readAround: false });
   const { writeSlots, index } = mount.prefetcher;

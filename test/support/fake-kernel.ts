@@ -48,6 +48,17 @@ export class FakeKernel implements Transport {
     return next.length;
   }
 
+  readv(into: readonly Uint8Array[]): number {
+    const whole = Buffer.alloc(into.reduce((sum, part) => sum + part.length, 0));
+    const lengthBytes = this.read(whole);
+    let at = 0;
+    for (const part of into) {
+      part.set(whole.subarray(at, Math.min(at + part.length, Math.max(at, lengthBytes))));
+      at += part.length;
+    }
+    return lengthBytes;
+  }
+
   writev(parts: readonly Uint8Array[]): number {
     this.onWrite?.();
     if (this.unmounted) return ENODEV;

@@ -8,6 +8,8 @@ export interface ServerOptions {
   readonly readOnly?: boolean;
   /** What OPEN and OPENDIR say besides the handle. */
   readonly openFlags?: Omit<OpenReply, 'handle'>;
+  /** WRITEs come in slots of the pool; `keep`: the file system keeps them for a while, `sink`: it drops the bytes. */
+  readonly loans?: 'copy' | 'keep' | 'sink';
   /** Note who flushes (WitnessedFs). */
   readonly witness?: boolean;
   readonly allowOther?: boolean;

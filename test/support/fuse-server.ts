@@ -6,20 +6,24 @@
 import { createInterface } from 'node:readline';
 import { Worker } from 'node:worker_threads';
 import { RingConsumer, allocateRing } from '../../src/base/byte-ring.js';
+import { systemClock } from '../../src/base/clock.js';
 import { allocatePool } from '../../src/base/pool/layout.js';
 import { silentLog, type Log } from '../../src/base/log.js';
 import { DevFuseTransport } from '../../src/fuse/dev-fuse.js';
 import { FuseDispatcher } from '../../src/fuse/dispatcher.js';
 import { pageBytes } from '../../src/fuse/libc.js';
 import { mountFuse, setReadAhead } from '../../src/fuse/mount.js';
-import { COUNTER_WORDS } from '../../src/fuse/reader-loop.js';
+import { COUNTER_LENT, COUNTER_WORDS } from '../../src/fuse/reader-loop.js';
 import { RingPump } from '../../src/fuse/ring-pump.js';
 import { REQUEST_RING_BYTES } from '../../src/fuse/ring-records.js';
+import { SlotLender, allocateLoans } from '../../src/fuse/slot-loans.js';
 import { handshake } from '../../src/fuse/session.js';
 import { runNotification, runStore, type Notification } from '../../src/fuse/notify.js';
 import { unmountFuse } from '../../src/fuse/unmount.js';
 import { insertBlock } from './pool-blocks.js';
 import type { ServerOptions } from './fuse-server-options.js';
+import { KeepingFs } from './keeping-fs.js';
+import { ListWriteSlots } from './list-write-slots.js';
 import { MemoryFs } from './memory-fs.js';
 import { WitnessedFs } from './witnessed-fs.js';
 
@@ -43,14 +47,16 @@ export function pattern(bytes: number): Buffer {
 }
 
 const witnessed = options.witness === true ? new WitnessedFs() : undefined;
-const fs = witnessed ?? new MemoryFs();
+const pool = allocatePool(64);
+const slots = options.loans && new ListWriteSlots(pool, 32);
+const keeping = slots && options.loans !== 'copy' ? new KeepingFs(slots, options.loans === 'sink') : undefined;
+const fs = witnessed ?? keeping ?? new MemoryFs();
 fs.later = options.later ?? false;
 fs.ttlMs = options.ttlMs ?? fs.ttlMs;
 fs.openFlags = options.openFlags ?? {};
 for (const [path, content] of Object.entries(options.files ?? {})) {
   fs.put(path, content === 'directory' ? content : typeof content === 'number' ? pattern(content) : content);
 }
-const pool = allocatePool(64);
 for (const path of options.resident ?? []) {
   const node = fs.root.children.get(path);
   if (node !== undefined) insertBlock(pool, node.id, node.data);
@@ -68,11 +74,21 @@ const mount = await mountFuse(mountPoint, {
 });
 const negotiated = handshake(mount.fd, { readOnly: options.readOnly ?? false, pageBytes: pageBytes() });
 const transport = new DevFuseTransport(mount.fd);
+const readers = options.readers ?? 2;
+const loans = slots && allocateLoans(readers);
+const lender = slots && loans && new SlotLender(loans, { slots, clock: systemClock });
 const dispatcher = new FuseDispatcher(
   {},
-  { handlers: fs, writer: transport, negotiated, log, onRoom: () => pump.wake() },
+  {
+    handlers: fs,
+    writer: transport,
+    negotiated,
+    log,
+    onRoom: () => pump.wake(),
+    ...(lender ? { lender } : {}),
+  },
 );
-const rings = Array.from({ length: options.readers ?? 2 }, () => allocateRing(REQUEST_RING_BYTES));
+const rings = Array.from({ length: readers }, () => allocateRing(REQUEST_RING_BYTES));
 const counters = rings.map(() => new SharedArrayBuffer(COUNTER_WORDS * 4));
 const consumers = rings.map((ring) => new RingConsumer(ring));
 const accesses: number[] = [];
@@ -95,6 +111,7 @@ rings.forEach((ring, index) => {
       pool,
       requestBufferBytes: negotiated.requestBufferBytes,
       counters: counters[index],
+      loans,
     },
   });
   worker.on('message', () => pump.wake());
@@ -121,6 +138,9 @@ createInterface({ input: process.stdin }).on('line', (line) => {
           stats: dispatcher.stats(),
           hits: counters.reduce((sum, words) => sum + (new Int32Array(words)[0] ?? 0), 0),
           calls: fs.calls,
+          lent: counters.reduce((sum, words) => sum + (new Int32Array(words)[COUNTER_LENT] ?? 0), 0),
+          kept: keeping?.kept ?? 0,
+          slotsUsed: slots?.used ?? 0,
           accesses,
           errors,
           lookups: fs.lookups,

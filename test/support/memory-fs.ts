@@ -30,6 +30,7 @@ import type {
   OpenReply,
   ReadReply,
   RequestContext,
+  WriteLoan,
 } from '../../src/fuse/handlers.js';
 
 export interface MemoryNode {
@@ -394,6 +395,8 @@ export class MemoryFs implements FuseHandlers {
     handle: number,
     offset: number,
     data: Uint8Array,
+    _flags?: number,
+    _loan?: WriteLoan,
   ): MaybePromise<number> {
     return this.#answer(() => {
       const node = this.#handle(handle);

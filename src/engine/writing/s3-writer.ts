@@ -77,6 +77,8 @@ const FOUND_HEADERS = [
 export interface S3WriterDeps {
   readonly caller: StoreCaller;
   readonly clock: Clock;
+  /** The endpoint is Amazon's own (endpoint/aws-endpoint.ts). */
+  readonly isAws?: boolean;
 }
 
 export class S3Writer implements ObjectWriter {
@@ -88,7 +90,7 @@ export class S3Writer implements ObjectWriter {
 
   constructor(options: ObjectWriteOptions, deps: S3WriterDeps) {
     this.#options = options;
-    this.capabilities = capabilitiesOf(options.capabilities);
+    this.capabilities = capabilitiesOf(options.capabilities, deps.isAws ?? false);
     this.#caller = deps.caller;
     this.#clock = deps.clock;
     this.#checksum = this.capabilities.checksums ? CHECKSUMS[options.checksums] : undefined;

@@ -5,7 +5,8 @@
  * Thread: main. Bounds: WriteSlots.slotsMax, HEAP_BYTES_MAX. Why waiting is no deadlock: every slot is named by the extents of a
  * file, or read by a request or a write to the spool, which end by themselves. Who waits holds no slot that is not in
  * extents: a WRITE puts what fits into the file before it waits for more, and of the parts that are put together from
- * several places only one at a time gathers slots (`gather`), holding no others. Slots in extents can be moved to the spool
+ * several places only one at a time gathers slots (`gather`), holding no others. Slots in which WRITEs came that wait are an
+ * eighth at most (src/fuse/slot-loans.ts). Slots in extents can be moved to the spool
  * at any time (written-files.ts, `shortOf`); so either a request ends, or the spool takes bytes, or it refuses, and then all
  * who wait are refused with its error. A FLUSH or another later request is never needed.
  * Refuses to choose what goes to the spool: it says that it is short.

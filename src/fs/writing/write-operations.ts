@@ -59,9 +59,9 @@ export class WriteOperations {
     return this.#writers.size;
   }
 
-  /** What the node holds while it is another than the bucket's. */
+  /** What the node holds while it is another than the bucket's, or while all of it is in memory. */
   unsaved(nodeId: number): UnsavedContent | undefined {
-    const file = this.#deps.files.dirty(nodeId);
+    const file = this.#deps.files.content(nodeId);
     if (!file) return undefined;
     const { faults } = this.#deps;
     return {
@@ -180,8 +180,14 @@ export class WriteOperations {
     this.#writers.delete(handle);
     const { entry, isWriteOnly } = writer;
     const { files } = this.#deps;
-    if (entry.writers - entry.claims === 1 && entry.file.isDirty && !entry.file.failure && !entry.isAbandoned) {
-      // Whoever opens the file meanwhile is another writer of it.
+    // Somebody may open, write and close it meanwhile: this is then still the last.
+    while (
+      entry.writers - entry.claims === 1 &&
+      entry.file.isDirty &&
+      !entry.isOrphaned &&
+      !entry.file.failure &&
+      !entry.isAbandoned
+    ) {
       await files.commit(entry).catch(() => undefined);
     }
     await files.close(entry, { isWriteOnly });

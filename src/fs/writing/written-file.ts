@@ -73,6 +73,8 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   readonly upload: FileUpload;
   /** The bucket does not hold this content. */
   isDirty = false;
+  /** The bucket holds it, and memory all of it too. */
+  holdsAll = false;
   /** Bytes were written, or the size was set, since the last commit. */
   isWritten = false;
   /** What every later change, fsync and close answers. */
@@ -121,7 +123,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
       done = this.#put(offset, data, loan);
       if (done === data.length) return done;
     }
-    return this.turns.run(() => this.#writeSlowly(offset, data, done, signal), signal);
+    return this.turns.run(() => this.#writeSlowly(offset, data, { done, loan }, signal), signal);
   }
 
   /** Cuts the file or lengthens it by zeros. */
@@ -224,6 +226,13 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     }
   }
 
+  /** What memory holds of a file that is in the bucket is not needed any more. */
+  forgetAll(): void {
+    this.holdsAll = false;
+    this.extents.set(0, this.sizeBytes, 'base');
+    this.#tail = undefined;
+  }
+
   /** Bytes of a part that was sent need not be kept: nobody reads them. */
   forget(from: number, to: number): void {
     for (const { kind, from: start, to: end } of this.extents.slice(from, to)) {
@@ -288,16 +297,24 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     await this.#removing;
   }
 
-  async #writeSlowly(offset: number, data: Uint8Array, before: number, signal?: AbortSignal): Promise<number> {
-    let done = before;
+  async #writeSlowly(
+    offset: number,
+    data: Uint8Array,
+    begun: { readonly done: number; readonly loan: WriteLoan | undefined },
+    signal?: AbortSignal,
+  ): Promise<number> {
+    let { done } = begun;
+    // What is left of a WRITE that was taken in part does not begin where its slot does.
+    let loan = done === 0 ? begun.loan : undefined;
     try {
       for (;;) {
         this.#throwFailure();
         while (this.#mustPause()) await unlessAborted(this.upload.progress(), signal);
         this.#throwFailure();
         this.#touch();
-        done += this.#put(offset + done, data.subarray(done));
+        done += this.#put(offset + done, data.subarray(done), loan);
         if (done === data.length) return done;
+        if (done > 0) loan = undefined;
         const chunk = await this.#deps.memory.wait(this, signal);
         // Held until something is in it: what it was for may be overwritten in place by now.
         chunk.beginRead();
@@ -394,6 +411,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   #touch(): void {
     if (this.isDirty) return;
     this.isDirty = true;
+    this.holdsAll = false;
     this.#deps.watch.becameDirty(this);
   }
 
@@ -409,8 +427,10 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   #isObject(head: ObjectHead): void {
     const sizeBytes = this.extents.sizeBytes;
     this.upload.done();
-    this.extents.set(0, sizeBytes, 'base');
-    this.#tail = undefined;
+    // A small file that stays open is most often changed again (logs, databases): its bytes need not be fetched for that.
+    const isSmall = sizeBytes <= this.#deps.rules().partBytes;
+    this.holdsAll = isSmall && this.extents.all().every(({ kind }) => kind === 'memory' || kind === 'hole');
+    if (!this.holdsAll) this.forgetAll();
     this.base?.close();
     this.base = this.#deps.openBase({ key: head.key, etag: head.etag, sizeBytes });
     const { spool } = this;

@@ -1,14 +1,9 @@
 /**
- * All files that are being written: who has them open, when they are committed, what the rest of the file system is told, and
- * what leaves memory when it is short.
+ * All files that are being written: who has them open, when they are committed, and what the rest of the file system is told.
+ * A file is whole, torn or left behind by the rules of docs/SEMANTICS.md; what leaves memory when is memory-relief.ts'.
  *
- * When memory is short (somebody waits for a slot): first go parts that the store has and nobody will read; then, unless
- * enough is on its way to the store to come back by itself, bytes go to the spool, those of the file first that was not
- * written for the longest time. If the spool refuses and nothing is on its way, all who wait are refused: why that is the only
- * way out stands in write-memory.ts.
- *
- * Thread: main. Owns: the WrittenFiles. Bounds: KEPT_SHARE of the slots hold parts that the store has; a file waits for its own
- * parts when it has its share of the slots. Refuses to know handles: write-operations.ts.
+ * Thread: main. Owns: the WrittenFiles, one for each node that somebody has open for writing. Refuses to know handles:
+ * write-operations.ts.
  */
 import type { Clock, Timer } from '../../base/clock.js';
 import { EEXIST, EIO, ErrnoError, ESTALE, errnoName } from '../../base/errno.js';
@@ -25,20 +20,11 @@ import type { FileNode, InodeTable } from '../inode-table.js';
 import type { UncommittedFile, UncommittedFiles, UncommittedHold } from '../namespace/written-files.js';
 import { BaseReader } from './base-reader.js';
 import type { StreamedPart } from './file-upload.js';
+import { MemoryRelief } from './memory-relief.js';
 import { PARTS_MAX, PART_BYTES_MIN, type PartRules } from './part-plan.js';
 import { processStart } from './process-identity.js';
 import { SpoolFile, type SpoolDirectory } from './spool.js';
-import { WriteMemory } from './write-memory.js';
 import { WrittenFile, type WrittenFileWatch } from './written-file.js';
-
-/** The share of the writers' slots that may hold parts which the store has, for reads and changes of what was just written. */
-const KEPT_SHARE = 1 / 8;
-
-/** With so large a share of the slots on their way to the store, nothing goes to the spool: they are back soon. */
-const SENDING_SHARE = 1 / 4;
-
-/** Slots that a file may have while its parts are on their way: 8 parts of 8 MiB and what fills meanwhile. */
-const FILE_SLOTS_MAX = 96;
 
 /** Of an object that is removed or replaced while it is open for writing, so much is kept in the spool for its open handles. */
 const KEPT_BASE_BYTES_MAX = 256 * MIB;
@@ -100,19 +86,13 @@ export interface WrittenEntry {
 }
 
 export class WrittenFiles implements UncommittedFiles {
-  readonly memory: WriteMemory;
   readonly #options: WritingOptions;
   readonly #deps: WrittenFilesDeps;
   readonly #entries = new Map<number, WrittenEntry>();
   readonly #entryOf = new Map<WrittenFile, WrittenEntry>();
   /** Those that have a name, by key. */
   readonly #byKey = new Map<string, WrittenEntry>();
-  /** Dirty files, the one that was written last at the end. */
-  readonly #recent = new Set<WrittenFile>();
-  /** Parts that the store has and memory too, and that may go, oldest first. */
-  #kept: { readonly file: WrittenFile; readonly part: StreamedPart }[] = [];
-  #keptBytes = 0;
-  #isRelieving = false;
+  readonly #relief: MemoryRelief;
   #hasToldOfJournals = false;
   #interval: Timer | undefined;
   readonly #watch: WrittenFileWatch;
@@ -120,13 +100,20 @@ export class WrittenFiles implements UncommittedFiles {
   constructor(options: WritingOptions, deps: WrittenFilesDeps) {
     this.#options = options;
     this.#deps = deps;
-    this.memory = new WriteMemory({ slots: deps.slots, shortOf: () => void this.#relieve() });
+    this.#relief = new MemoryRelief({
+      slots: deps.slots,
+      log: deps.log,
+      mayForget: (file, part) => {
+        const entry = this.#entryOf.get(file);
+        return entry !== undefined && this.#mayForget(entry, part);
+      },
+    });
     this.#watch = {
       becameDirty: (file) => this.#becameDirty(this.#entry(file)),
       changed: (file) => this.#changed(this.#entry(file)),
-      partSent: (file, part) => this.#partSent(this.#entry(file), part),
+      partSent: (file, part) => this.#relief.partSent(file, part),
       failed: (file, error) => this.#failed(this.#entry(file), error),
-      slotsMax: () => this.#slotsMax(),
+      slotsMax: () => this.#relief.fileSlotsMax(this.#rules().partBytes),
     };
   }
 
@@ -139,10 +126,10 @@ export class WrittenFiles implements UncommittedFiles {
     return this.#entries.get(node.nodeId);
   }
 
-  /** The content of the node, if it is another than the bucket's. */
-  dirty(nodeId: number): WrittenFile | undefined {
+  /** The content of the node, if it is another than the bucket's, or at hand here. */
+  content(nodeId: number): WrittenFile | undefined {
     const file = this.#entries.get(nodeId)?.file;
-    return file?.isDirty === true ? file : undefined;
+    return file && (file.isDirty || file.holdsAll) ? file : undefined;
   }
 
   /** The file of a node that somebody opens for writing; one more writer. `close` must follow. */
@@ -167,7 +154,7 @@ export class WrittenFiles implements UncommittedFiles {
     this.#entries.delete(node.nodeId);
     this.#entryOf.delete(file);
     this.#unname(entry);
-    this.#recent.delete(file);
+    this.#relief.closed(file);
     if (this.#entries.size === 0) {
       this.#interval?.cancel();
       this.#interval = undefined;
@@ -272,7 +259,7 @@ export class WrittenFiles implements UncommittedFiles {
       );
       // What fails is told by the file's own write, fsync or close.
       void Promise.all(dirty.map((entry) => this.commit(entry).catch(() => undefined))).then(() => {
-        if (this.#recent.size > 0) this.#startClock();
+        if (this.#relief.dirtyFiles > 0) this.#startClock();
       });
     });
   }
@@ -307,7 +294,7 @@ export class WrittenFiles implements UncommittedFiles {
     const { key, etag, sizeBytes } = node;
     const { writer, prefetcher, table, propertiesOf } = this.#deps;
     const file = new WrittenFile(key, etag === '' ? undefined : { key, etag, sizeBytes }, {
-      memory: this.memory,
+      memory: this.#relief.memory,
       writer,
       rules: () => this.#rules(),
       properties: () => propertiesOf(node),
@@ -372,7 +359,7 @@ export class WrittenFiles implements UncommittedFiles {
   /** What parts may be: one may be of nearly twice the size, and its body must fit into memory beside others. */
   #rules(): PartRules {
     const { partBytes, partBytesMin = PART_BYTES_MIN } = this.#options;
-    const memoryBytes = this.memory.slotsMax * BLOCK_BYTES;
+    const memoryBytes = this.#relief.memory.slotsMax * BLOCK_BYTES;
     return {
       partBytesMin,
       partBytes: Math.max(partBytesMin, Math.min(partBytes, memoryBytes / 4)),
@@ -382,17 +369,10 @@ export class WrittenFiles implements UncommittedFiles {
     };
   }
 
-  #slotsMax(): number {
-    let writing = 0;
-    for (const { slots } of this.#recent) if (slots > 0) writing++;
-    const part = Math.ceil(this.#rules().partBytes / BLOCK_BYTES);
-    return Math.max(2 * part, Math.min(FILE_SLOTS_MAX, Math.floor(this.memory.slotsMax / Math.max(1, writing))));
-  }
-
   #becameDirty(entry: WrittenEntry): void {
     const { node, file } = entry;
     this.#deps.table.hold(node);
-    this.#recent.add(file);
+    this.#relief.wrote(file);
     this.#startClock();
     this.#deps.versionChanged(node, true);
   }
@@ -402,9 +382,7 @@ export class WrittenFiles implements UncommittedFiles {
     entry.isFlushed = false;
     node.sizeBytes = file.sizeBytes;
     node.mtimeMs = this.#deps.clock.wallMs();
-    if (!file.isDirty) return;
-    this.#recent.delete(file);
-    this.#recent.add(file);
+    if (file.isDirty) this.#relief.wrote(file);
   }
 
   /** Another file may have the name by now. */
@@ -420,7 +398,7 @@ export class WrittenFiles implements UncommittedFiles {
       if (!head) return;
       entry.isExclusive = false;
       entry.replaces = false;
-      this.#recent.delete(file);
+      this.#relief.committed(file);
       this.#deps.table.becomes(node, head, this.#deps.wrote(head));
       this.#deps.versionChanged(node, false);
     } catch (error) {
@@ -529,67 +507,8 @@ export class WrittenFiles implements UncommittedFiles {
     }
   }
 
-  #partSent(entry: WrittenEntry, part: StreamedPart): void {
-    if (!this.#mayForget(entry, part)) return;
-    this.#kept.push({ file: entry.file, part });
-    this.#keptBytes += part.to - part.from;
-    this.#forgetKept(this.memory.waiting > 0 ? 0 : this.memory.slotsMax * KEPT_SHARE * BLOCK_BYTES);
-  }
-
   /** Nobody can read it, and a writer that goes on in order does not change it. The first part often gets a header at the end. */
   #mayForget({ node, file, writeOnly }: WrittenEntry, part: StreamedPart): boolean {
     return part.partNumber > 1 && !part.isDirty && !file.upload.wasRewritten && node.opens === writeOnly;
-  }
-
-  /** Parts that the store has leave memory until so many bytes are left of them. */
-  #forgetKept(bytesMax: number): boolean {
-    let forgot = false;
-    while (this.#keptBytes > bytesMax) {
-      const oldest = this.#kept.shift();
-      if (!oldest) break;
-      const { file, part } = oldest;
-      this.#keptBytes -= part.to - part.from;
-      const entry = this.#entryOf.get(file);
-      if (!entry || !file.upload.parts.includes(part) || !this.#mayForget(entry, part)) continue;
-      file.forget(part.from, part.to);
-      forgot = true;
-    }
-    return forgot;
-  }
-
-  /** Somebody waits for a slot. */
-  async #relieve(): Promise<void> {
-    if (this.#isRelieving) return;
-    this.#isRelieving = true;
-    try {
-      while (this.memory.waiting > 0) {
-        if (this.#forgetKept(0)) continue;
-        const sendingSlots = this.#sendingSlots();
-        if (sendingSlots >= this.memory.slotsMax * SENDING_SHARE) return;
-        let spilt = 0;
-        for (const file of this.#recent) {
-          spilt = await file.spill('some');
-          if (spilt > 0) break;
-        }
-        if (spilt > 0) continue;
-        // All is on its way, or in the hands of a reader thread: it comes back by itself.
-        return;
-      }
-    } catch (error) {
-      const failure = error instanceof ErrnoError ? error : new ErrnoError(EIO, String(error));
-      this.#deps.log.error({ errno: errnoName(failure.errno) }, `memory for writing is short and ${failure.message}`);
-      if (this.#sendingSlots() === 0) this.memory.refuse(failure);
-    } finally {
-      this.#isRelieving = false;
-    }
-  }
-
-  #sendingSlots(): number {
-    let bytes = 0;
-    for (const { upload } of this.#recent) {
-      if (upload.sending === 0) continue;
-      for (const { isOut, uploaded, from, to } of upload.parts) if (isOut && !uploaded) bytes += to - from;
-    }
-    return bytes / BLOCK_BYTES;
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { RingMemory } from '../../base/byte-ring.js';
 import type { PoolMemory } from '../../base/pool/layout.js';
+import type { LoanMemory } from '../../fuse/slot-loans.js';
 import type { DataTarget, NetCommand, VerifyMode } from '../../engine/api.js';
 
 export interface NetWorkerData {
@@ -23,6 +24,8 @@ export interface ReaderWorkerData {
   readonly ring: RingMemory;
   /** COUNTER_WORDS words of src/fuse's reader loop. */
   readonly counters: SharedArrayBuffer;
+  /** Absent: the mount is read-only. */
+  readonly loans?: LoanMemory;
 }
 
 /** The one message to a reader thread: from then on it sits in read(2). */

@@ -11,6 +11,7 @@ import { invariant } from '../../base/invariant.js';
 import { PoolView } from '../../base/pool/pool-view.js';
 import { DevFuseTransport } from '../../fuse/dev-fuse.js';
 import { ReaderLoop } from '../../fuse/reader-loop.js';
+import { LoanTaker } from '../../fuse/slot-loans.js';
 import type { FromReaderWorker, ReaderStart, ReaderWorkerData } from './messages.js';
 
 const port = parentPort;
@@ -23,6 +24,7 @@ port.once('message', ({ fd, requestBufferBytes }: ReaderStart) => {
     transport: new DevFuseTransport(fd),
     ring: new RingProducer(data.ring, () => port.postMessage('wake' satisfies FromReaderWorker)),
     pool: new PoolView(data.pool),
+    ...(data.loans ? { loans: new LoanTaker(data.loans) } : {}),
     requestBufferBytes,
     counters: new Int32Array(data.counters),
   }).run();

@@ -17,7 +17,6 @@ export interface StoreLacks {
   readonly conditionalWrites?: boolean;
   readonly conditionalCompletes?: boolean;
   readonly conditionalCopies?: boolean;
-  readonly composite?: boolean;
 }
 
 const ODD_KEYS = [
@@ -176,10 +175,17 @@ export function runWriterContract(t: Test, server: TestServer, lacks: StoreLacks
     t.match(await storeErrorOf(writer.copy({ ...source, etag: '"other"' }, 'to', {})), { errno: ESTALE });
     t.match(await storeErrorOf(writer.copy({ ...source, key: 'never was' }, 'to', {})), { status: /404|412/ });
     await writer.copy(source, 'to', {});
-    if (lacks.conditionalCopies) return;
+    // Said of the store or looked at just before: either way.
     t.match(await storeErrorOf(writer.copy(source, 'to', { condition: { ifNoneMatch: true } })), { errno: EEXIST });
     await writer.copy(source, 'to-new', { condition: { ifNoneMatch: true } });
     t.equal((await read('to-new')).toString(), 'source');
+  });
+
+  t.test('a condition of a copy', { skip: lacks.conditionalCopies ? 'the store ignores it' : false }, async (t) => {
+    const { writer } = bench(t, { capabilities: { conditionalCopies: true } });
+    const made = await writer.put('from', [Buffer.from('source')], {}, {});
+    const source = { key: 'from', etag: made.etag, sizeBytes: 6 };
+    t.match(await storeErrorOf(writer.copy(source, 'to', { condition: { ifNoneMatch: true } })), { errno: EEXIST });
   });
 
   t.test('parts may be copied, and uploads looked at', async (t) => {

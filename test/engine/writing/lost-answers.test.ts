@@ -216,11 +216,14 @@ t.test('copies', async (t) => {
   });
   const condition = { condition: { ifNoneMatch: true } };
   const refused = errorAnswer(412, 'PreconditionFailed');
-  const there = await start(t, [refused, head('x', 1)]);
+  const saying = { objects: { capabilities: { conditionalCopies: true } } };
+  const there = await start(t, [refused, head('x', 1)], saying);
   t.match(await storeErrorOf(there.writer.copy(source, 'dst', condition)), { errno: EEXIST });
-  const stale = await start(t, [refused, NOT_FOUND]);
+  const stale = await start(t, [refused, NOT_FOUND], saying);
   t.match(await storeErrorOf(stale.writer.copy(source, 'dst', condition)), { errno: ESTALE });
-  const lost = await start(t, ['reset', refused, head('s', 8)]);
+  const lost = await start(t, ['reset', refused, head('s', 8)], saying);
+  const asking = await start(t, [head('x', 1)]);
+  t.match(await storeErrorOf(asking.writer.copy(source, 'dst', condition)), { errno: EEXIST }, 'looked at before');
   t.match(await lost.writer.copy(source, 'dst', condition), { etag: '"s"' });
   const gone = await start(t, [errorAnswer(404, 'NoSuchKey')]);
   t.match(await storeErrorOf(gone.writer.copy(source, 'dst', {})), { errno: ENOENT });

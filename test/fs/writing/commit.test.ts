@@ -73,10 +73,12 @@ void t.test('fsync makes the object of what was written so far', async (t) => {
   t.equal(bench.object('log'), 'one\n');
   await file.fsync();
   t.equal(bench.object('log'), 'one\ntwo\n');
+  t.equal(bench.prefetcher.reads.length, 0, 'nothing of a small file is fetched again while it is open');
   bench.writer.reset();
   await file.fsync();
   await file.close();
   t.equal(bench.writer.reset(), 0, 'nothing was written since');
+  t.equal(bench.slots.used, 0);
 });
 
 void t.test('a close by another process publishes nothing, the last release does', async (t) => {
@@ -276,4 +278,43 @@ void t.test('the mount is told to end while the store is silent', async (t) => {
   t.equal(bench.object('a'), undefined);
   t.equal(bench.spooled.length, 2);
   t.equal(bench.slots.used, 0);
+});
+
+void t.test('small files that stay open give their memory to those who need it', async (t) => {
+  const bench = new WriteBench(t, { slots: 8 });
+  const logs = [];
+  for (let index = 0; index < 6; index++) {
+    const log = await bench.create(`log${index}`, O_RDWR | O_CREAT);
+    await log.write(0, Buffer.alloc(100_000, index));
+    await log.fsync();
+    logs.push(log);
+  }
+  t.equal(bench.slots.used, 6, 'kept for what is written next');
+  const big = await bench.create('big');
+  for (let index = 0; index < 8; index++) await big.write(index << 20, Buffer.alloc(1 << 20, index), true);
+  await big.close();
+  for (const [index, log] of logs.entries()) {
+    t.ok((await log.read(0, 200_000)).equals(Buffer.alloc(100_000, index)));
+    await log.write(100_000, 'more');
+    await log.close();
+    t.equal(bench.store.objects.get(`log${index}`)?.body.length, 100_004);
+  }
+  t.equal(bench.slots.used, 0);
+});
+
+void t.test('what is written while the last close commits is committed too', async (t) => {
+  const bench = new WriteBench(t);
+  bench.writer.hold('put');
+  const first = await bench.create('a');
+  await first.write(0, 'one');
+  const released = first.release();
+  await settle();
+  const second = await bench.open('a', O_WRONLY);
+  const written = second.write(3, ' two');
+  await second.flush(99);
+  const both = Promise.all([released, written.then(() => second.release())]);
+  bench.writer.letGo();
+  await both;
+  t.equal(bench.object('a'), 'one two');
+  t.same(bench.spooled, []);
 });

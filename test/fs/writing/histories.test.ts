@@ -247,7 +247,7 @@ const settings: Readonly<Record<string, Setting>> = {
 const only = process.env['SEED'];
 for (const [name, setting] of Object.entries(settings)) {
   void t.test(name, { timeout: 120_000 }, async (t) => {
-    const seeds = only === undefined ? Array.from({ length: 12 }, (_, seed) => seed + 1) : [Number(only)];
+    const seeds = only === undefined ? Array.from({ length: 8 }, (_, seed) => seed + 1) : [Number(only)];
     for (const seed of seeds) await runHistory(t, seed, setting);
     t.comment(`${seeds.length} histories`);
   });
