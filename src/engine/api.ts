@@ -232,7 +232,10 @@ export type NetCommand =
   | { readonly type: 'cancelList'; readonly listId: number }
   /** Answered by `called` or `callFailed`, once. */
   | { readonly type: 'call'; readonly call: CallCommand }
-  /** Stops it: `callFailed` says when nothing of its body is looked at any more (or `called`, when it was too late). */
+  /**
+   * Stops it: `callFailed` says when nothing of its body is looked at any more (or `called`, when it was too late). A HEAD is
+   * forgotten without a word.
+   */
   | { readonly type: 'cancelCall'; readonly callId: number }
   | { readonly type: 'credentials'; readonly credentials: DataCredentials | undefined }
   /** Close idle connections beyond this many; upper bound of open connections of this thread. */

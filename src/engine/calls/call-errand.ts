@@ -30,7 +30,7 @@ export class CallErrand implements Errand {
   readonly id: number;
   readonly priority: number;
   readonly deadlineMs: number;
-  readonly isDrained = false;
+  readonly isDrained: boolean;
   readonly #command: CallCommand;
   readonly #deps: CallErrandDeps;
   readonly #views: readonly Uint8Array[];
@@ -49,6 +49,7 @@ export class CallErrand implements Errand {
     this.id = command.callId;
     this.priority = command.priority;
     this.deadlineMs = command.deadlineMs;
+    this.isDrained = isDrained(command);
     this.#command = command;
     this.#deps = deps;
     this.#views = bodyViews(command.body, deps.pool);
@@ -81,7 +82,9 @@ export class CallErrand implements Errand {
       },
       failed: (failure, head) => {
         if (transfer.wasSent && mayHaveBeenDone(failure)) this.#lostAnswers++;
-        this.#asksFirst = transfer.wasCutShort || (this.#asksFirst && failure.status !== 417);
+        // A used connection that was closed meanwhile says nothing about the body.
+        const wasRefused = transfer.wasCutShort && failure.remedy !== 'now';
+        this.#asksFirst = wasRefused || (this.#asksFirst && failure.status !== 417);
         // A server that does not know how to be asked.
         ended(failure.status === 417 ? { ...failure, remedy: 'backoff' } : failure, head);
       },
@@ -111,6 +114,14 @@ export class CallErrand implements Errand {
       ...(md5 === undefined ? {} : { md5 }),
     });
   }
+}
+
+/**
+ * Cancelled without a word, for it holds no body: a lookup gives its HEAD up whenever the LIST beside it knows the name to
+ * be a directory, and would close a connection each time.
+ */
+export function isDrained({ method }: Pick<CallCommand, 'method'>): boolean {
+  return method === 'HEAD';
 }
 
 /** An answer that says no is an answer, and so is "not now"; other trouble of a server's own may come after the deed. */

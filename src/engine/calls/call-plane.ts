@@ -1,7 +1,8 @@
 /**
  * The main thread's side of calls that net threads carry out: numbers them, gives each to the thread with the least to
  * send, and turns events into promises.
- * A cancelled call settles only when its net thread has let go of its body: until then the slots are not the caller's.
+ * A cancelled call settles only when its net thread has let go of its body: until then the slots are not the caller's. A HEAD
+ * has none and settles at once.
  *
  * Thread: main. Bounds: CALLS_MAX of each thread; every call ends by its deadline, or because the net thread ended.
  * Refuses to retry and to know operations: net threads do the first, the writer the second.
@@ -11,6 +12,7 @@ import { invariant } from '../../base/invariant.js';
 import type { CallAnswer, CallCommand, NetEvent } from '../api.js';
 import type { NetPort } from '../data-plane.js';
 import type { BodyPiece } from '../write-api.js';
+import { isDrained } from './call-errand.js';
 import { bodyBytes } from './request-body.js';
 
 /** Why a call did not get its answer, as the net thread says it. */
@@ -64,7 +66,11 @@ export class CallPlane {
       const callId = this.#nextCallId++;
       const thread = this.#load.indexOf(Math.min(...this.#load));
       const bytes = CALL_BYTES + bodyBytes(request.body);
-      const onAbort = (): void => this.#ports[thread]?.post({ type: 'cancelCall', callId });
+      const onAbort = (): void => {
+        this.#ports[thread]?.post({ type: 'cancelCall', callId });
+        // Those have no body, and nobody says that they are over.
+        if (isDrained(request)) this.#end(callId, { kind: 'failure', failure: cancelled });
+      };
       this.#pending.set(callId, {
         thread,
         bytes,

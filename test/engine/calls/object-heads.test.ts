@@ -3,7 +3,7 @@
  * is not there costs no connection.
  */
 import t, { type Test } from 'tap';
-import { EACCES, EIO } from '../../../src/base/errno.js';
+import { EACCES, EINTR, EIO } from '../../../src/base/errno.js';
 import type { ObjectHead } from '../../../src/engine/api.js';
 import { ObjectHeads } from '../../../src/engine/calls/object-heads.js';
 import { StoreError } from '../../../src/engine/store-error.js';
@@ -95,4 +95,33 @@ t.test('a busy store is asked again, and then it is that', async (t) => {
     remedy: /busy/,
   });
   t.same(lasting.explained, []);
+});
+
+t.test('given up: at once, and the connection stays for others', async (t) => {
+  let answer: () => void = () => undefined;
+  const answered = new Promise<void>((resolve) => (answer = resolve));
+  const server = await RawServer.start({
+    script: async (connection) => {
+      for (;;) {
+        const request = await connection.request();
+        if (request === undefined) return;
+        if (request.index === 0) await answered;
+        await connection.send(plain('404 Not Found', 'Content-Length: 0\r\n'));
+      }
+    },
+  });
+  t.teardown(() => server.close());
+  const { caller, calls, threads } = writerBench(t, { port: server.port, connectionsMax: 1 });
+  const heads = new ObjectHeads(caller, { head: () => Promise.resolve(undefined), close: () => undefined });
+  const ender = new AbortController();
+  const given = storeErrorOf(heads.head('k', ender.signal));
+  while (server.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  ender.abort();
+  t.match(await given, { errno: EINTR, code: 'Cancelled' });
+  t.equal(calls.size, 0);
+  const next = heads.head('l');
+  answer();
+  t.equal(await next, undefined);
+  t.equal(server.connections, 1);
+  t.match(threads[0]?.counts, { connections: 1 });
 });
