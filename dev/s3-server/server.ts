@@ -12,6 +12,7 @@ import { FaultEngine } from './faults/fault-engine.js';
 import { type ExchangeHandler, serveConnection } from './http/connection.js';
 import { PART_BYTES_MIN } from './limits.js';
 import type { S3Server, S3ServerOptions } from './options.js';
+import { ReceiveThreads } from './receive/receive-threads.js';
 import { StatsBook } from './stats.js';
 import { Store } from './storage/store.js';
 
@@ -31,11 +32,13 @@ export async function startS3Server(options: S3ServerOptions): Promise<S3Server>
   const faults = new FaultEngine(options.faults ?? []);
   const stats = new StatsBook();
   const store = new Store(options.dir);
+  const receivers = new ReceiveThreads();
   const sockets = new Set<Socket>();
   const lower = new WeakMap<Socket, Socket>();
   const deps: DispatchDeps = {
     context: {
       store,
+      receivers,
       region: options.region ?? 'us-east-1',
       bucketRegions: options.bucketRegions ?? {},
       minPartBytes: options.minPartBytes ?? PART_BYTES_MIN,
@@ -97,6 +100,7 @@ export async function startS3Server(options: S3ServerOptions): Promise<S3Server>
     const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
     for (const socket of sockets) socket.destroy();
     await closed;
+    await receivers.close();
     store.close();
   };
   return { url, port, host, ...controls, close: () => (closing ??= close()) };

@@ -2,11 +2,11 @@
  * CompleteMultipartUpload: checks the list of parts, joins them, checks the whole, commits.
  *
  * Joining copies (in the thread pool) into a temporary file and leaves the parts alone, so a Complete that fails leaves
- * the upload as it was. A single part is moved instead. Two Completes of one upload run one after the other; the second
+ * the upload as it was. A single part, and parts that lie side by side in the joint file, are moved instead. Two Completes of one upload run one after the other; the second
  * finds no upload. Everything is checked before the first byte moves, conditions once more in the turn of the commit.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, utimesSync } from 'node:fs';
+import { closeSync, openSync, truncateSync, utimesSync } from 'node:fs';
 import { checksumElement, checksumFromHeaders, checksumHeader, createChecksum } from '../checksums/checksums.js';
 import { combineCrcs } from '../checksums/crc-combine.js';
 import { S3Error } from '../errors.js';
@@ -48,14 +48,15 @@ async function complete(context: OpContext, upload: Upload, nodes: readonly XmlN
   const checksum = wholeChecksum(context, upload, parts);
   checkWriteConditions(headers, key, bucketOf(context).lookup(key));
   const meta = finishedMeta(upload, parts, checksum);
-  const first = parts[0];
-  const joined = parts.length === 1 && first !== undefined ? null : await joinParts(context, upload, parts);
+  const ready = readyPath(upload, parts);
+  const joined = ready === null ? await joinParts(context, upload, parts) : null;
   try {
     const bucket = bucketOf(context);
     checkWriteConditions(headers, key, bucket.lookup(key));
-    let path = joined;
-    if (path === null) {
-      path = upload.partPath(first?.number ?? 0);
+    const path = joined ?? ready ?? '';
+    if (ready !== null) {
+      // Parts beyond those that were chosen may follow in the joint file.
+      truncateSync(path, totalBytesOf(parts));
       const nowSeconds = Date.now() / 1000;
       utimesSync(path, nowSeconds, nowSeconds);
     }
@@ -129,7 +130,7 @@ function checkSizes(context: OpContext, upload: Upload, parts: readonly Uploaded
     });
   }
   const announced = context.headers.get('x-amz-mp-object-size');
-  const totalBytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+  const totalBytes = totalBytesOf(parts);
   if (announced !== undefined && Number(announced) !== totalBytes) {
     throw new S3Error('InvalidRequest', {
       message: `The provided 'x-amz-mp-object-size' header value ${announced} does not match what was computed: ${totalBytes}`,
@@ -193,14 +194,33 @@ function finishedMeta(upload: Upload, parts: readonly UploadedPart[], checksum: 
   };
 }
 
+/** The file that holds just these parts already, one after another from its beginning; null when they must be joined. */
+function readyPath(upload: Upload, parts: readonly UploadedPart[]): string | null {
+  const [first] = parts;
+  if (parts.length === 1 && first?.jointOffset === undefined) return upload.partPath(first?.number ?? 0);
+  // A part that is still coming would be written into the finished object.
+  if (upload.isJoining) return null;
+  let endOffset = 0;
+  for (const { jointOffset, bytes } of parts) {
+    if (jointOffset !== endOffset) return null;
+    endOffset += bytes;
+  }
+  return upload.jointPath;
+}
+
+function totalBytesOf(parts: readonly UploadedPart[]): number {
+  return parts.reduce((sum, part) => sum + part.bytes, 0);
+}
+
 /** Joins the parts' files; returns the path of the result. */
 async function joinParts(context: OpContext, upload: Upload, parts: readonly UploadedPart[]): Promise<string> {
   const temp = context.server.store.createTemp();
   try {
     for (const part of parts) {
-      const fd = openSync(upload.partPath(part.number), 'r');
+      const startOffset = part.jointOffset ?? 0;
+      const fd = openSync(part.jointOffset === undefined ? upload.partPath(part.number) : upload.jointPath, 'r');
       try {
-        await copyBytes({ fd, startOffset: 0, endOffset: part.bytes }, temp, () => undefined);
+        await copyBytes({ fd, startOffset, endOffset: startOffset + part.bytes }, temp, () => undefined);
       } finally {
         closeSync(fd);
       }

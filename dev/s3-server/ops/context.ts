@@ -5,6 +5,7 @@ import type { Identity } from '../auth/authenticate.js';
 import { S3Error } from '../errors.js';
 import type { Reply } from '../http/reply.js';
 import type { Exchange } from '../http/connection.js';
+import type { ReceiveThreads } from '../receive/receive-threads.js';
 import type { Bucket } from '../storage/bucket.js';
 import type { ObjectEntry } from '../storage/object-record.js';
 import type { Store } from '../storage/store.js';
@@ -14,6 +15,7 @@ import type { Payload } from './payload.js';
 /** Parts of the server that operations use. */
 export interface ServerContext {
   readonly store: Store;
+  readonly receivers: ReceiveThreads;
   readonly region: string;
   readonly bucketRegions: Readonly<Record<string, string>>;
   readonly minPartBytes: number;

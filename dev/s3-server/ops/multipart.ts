@@ -14,7 +14,8 @@ import type { Reply } from '../http/reply.js';
 import { PART_NUMBER_MAX } from '../limits.js';
 import { copyBytes } from '../storage/copy-bytes.js';
 import type { ChecksumName } from '../storage/object-record.js';
-import type { Upload, UploadedPart } from '../storage/uploads.js';
+import type { TempFile } from '../storage/temp-file.js';
+import type { JointPart, Upload, UploadedPart } from '../storage/uploads.js';
 import { element } from '../xml.js';
 import { bucketOf, emptyReply, isoTime, type OpContext, xmlReply } from './context.js';
 import { openCopySource } from './copy-source.js';
@@ -82,7 +83,11 @@ export async function uploadPart(context: OpContext): Promise<Reply> {
   const number = partNumberOf(context);
   const upload = uploadOf(context);
   const plan = upload.info.checksum;
-  const received = await receivePayload(context, plan?.algorithm ?? null);
+  const received = await receivePayload(
+    context,
+    plan?.algorithm ?? null,
+    (bytes): TempFile | JointPart => upload.joint(number, bytes) ?? context.server.store.createTemp(),
+  );
   try {
     const { checksum } = received;
     if (plan !== null && checksum !== null && checksum.algorithm !== plan.algorithm)
@@ -90,7 +95,7 @@ export async function uploadPart(context: OpContext): Promise<Reply> {
     const hasPromise = hasChecksum(context, checksum?.algorithm);
     if (plan?.type === 'COMPOSITE' && !hasPromise) mismatch(plan.algorithm, null);
     const part = partOf(number, received.bytes, received.md5, checksum);
-    uploadOf(context).putPart(part, received.temp.path);
+    uploadOf(context).putPart(part, received.temp);
     return emptyReply(200, {
       ETag: `"${part.etag}"`,
       ...(checksum === null ? {} : { [checksumHeader(checksum.algorithm)]: checksum.value }),
@@ -130,7 +135,7 @@ export async function uploadPartCopy(context: OpContext): Promise<Reply> {
     const checksum =
       algorithm === null || running === null ? null : { algorithm, value: running.digest().toString('base64') };
     const part = partOf(number, temp.bytes, md5.digest('hex'), checksum);
-    uploadOf(context).putPart(part, temp.path);
+    uploadOf(context).putPart(part, temp);
     let inner = element('LastModified', isoTime(part.modifiedMs)) + element('ETag', `"${part.etag}"`);
     if (checksum !== null) inner += element(checksumElement(checksum.algorithm), checksum.value);
     return xmlReply('CopyPartResult', inner);

@@ -14,7 +14,7 @@ export async function putObject(context: OpContext): Promise<Reply> {
   const { headers, key } = context;
   const meta = metaFromHeaders(headers);
   checkWriteConditions(headers, key, bucketOf(context).lookup(key));
-  const received = await receivePayload(context, DEFAULT_CHECKSUM);
+  const received = await receivePayload(context, DEFAULT_CHECKSUM, () => context.server.store.createTemp());
   try {
     const bucket = bucketOf(context);
     checkWriteConditions(headers, key, bucket.lookup(key));

@@ -14,12 +14,13 @@ import {
 import { S3Error } from '../errors.js';
 import { SINGLE_PUT_BYTES_MAX } from '../limits.js';
 import type { ChecksumName } from '../storage/object-record.js';
-import type { TempFile } from '../storage/temp-file.js';
+import { THREAD_BODY_BYTES_MIN, type Digests, type ThreadBody } from '../receive/receive-threads.js';
+import type { ReceivedFile, TempFile } from '../storage/temp-file.js';
 import type { OpContext } from './context.js';
 
-/** Bytes that arrived whole and as promised. The file is finished; its path is the caller's to move or discard. */
-export interface Received {
-  readonly temp: TempFile;
+/** Bytes that arrived whole and as promised. The file is finished; it is the caller's to move or discard. */
+export interface Received<File extends ReceivedFile = TempFile> {
+  readonly temp: File;
   readonly bytes: number;
   /** Hexadecimal. */
   readonly md5: string;
@@ -27,10 +28,15 @@ export interface Received {
 }
 
 /**
- * Receives the payload. `fallback` is the checksum to compute when the client names none.
+ * Receives the payload into a file that `createFile` makes. `fallback` is the checksum to compute when the client names none.
+ * Large bodies are hashed and written by receive threads.
  * @throws S3Error BadDigest and others; nothing is left behind then
  */
-export async function receivePayload(context: OpContext, fallback: ChecksumName | null): Promise<Received> {
+export async function receivePayload<File extends ReceivedFile>(
+  context: OpContext,
+  fallback: ChecksumName | null,
+  createFile: (bytes: number) => File,
+): Promise<Received<File>> {
   const { headers, payload } = context;
   // S3 wants to know the length beforehand: chunked coding alone will not do, whoever frames the chunks.
   const hasLength = headers.has('content-length') || headers.has('transfer-encoding');
@@ -40,17 +46,19 @@ export async function receivePayload(context: OpContext, fallback: ChecksumName 
   if (contentMd5 !== undefined && Buffer.from(contentMd5, 'base64').length !== 16) throw new S3Error('InvalidDigest');
   const promised = checksumFromHeaders(headers);
   const algorithm = promised?.algorithm ?? trailerAlgorithm(headers) ?? namedAlgorithm(headers) ?? fallback;
-  const running: Checksum | null = algorithm === null ? null : createChecksum(algorithm);
-  const md5 = createHash('md5');
-  const temp = context.server.store.createTemp();
+  const { declaredBytes } = payload;
+  const temp = createFile(declaredBytes);
+  const taker =
+    declaredBytes >= THREAD_BODY_BYTES_MIN
+      ? new ThreadTaker(temp, context.server.receivers.open(temp.fd, temp.startOffset, algorithm))
+      : new InlineTaker(temp, algorithm);
   try {
     for (let piece = await payload.read(); piece !== null; piece = await payload.read()) {
       if (payload.readBytes > SINGLE_PUT_BYTES_MAX) throw new S3Error('EntityTooLarge');
-      md5.update(piece);
-      running?.update(piece);
-      temp.append(piece);
+      const room = taker.take(piece);
+      if (room !== undefined) await room;
     }
-    const digest = md5.digest();
+    const { md5: digest, checksum: computed } = await taker.finish();
     if (contentMd5 !== undefined && digest.toString('base64') !== contentMd5) {
       throw new S3Error('BadDigest', {
         message: 'The Content-MD5 you specified did not match what we received.',
@@ -58,16 +66,79 @@ export async function receivePayload(context: OpContext, fallback: ChecksumName 
       });
     }
     let checksum: Received['checksum'] = null;
-    if (algorithm !== null && running !== null) {
-      checksum = { algorithm, value: running.digest().toString('base64') };
+    if (algorithm !== null && computed !== null) {
+      checksum = { algorithm, value: computed.toString('base64') };
       const claimed = promised?.value ?? payload.trailers.get(checksumHeader(algorithm));
       if (claimed !== undefined) verifyClaim(algorithm, claimed, checksum.value);
     }
     temp.finish();
     return { temp, bytes: temp.bytes, md5: digest.toString('hex'), checksum };
   } catch (error) {
+    await taker.cancel();
     temp.discard();
     throw error;
+  }
+}
+
+/** Who hashes and writes. */
+interface Taker {
+  take(piece: Buffer): Promise<void> | undefined;
+  finish(): Promise<Digests>;
+  /** After it the file is not written any more; harmless after `finish`. */
+  cancel(): Promise<void>;
+}
+
+/** Here and now, as suits small bodies. */
+class InlineTaker implements Taker {
+  readonly #file: ReceivedFile;
+  readonly #md5 = createHash('md5');
+  readonly #checksum: Checksum | null;
+
+  constructor(file: ReceivedFile, algorithm: ChecksumName | null) {
+    this.#file = file;
+    this.#checksum = algorithm === null ? null : createChecksum(algorithm);
+  }
+
+  take(piece: Buffer): undefined {
+    this.#md5.update(piece);
+    this.#checksum?.update(piece);
+    this.#file.append(piece);
+  }
+
+  finish(): Promise<Digests> {
+    return Promise.resolve({ md5: this.#md5.digest(), checksum: this.#checksum?.digest() ?? null });
+  }
+
+  cancel(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** By a receive thread. */
+class ThreadTaker implements Taker {
+  readonly #file: ReceivedFile;
+  readonly #body: ThreadBody;
+  #isOver = false;
+
+  constructor(file: ReceivedFile, body: ThreadBody) {
+    this.#file = file;
+    this.#body = body;
+  }
+
+  take(piece: Buffer): Promise<void> | undefined {
+    this.#file.bytes += piece.length;
+    return this.#body.append(piece);
+  }
+
+  async finish(): Promise<Digests> {
+    this.#isOver = true;
+    return await this.#body.finish();
+  }
+
+  async cancel(): Promise<void> {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    await this.#body.cancel();
   }
 }
 

@@ -8,8 +8,20 @@
 import { closeSync, openSync, unlinkSync, writevSync } from 'node:fs';
 import { WRITE_BATCH_BYTES } from '../limits.js';
 
+/** Where the bytes of a part go: a file of its own, or a place in one that the parts of an upload share. */
+export interface ReceivedFile {
+  readonly fd: number;
+  /** Where in the file the first byte goes. */
+  readonly startOffset: number;
+  bytes: number;
+  append(piece: Buffer): void;
+  finish(): void;
+  discard(): void;
+}
+
 /** See the header. One writer. */
-export class TempFile {
+export class TempFile implements ReceivedFile {
+  readonly startOffset = 0;
   readonly path: string;
   bytes = 0;
   #fd: number | null;
