@@ -76,7 +76,7 @@ export async function dispatch(deps: DispatchDeps, exchange: Exchange): Promise<
       if (typeof route === 'string') throw new S3Error(route, { elements: { Method: head.method } });
       checkAccess(deps, identity, route, address);
       const context = contextOf(deps, exchange, identity, address, query);
-      if (decision !== null) slowReading(context, decision);
+      if (decision !== null) disturbReading(context, decision, () => deps.reset(exchange.socket));
       reply = await route.run(context);
       deps.stats.of(operation).bytesIn += context.payload.readBytes;
       const errorInBody = decision?.errorInBody ?? null;
@@ -209,11 +209,19 @@ function checkAccess(deps: DispatchDeps, identity: Identity, route: Route, addre
   }
 }
 
-/** Pacing faults hold for uploads too. */
-function slowReading(context: OpContext, decision: FaultDecision): void {
-  const { pacers } = decision;
-  if (pacers.length === 0) return;
+/** Pacing faults hold for uploads too; a reset in the middle of a request body is one of their own. */
+function disturbReading(context: OpContext, decision: FaultDecision, reset: () => void): void {
+  const { pacers, effects } = decision;
+  const { resetAfterReceivedBytes } = effects;
+  if (pacers.length === 0 && resetAfterReceivedBytes === undefined) return;
+  let received = 0;
   context.payload.paceBy(async (bytes) => {
+    received += bytes;
+    if (resetAfterReceivedBytes !== undefined && received > resetAfterReceivedBytes) {
+      reset();
+      throw new S3Error('IncompleteBody');
+    }
+    if (pacers.length === 0) return;
     const nowMs = performance.now();
     await sleepOnSocket(context.exchange.socket, Math.max(...pacers.map((pacer) => pacer.book(bytes, nowMs))));
   });

@@ -43,6 +43,7 @@ const BODY_EFFECTS = [
   'closeBeforeHead',
   'garbageHead',
   'resetAfterBytes',
+  'resetAfterReceivedBytes',
   'closeAfterBytes',
   'truncateBytes',
   'shortBodyBytes',

@@ -67,6 +67,8 @@ export interface FaultRule {
   readonly garbageHead?: boolean;
   /** RST after so many body bytes (head included when 0). */
   readonly resetAfterBytes?: number;
+  /** RST once more than so many bytes of the request's body have arrived: nothing of it is kept. */
+  readonly resetAfterReceivedBytes?: number;
   /** FIN after so many body bytes, though Content-Length promised more. */
   readonly closeAfterBytes?: number;
   /** FIN that many bytes before the end of the body; Content-Length is that of the whole. */
@@ -111,6 +113,7 @@ const FIELDS: Record<keyof FaultRule, readonly Kind[] | 'names' | 'tail'> = {
   closeBeforeHead: ['boolean'],
   garbageHead: ['boolean'],
   resetAfterBytes: ['number'],
+  resetAfterReceivedBytes: ['number'],
   closeAfterBytes: ['number'],
   truncateBytes: ['number'],
   shortBodyBytes: ['number'],

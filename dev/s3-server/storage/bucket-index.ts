@@ -9,7 +9,7 @@
  * duration has passed: with 20,000 files that is some seconds. GET and HEAD never use this file: they look at the file
  * itself, so they are never stale.
  */
-import { type Dirent, readdirSync, statSync } from 'node:fs';
+import { type Dirent, readdirSync, type Stats, statSync } from 'node:fs';
 import { KeyIndex, type KeyCursor } from './key-index.js';
 import type { Layout } from './layout.js';
 import { isPlainKey } from './layout.js';
@@ -112,7 +112,7 @@ export class BucketIndex {
   /** Reads a folder and all below it. `ancestors` stops loops of symbolic links. */
   #scanFolder(prefix: string, onEntry: (entry: ObjectEntry) => void, ancestors: ReadonlySet<string>): void {
     const dir = `${this.#layout.bucketDir(this.#bucket)}/${prefix}`;
-    const stats = statSync(dir, { throwIfNoEntry: false });
+    const stats = statFolder(dir);
     if (stats?.isDirectory() !== true) return;
     const identity = `${stats.dev}:${stats.ino}`;
     if (ancestors.has(identity)) return;
@@ -148,7 +148,7 @@ export class BucketIndex {
     for (const [prefix, seen] of [...this.#folders]) {
       if (!this.#folders.has(prefix)) continue;
       const dir = `${this.#layout.bucketDir(this.#bucket)}/${prefix}`;
-      const stats = statSync(dir, { throwIfNoEntry: false });
+      const stats = statFolder(dir);
       if (stats?.isDirectory() !== true) this.#dropFolder(prefix);
       else if (seen.isRacy || stats.mtimeMs !== seen.mtimeMs) {
         this.#rereadFolder(prefix, `${stats.dev}:${stats.ino}`, stats.mtimeMs);
@@ -269,5 +269,15 @@ function readFolder(dir: string): Dirent[] {
     return readdirSync(dir, { withFileTypes: true });
   } catch {
     return []; // Gone or unreadable: nothing to serve from it.
+  }
+}
+
+/** Undefined for a folder that is gone, also when a file of one of its names took its place. */
+function statFolder(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
+    throw error;
   }
 }

@@ -218,6 +218,16 @@ t.test('Complete that fails in its body, and Complete that succeeds unheard', as
   await s3.send(new PutObjectCommand({ Bucket: 'b', Key: 'after', Body: 'x' }));
 });
 
+t.test('a reset in the middle of a request body keeps nothing', async (t) => {
+  const server = await serverWith(t, [{ operation: 'PutObject', times: 1, resetAfterReceivedBytes: 1000 }]);
+  const s3 = clientOf(t, server);
+  const put = new PutObjectCommand({ Bucket: 'b', Key: 'cut', Body: BODY });
+  await t.rejects(s3.send(put));
+  t.equal((await fetch(`${server.url}/b/cut`, { method: 'HEAD' })).status, 404);
+  await s3.send(put);
+  t.equal((await fetch(`${server.url}/b/cut`, { method: 'HEAD' })).status, 200);
+});
+
 t.test('resets below TLS', async (t) => {
   const { makeTestCertificate } = await import('../../support/servers/tls.js');
   const certificate = await makeTestCertificate();

@@ -178,6 +178,18 @@ t.test('files laid, changed and removed by hand', async (t) => {
   await eventually('and its end', async () => !(await keys(s3)).includes('late'));
 });
 
+t.test('a folder whose parent becomes a file', async (t) => {
+  const { server, dir } = await startServer(t);
+  mkdirSync(join(dir, Bucket));
+  const s3 = clientOf(t, server);
+  await put(s3, 'a/b/c');
+  await put(s3, 'other');
+  t.same(await keys(s3), ['a/b/c', 'other']);
+  await s3.send(new DeleteObjectCommand({ Bucket, Key: 'a/b/c' }));
+  await put(s3, 'a');
+  t.same(await keys(s3), ['a', 'other']);
+});
+
 t.test('a large folder is kept up to date by the background walk', async (t) => {
   const { server, dir } = await startServer(t);
   mkdirSync(join(dir, Bucket));
