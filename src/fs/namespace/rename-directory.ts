@@ -179,19 +179,22 @@ export class DirectoryRename {
     const held = there.size;
     let files = 0;
     let common = 0;
+    let hasBytes = false;
     for (const { key, etag, sizeBytes } of listing.objects()) {
       const name = key.slice(listing.prefix.length);
       if (name !== '') files++;
       const other = there.get(name);
       if (!other) continue;
       common++;
+      if (sizeBytes > 0) hasBytes = true;
       if (other.etag === etag && other.sizeBytes === sizeBytes) {
         copied.set(key, etag);
         heads.set(key, other);
       } else if (!isOurs) throw notEmpty;
     }
-    // Until the deletions begin the target holds nothing else; from then on it holds all that is left to delete.
-    if (!isOurs && (common === 0 || (common !== held && common !== files))) throw notEmpty;
+    // Until the deletions begin the target holds nothing else; from then on it holds all that is left to delete. That empty
+    // files have the same names says nothing.
+    if (!isOurs && (!hasBytes || common === 0 || (common !== held && common !== files))) throw notEmpty;
   }
 
   async #copyAll(

@@ -467,23 +467,26 @@ export class WrittenFiles implements UncommittedFiles {
   async #hold(entry: WrittenEntry, signal: AbortSignal, released = (): void => undefined): Promise<UncommittedHold> {
     const { file } = entry;
     const end = await file.turns.take(signal);
+    // The kernel does not wait for RELEASE: the last writer may be gone at any time under a hold, and nothing is to be told then.
+    const isClosed = (): boolean => this.#entryOf.get(file) !== entry;
     return {
       isUncommitted: file.isDirty,
       base: file.base && { ...file.base.version, key: file.key },
-      keepBase: (abort) => this.#keepBase(entry, abort),
+      keepBase: (abort) => (isClosed() ? Promise.resolve() : this.#keepBase(entry, abort)),
       moved: (key, base) => {
+        if (isClosed()) return;
         this.#unname(entry);
         file.moved(key, base && { key, etag: base.etag, sizeBytes: base.sizeBytes });
         entry.replaces = true;
         entry.isExclusive = false;
-        // The last writer may have closed it while the hold was waited for.
-        if (this.#entryOf.has(file)) this.#byKey.set(key, entry);
+        this.#byKey.set(key, entry);
       },
       orphaned: () => {
+        if (isClosed()) return;
         this.#unname(entry);
         entry.isOrphaned = true;
         // From now on its handles read what is kept here.
-        if (this.#entryOf.has(file)) file.touch();
+        file.touch();
       },
       get isOpen() {
         return entry.writers > entry.claims;

@@ -4,7 +4,7 @@
  */
 import t from 'tap';
 import { EEXIST, EIO, ESTALE } from '../../../src/base/errno.js';
-import { errnoOf, ROOT, settle } from '../../support/memory-store-kernel.js';
+import { context, errnoOf, ROOT, settle } from '../../support/memory-store-kernel.js';
 import { storeError } from '../../support/memory-store-writer.js';
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, WriteBench } from './bench.js';
 
@@ -317,4 +317,33 @@ void t.test('what is written while the last close commits is committed too', asy
   await both;
   t.equal(bench.object('a'), 'one two');
   t.same(bench.spooled, []);
+});
+
+void t.test('the last writer goes while its file is being replaced, or renamed', async (t) => {
+  for (const [from, to] of [
+    ['other', 'written'],
+    ['written', 'other'],
+  ] as const) {
+    const bench = new WriteBench(t);
+    bench.store.put('other', 'other');
+    const file = await bench.create('written');
+    await file.write(0, 'bytes');
+    await file.fsync();
+    bench.writer.hold('copy');
+    const renamed = errnoOf(() => bench.fs.rename(context(), ROOT, from, ROOT, to, 0));
+    // What the open handle may still read goes to a real file first.
+    for (let tries = 0; tries < 400 && bench.writer.waiting.length === 0; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    t.equal(bench.writer.waiting.length, 1, `${from} to ${to}: the copy waits`);
+    await file.close();
+    bench.writer.letGo();
+    t.equal(await renamed, 0);
+    t.equal(bench.object(to), from === 'other' ? 'other' : 'bytes');
+    t.equal(bench.object(from), undefined);
+    const again = await bench.create('again');
+    await again.write(0, 'x');
+    await again.close();
+    t.equal(bench.object('again'), 'x', 'the mount goes on');
+  }
 });
