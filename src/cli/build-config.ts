@@ -93,7 +93,7 @@ export function buildConfig(
 
   const bothPartBytes = read('part-size', partBytes);
   const config: MountConfig = {
-    store: storeOptions(bucket, given, context),
+    store: storeOptionsOf(bucket, given, context),
     mountPoint: mountPoint(directory, context.cwd),
     foreground: flag('foreground'),
     readOnly: flag('read-only') || flag('immutable'),
@@ -140,7 +140,12 @@ function present<N extends string, T>(name: N, value: T | undefined): Partial<Re
   return value === undefined ? {} : ({ [name]: value } as Partial<Record<N, T>>);
 }
 
-function storeOptions(bucket: string, given: GivenOptions, context: ConfigContext): StoreOptions {
+/** Where and as whom: for commands that need a store and no mount. Throws CommandError. */
+export function storeOptionsOf(
+  bucket: string,
+  given: GivenOptions,
+  context: Pick<ConfigContext, 'env' | 'cwd'>,
+): StoreOptions {
   const { env } = context;
   const flag = (name: OptionName): boolean => given.flags.has(name);
   const value = (name: OptionName): string | undefined => given.values.get(name);

@@ -11,6 +11,8 @@ import { hwinfoCommand } from './hwinfo.js';
 import type { CliIo } from './io.js';
 import { mountCommand } from './mount.js';
 import { createParser, type ParsedArguments } from './parse.js';
+import { recoverCommand } from './recover.js';
+import { rmCommand } from './rm.js';
 import { unmountCommand } from './unmount.js';
 
 /** Each fits 80 columns with its indentation. */
@@ -20,9 +22,10 @@ const examples = [
   '$0 my-bucket /mnt/data --foreground --debug',
   '$0 bucket /mnt/data --endpoint-url http://127.0.0.1:9000',
   '$0 unmount /mnt/data',
+  '$0 rm -r /mnt/data/old',
 ] as const;
 
-const commands: readonly Command[] = [mountCommand, unmountCommand, hwinfoCommand];
+const commands: readonly Command[] = [mountCommand, unmountCommand, rmCommand, recoverCommand, hwinfoCommand];
 
 /** Runs the command and ends the process with its exit code. */
 export async function runCommand(argv: readonly string[], io: CliIo): Promise<void> {
@@ -47,6 +50,8 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
   let parser: Argv = createParser(argv).usage(
     'mount-s3x BUCKET|s3://BUCKET/PREFIX/ DIRECTORY [options]\n' +
       'mount-s3x unmount DIRECTORY [--lazy|--force]\n' +
+      'mount-s3x rm [-r] PATH|s3://BUCKET/KEY [--force]\n' +
+      'mount-s3x recover [BUCKET] [--complete ID|all] [--drop ID|all|old]\n' +
       'mount-s3x hwinfo [--json]\n\n' +
       'Mounts an S3 bucket as a file system.',
   );

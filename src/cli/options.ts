@@ -329,6 +329,12 @@ export const mountOptions: Readonly<Record<OptionName, OptionRow>> = table;
 
 export const mountOptionNames = Object.keys(table) as readonly OptionName[];
 
+/** Options that say where a store is and who asks: for commands without a mount. */
+export const storeOptionNames: readonly OptionName[] = mountOptionNames.filter((name) => {
+  const { group } = mountOptions[name];
+  return group === 'Bucket options:' || group === 'Credentials options:' || name === 'user-agent-prefix';
+});
+
 export function isOptionName(name: string): name is OptionName {
   return Object.hasOwn(table, name);
 }

@@ -69,8 +69,13 @@ function spelling(key: string): string {
 
 /** Declares the options of the mount command. */
 export function declareMountOptions(parser: Argv): Argv {
+  return declareOptions(parser, mountOptionNames);
+}
+
+/** Declares some of the mount command's options, for a command that needs only these. */
+export function declareOptions(parser: Argv, names: readonly OptionName[]): Argv {
   let declared = parser;
-  for (const name of mountOptionNames) {
+  for (const name of names) {
     const row = mountOptions[name];
     const hidden = row.state !== undefined || row.hidden === true;
     declared = declared.option(name, {

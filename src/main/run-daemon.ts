@@ -8,18 +8,21 @@ import { join } from 'node:path';
 import type { Log } from '../base/log.js';
 import type { MountConfig } from './config.js';
 import { CommandError } from './command-error.js';
+import { openControlSocket, SOCKET_PATH_BYTES_MAX, type ControlHandlers } from './control-socket.js';
 import { detachOursNow } from './detach.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
 import { endProcess, installFatalHandlers } from './fatal.js';
 import { captureStrayOutput, type Logging } from './logging.js';
 import { registerEnvironmentSecrets } from './redact.js';
 import { writeRunFile } from './run-file.js';
-import { mountId, runtimeCandidates, type Owner } from './state-directory.js';
+import { makePrivateDirectory, mountId, runtimeCandidates, type Owner } from './state-directory.js';
 import { settleV8 } from './v8-settings.js';
 import { packageVersion } from './version.js';
 
 /** A mount that answers. Structurally src/main/daemon's RunningDaemon. */
 export interface DaemonHandle {
+  /** What other processes of the user may ask for. */
+  readonly commands?: ControlHandlers;
   /** Settles when the mount is gone and every thread has ended. Never rejects. */
   readonly done: Promise<{ readonly reason: string; readonly exitCode: number }>;
   /** Unmounts and ends; `done` then settles. Safe to call twice. */
@@ -95,6 +98,7 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
   deps.abandoned?.addEventListener('abort', onAbandoned, { once: true });
 
   let removeRunFile = (): void => undefined;
+  let closeControl = (): Promise<void> => Promise.resolve();
   try {
     log.info({ version: packageVersion(), pid: process.pid, source: mountSource(config), config }, 'starting');
     daemon = await deps.startDaemon(config, { log });
@@ -106,8 +110,11 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
         `interrupted (${stopReason}) before the mount was ready; nothing is left mounted`,
       );
     }
+    const control = await listen(config.mountPoint, daemon.commands, deps);
+    closeControl = control.close;
     removeRunFile = writeRunFile(
       {
+        ...(control.path !== undefined && { socket: control.path }),
         mountPoint: config.mountPoint,
         source: mountSource(config),
         log: logging.description,
@@ -126,8 +133,28 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
     return exitCode;
   } finally {
     removeRunFile();
+    await closeControl();
     deps.abandoned?.removeEventListener('abort', onAbandoned);
     for (const remove of handlers) remove();
     removeFatalHandlers();
+  }
+}
+
+/** Opens the mount's socket where there is a place for it; a mount without one only cannot be asked. */
+async function listen(
+  mountPoint: string,
+  commands: ControlHandlers | undefined,
+  { logging, owner }: RunDeps,
+): Promise<{ readonly path?: string; readonly close: () => Promise<void> }> {
+  const nothing = { close: () => Promise.resolve() };
+  const directory = makePrivateDirectory(runtimeCandidates(owner), owner.uid);
+  if (commands === undefined || directory === undefined) return nothing;
+  const path = join(directory, `${mountId(mountPoint)}.sock`);
+  try {
+    if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) throw new Error(`${path} is too long for a socket`);
+    return { path, close: await openControlSocket(path, commands, logging.log) };
+  } catch (error) {
+    logging.log.warn({ err: error, path }, 'no control socket: `mount-s3x rm -r` cannot ask this mount');
+    return nothing;
   }
 }

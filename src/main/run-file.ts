@@ -18,6 +18,8 @@ export interface RunFile {
   /** Where the log goes, in words. */
   readonly log: string;
   readonly version: string;
+  /** Unix socket that takes questions; see control-socket.ts. */
+  readonly socket?: string;
 }
 
 /** Start time of a living process in clock ticks since boot; undefined when there is none (zombies count as ended). */
@@ -70,10 +72,13 @@ function readRunFile(file: string): RunFile | undefined {
   try {
     const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
     if (typeof parsed !== 'object' || parsed === null) return undefined;
-    const { pid, startTicks, mountPoint, source, log, version } = parsed as Record<string, unknown>;
+    const { pid, startTicks, mountPoint, source, log, version, socket } = parsed as Record<string, unknown>;
     if (typeof pid !== 'number' || typeof startTicks !== 'number' || typeof mountPoint !== 'string') return undefined;
     if (typeof source !== 'string' || typeof log !== 'string' || typeof version !== 'string') return undefined;
-    return { pid, startTicks, mountPoint, source, log, version };
+    return {
+      ...{ pid, startTicks, mountPoint, source, log, version },
+      ...(typeof socket === 'string' && { socket }),
+    };
   } catch {
     return undefined;
   }
