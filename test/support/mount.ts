@@ -116,9 +116,8 @@ export async function startMount(server: TestServer, options: MountOptions): Pro
     if (isMounted(path)) await run('umount', ['-l', path], { timeoutMs: STOP_WAIT_MS });
     if (!(await ended(child, STOP_WAIT_MS))) child.kill('SIGKILL');
     await ended(child, STOP_WAIT_MS);
-    if (own) {
-      rmdirSync(path);
-    }
+    // A second stop finds nothing to do.
+    if (own && existsSync(path)) rmdirSync(path);
   };
   const deadline = Date.now() + START_WAIT_MS;
   while (Date.now() < deadline) {
