@@ -90,6 +90,7 @@ class ServerStats:
         operations = stats["operations"]
         return {
             "server_bytes": operations.get("GetObject", {}).get("bytesOut", 0),
+            "server_bytes_in": sum(operations.get(name, {}).get("bytesIn", 0) for name in ("PutObject", "UploadPart")),
             "server_requests": sum(one["requests"] for one in operations.values()),
             "server_cpu_s": stats["cpuSeconds"],
         }

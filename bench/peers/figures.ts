@@ -16,6 +16,7 @@ export interface Sample {
   readonly p99_ms?: number;
   readonly bytes?: number;
   readonly server_bytes?: number;
+  readonly server_bytes_in?: number;
   readonly server_requests?: number;
   readonly error?: string;
 }

@@ -111,6 +111,13 @@ export const serverBytes = (test: string, neededBytes: number, atMost: number): 
   of: (figures) => quotient(figures.median('mount-s3x', test, 'server_bytes'), neededBytes),
 });
 
+/** Payload that the client sent. */
+export const sentAtMost = (test: string, atMost: number): Floor => ({
+  what: 'bytes sent',
+  atMost,
+  of: ours(test, 'server_bytes_in'),
+});
+
 /** The memory bound, which holds for every row and every round. */
 export const memoryWithin = (tests: readonly string[], side: SideName, targetMib: number): Floor => ({
   what: `RSS MiB`,

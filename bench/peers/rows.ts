@@ -9,6 +9,7 @@ import {
   cpuSeconds,
   lessCpuThan,
   roundTrips,
+  sentAtMost,
   serverBytes,
   testBeside,
   timeBeside,
@@ -23,8 +24,8 @@ import type { StoreKind } from './stores.js';
 export interface Row {
   readonly name: string;
   readonly store: StoreKind;
-  /** The reader: bench/mount-bench.py, or bench/epoch-bench.py, which needs torch. */
-  readonly program: 'mount-bench' | 'epoch-bench';
+  /** bench/mount-bench.py reads, write-bench.py writes (a bucket of its own), epoch-bench.py needs torch. */
+  readonly program: 'mount-bench' | 'write-bench' | 'epoch-bench';
   /** Tests of the program, one after the other on one fresh mount. */
   readonly tests: readonly string[];
   /** Test names in its output, where they are not those asked for. */
@@ -90,6 +91,12 @@ function epoch(tests: readonly string[], reported: readonly string[], floors: re
   return row(name, 'far', '', floors, { program: 'epoch-bench', tests, reported, flags: TTL });
 }
 
+const BOTH: readonly SideName[] = ['mount-s3x', 's3fs'];
+
+function write(name: string, store: StoreKind, test: string, floors: readonly Floor[], more: Partial<Row> = {}): Row {
+  return row(name, store, test, floors, { program: 'write-bench', ...more });
+}
+
 export const rows: readonly Row[] = [
   stream('seq1', 1.0, 1.2),
   stream('seq1d', 0.8, 1.3),
@@ -141,6 +148,16 @@ export const rows: readonly Row[] = [
     sides: ['mount-s3x', 'bare'],
     bareTests: ['round_trip'],
   }),
+  write('write1', 'plain', 'write1', [cpuPerGb('write1', 0.85), timesFaster('write1', 's3fs', 1.8)], { sides: BOTH }),
+  write('write1-tls', 'tls', 'write1', [cpuPerGb('write1', 1.6)]),
+  write('write1-far', 'far', 'write1', [valueAtLeast('write1', 'MB/s', 330)]),
+  write('write-small', 'plain', 'write_small', [timesFaster('write_small', 's3fs', 3)], { sides: BOTH }),
+  write('write-small-far', 'far', 'write_small', [valueAtLeast('write_small', 'files/s', 30)]),
+  write('writers8', 'plain', '', [testBeside('writers8', 'write1', 'x write1', 1)], { tests: ['write1', 'writers8'] }),
+  write('append', 'plain', 'append', [sentAtMost('append', 6 * MIB)]),
+  write('rename-1g', 'plain', 'rename_1g', [sentAtMost('rename_1g', 0)]),
+  write('rename-dir-far', 'far', 'rename_dir', [valueAtMost('rename_dir', 's', 3)]),
+  write('rm-far', 'far', 'rm', [valueAtMost('rm', 's', 3)]),
   row('interleaved-far', 'far', '', [testBeside('inter4', 'inter1', 'x one stream', 0.8)], {
     tests: ['inter1', 'inter4'],
   }),

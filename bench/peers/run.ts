@@ -3,13 +3,14 @@
  * measurement has a mount of its own. Refuses to skip in silence: what is left out comes back as a reason.
  */
 import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Figures, type Sample } from './figures.js';
 import type { BenchOptions } from './options.js';
 import { runReader } from './readers.js';
 import type { Row } from './rows.js';
 import { whyNot, withMount, type SideName } from './sides.js';
-import { BUCKET, MANY_BUCKET, type StoreAccess } from './stores.js';
+import { BUCKET, MANY_BUCKET, WRITE_BUCKET, type StoreAccess } from './stores.js';
 
 export interface RowResult {
   readonly row: Row;
@@ -70,7 +71,8 @@ export async function measureRow(
 
 async function measure(row: Row, side: SideName, store: StoreAccess, options: BenchOptions): Promise<Sample[]> {
   const { python } = options;
-  const bucket = row.many ? MANY_BUCKET : BUCKET;
+  const writes = row.program === 'write-bench';
+  const bucket = writes ? WRITE_BUCKET : row.many ? MANY_BUCKET : BUCKET;
   if (side === 'bare') {
     const tests = (row.bareTests ?? row.tests).join(',');
     return runReader(python, 'bare-get', ['--url', `${store.url}/${bucket}`, '--name', side, '--tests', tests]);
@@ -79,6 +81,8 @@ async function measure(row: Row, side: SideName, store: StoreAccess, options: Be
   return withMount(side, bucket, store, flags, ({ mountPoint, pid }) => {
     const args = ['--mount', mountPoint, '--pid', String(pid), '--name', side, '--tests', row.tests.join(',')];
     args.push('--stats', store.statsUrl, ...(side === 'nobody' ? ['--user', 'nobody'] : []));
+    if (writes) args.push('--data', join(store.data, bucket));
+    if (writes && side !== 's3fs') args.push('--rm', `${process.execPath} ${program} rm -r`);
     return runReader(python, row.program, args);
   });
 }

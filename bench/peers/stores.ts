@@ -14,6 +14,8 @@ export type StoreKind = 'plain' | 'tls' | 'far';
 export const BUCKET = 'bench';
 /** The bucket of a million keys: apart, so that only its own row pays for its index. */
 export const MANY_BUCKET = 'bench-many';
+/** What is written: apart from the data set, which stays as it is. */
+export const WRITE_BUCKET = 'bench-write';
 export const keys = { AWS_ACCESS_KEY_ID: 'bench-key', AWS_SECRET_ACCESS_KEY: 'bench-secret' };
 
 export interface StoreAccess {
@@ -23,6 +25,8 @@ export interface StoreAccess {
   readonly statsUrl: string;
   /** PEM file to trust, for HTTPS. */
   readonly ca: string | undefined;
+  /** The folder of the buckets. */
+  readonly data: string;
 }
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -42,7 +46,7 @@ export class Stores {
     const server = await this.#serve(kind === 'tls' ? 'tls' : 'plain');
     const ca = kind === 'tls' ? this.#certificate?.caFile : undefined;
     const url = kind === 'far' ? await this.#distance(server) : server;
-    return { url, statsUrl: server, ca };
+    return { url, statsUrl: server, ca, data: this.#options.data };
   }
 
   async close(): Promise<void> {
@@ -55,7 +59,7 @@ export class Stores {
   async #serve(kind: 'plain' | 'tls'): Promise<string> {
     if (this.#server?.kind === kind) return this.#server.url;
     await this.close();
-    mkdirSync(this.#options.data, { recursive: true });
+    mkdirSync(join(this.#options.data, WRITE_BUCKET), { recursive: true });
     const port = await freePort();
     const args = ['--dir', this.#options.data, '--port', String(port), '--admin', '--public-bucket', BUCKET];
     args.push('--access-key', keys.AWS_ACCESS_KEY_ID, '--secret-key', keys.AWS_SECRET_ACCESS_KEY);
