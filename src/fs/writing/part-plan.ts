@@ -71,6 +71,15 @@ export function streamPartBytes(partNumber: number, rules: Pick<PartRules, 'part
   return Math.min(rules.partBytes * 2 ** doublings, Math.max(rules.partBytes, rules.partBytesMax), PART_BYTES_MAX);
 }
 
+/** Bytes that a stream of such parts can have. */
+export function streamBytesMax(rules: PartRules): number {
+  let sum = 0;
+  for (let first = 1; first <= rules.partsMax; first += PARTS_OF_A_SIZE) {
+    sum += Math.min(PARTS_OF_A_SIZE, rules.partsMax - first + 1) * streamPartBytes(first, rules);
+  }
+  return Math.min(sum, OBJECT_BYTES_MAX);
+}
+
 /**
  * The parts of an upload of the whole file. `ranges` cover it; `sent` are parts of the upload so far, in order from 0 on
  * and without gaps. Undefined when it takes more parts than there may be.

@@ -12,7 +12,7 @@
  */
 import { EFBIG, EINTR, EIO, ErrnoError } from '../../base/errno.js';
 import { BLOCK_BYTES } from '../../base/pool/layout.js';
-import { formatBytes, KIB, MIB } from '../../base/units.js';
+import { formatBytes, GIB, KIB, MIB } from '../../base/units.js';
 import type { ObjectHead } from '../../engine/api.js';
 import type { ObjectProperties, ObjectWriter, WriteCondition } from '../../engine/write-api.js';
 import type { MaybePromise, WriteLoan } from '../../fuse/handlers.js';
@@ -23,7 +23,7 @@ import type { Chunk } from './chunk.js';
 import { Extents, type Extent } from './extents.js';
 import type { JournalRange, LeftBecause } from './journal.js';
 import { FileUpload, type StreamedPart } from './file-upload.js';
-import { OBJECT_BYTES_MAX, type PartRules } from './part-plan.js';
+import { OBJECT_BYTES_MAX, streamBytesMax, type PartRules } from './part-plan.js';
 import type { SpoolFile } from './spool.js';
 import { Turns, unlessAborted } from './turns.js';
 import type { ChunkOwner, WriteMemory } from './write-memory.js';
@@ -33,6 +33,9 @@ const ADOPT_BYTES_MIN = 512 * KIB;
 
 /** A file begins on the heap when its first write is smaller. */
 const HEAP_WRITE_BYTES_MAX = 32 * KIB;
+
+/** 10,000 parts of S3's least size hold more. */
+const SURELY_FITS_BYTES = 32 * GIB;
 
 /** Bytes that one step of `spill` takes to the spool. */
 const SPILL_BYTES = 16 * MIB;
@@ -400,8 +403,14 @@ export class WrittenFile implements ContentSource, ChunkOwner {
 
   #mayChange(endOffset: number): void {
     this.#throwFailure();
-    if (endOffset > OBJECT_BYTES_MAX)
-      throw new ErrnoError(EFBIG, `'${this.key}' would be larger than S3's largest object`);
+    if (endOffset <= SURELY_FITS_BYTES) return;
+    // Bytes of a base can be copied in parts of 5 GiB; all others are parts that pass through memory.
+    const bytesMax = this.base ? OBJECT_BYTES_MAX : streamBytesMax(this.#deps.rules());
+    if (endOffset > bytesMax)
+      throw new ErrnoError(
+        EFBIG,
+        `'${this.key}' would have more than ${formatBytes(bytesMax)}, the most that fits into 10,000 parts here; a larger --memory-target allows larger parts`,
+      );
   }
 
   #throwFailure(): void {

@@ -3,7 +3,7 @@
  * others, killed writers, conflicts.
  */
 import t from 'tap';
-import { EEXIST, EIO, ESTALE } from '../../../src/base/errno.js';
+import { EEXIST, EFBIG, EIO, ESTALE } from '../../../src/base/errno.js';
 import { context, errnoOf, ROOT, settle } from '../../support/memory-store-kernel.js';
 import { storeError } from '../../support/memory-store-writer.js';
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, WriteBench } from './bench.js';
@@ -346,4 +346,14 @@ void t.test('the last writer goes while its file is being replaced, or renamed',
     await again.close();
     t.equal(bench.object('again'), 'x', 'the mount goes on');
   }
+});
+
+void t.test('what would not fit into 10,000 parts is refused when it is written', async (t) => {
+  const bench = new WriteBench(t, { slots: 32 });
+  const file = await bench.create('a');
+  t.equal(await errnoOf(() => file.write(79 * 1024 ** 3, 'x')), EFBIG);
+  t.equal(await errnoOf(() => file.truncate(79 * 1024 ** 3)), EFBIG);
+  await file.write(0, 'fits');
+  await file.close();
+  t.equal(bench.object('a'), 'fits');
 });

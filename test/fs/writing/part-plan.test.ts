@@ -9,6 +9,7 @@ import {
   PART_BYTES_MAX,
   PARTS_MAX,
   planParts,
+  streamBytesMax,
   streamPartBytes,
   type PartRules,
   type PlannedPart,
@@ -142,6 +143,7 @@ void t.test('a stream of parts that grow reaches 5 TiB with 10,000 of them', (t)
   let sum = 0;
   for (let partNumber = 1; partNumber <= PARTS_MAX; partNumber++) sum += streamPartBytes(partNumber, rules);
   t.ok(sum > 5 * 1024 * GIB, `${sum}`);
+  t.equal(streamBytesMax(rules), sum);
   t.equal(streamPartBytes(1, rules), 8 * MIB);
   t.equal(streamPartBytes(1000, rules), 8 * MIB);
   t.equal(streamPartBytes(1001, rules), 16 * MIB);
