@@ -9,6 +9,7 @@
  */
 import { lstatSync, realpathSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Argv } from 'yargs';
 import type { DeleteProgress, DeleteTreeResult } from '../engine/writing/delete-tree.js';
 import { FUSE_TYPE, readMounts } from '../fuse/mountinfo.js';
@@ -22,6 +23,10 @@ import type { CliIo } from './io.js';
 import { declareOptions, givenOptions, positional, refuseUnknown, type ParsedArguments } from './parse.js';
 import { showProgress } from './progress.js';
 import { storeOptionNames } from './options.js';
+
+/** For the kernel to forget a directory; somebody may also have made it anew. */
+const GONE_WAIT_MS = 1000;
+const GONE_POLL_MS = 5;
 
 /** Failures that are printed one by one. */
 const FAILURES_SHOWN = 20;
@@ -83,9 +88,11 @@ async function removeMounted(given: string, wish: Wish, io: CliIo): Promise<numb
   const progress = showProgress(io);
   const request = { command: 'remove-tree', path: relative(mount.mountPoint, path) };
   try {
-    const result = await askControl(run.socket, request, (state) => progress.show(state as DeleteProgress));
+    const answer = await askControl(run.socket, request, (state) => progress.show(state as DeleteProgress));
+    const result = answer as DeleteTreeResult;
     progress.end();
-    return report(path, result as DeleteTreeResult, io);
+    if (!isRoot && result.failed === 0) await untilGone(path);
+    return report(path, result, io);
   } catch (error) {
     progress.end();
     if (!(error instanceof ControlError)) throw error;
@@ -149,6 +156,14 @@ function report(what: string, result: DeleteTreeResult, io: CliIo): number {
     `${objects(result.failed)} of ${what} could not be deleted; ${objects(result.deleted)} are gone`,
     'a second run takes up where this one stopped',
   );
+}
+
+/** The daemon's word to the kernel travels by itself (KERNEL fact 8): until it is there the kernel shows what it knew. */
+async function untilGone(path: string): Promise<void> {
+  for (const endMs = performance.now() + GONE_WAIT_MS; performance.now() < endMs;) {
+    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return;
+    await sleep(GONE_POLL_MS);
+  }
 }
 
 function realDirectory(path: string): string {

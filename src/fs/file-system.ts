@@ -4,6 +4,7 @@
  * are written in those of src/fs/writing, changes of names in those of src/fs/namespace. docs/SEMANTICS.md says what is
  * promised. Answers at once whatever needs no request. Refuses what the mount may not write (WritePolicy).
  */
+import type { DeleteProgress, DeleteTreeResult } from '../engine/writing/delete-tree.js';
 import { EINVAL, EIO, ENAMETOOLONG, ENODATA, ENOENT, ENOSYS, ENXIO, EPERM, EROFS, ErrnoError } from '../base/errno.js';
 import type {
   AttributeChanges,
@@ -213,6 +214,16 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   override unlink(context: RequestContext, parent: number, name: string): MaybePromise<void> {
     if (!this.#parts.namespace) return this.refuse('unlink');
     return this.#parts.namespace.unlink(this.#parts.table.directory(parent), name, context.signal);
+  }
+
+  /** `mount-s3x rm -r`: no operation of the kernel's. `path` is relative to the mount, without slashes at its ends. */
+  async removeTree(
+    path: string,
+    progress: (state: DeleteProgress) => void,
+    signal: AbortSignal,
+  ): Promise<DeleteTreeResult> {
+    if (!this.#parts.namespace) return this.refuse('rm -r');
+    return await this.#parts.namespace.removeTree(path, progress, signal);
   }
 
   override rename(

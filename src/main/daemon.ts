@@ -13,7 +13,7 @@ import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { systemClock } from '../base/clock.js';
-import { EINVAL } from '../base/errno.js';
+import { EINVAL, ErrnoError } from '../base/errno.js';
 import type { Log } from '../base/log.js';
 import { BLOCK_BYTES, allocatePool } from '../base/pool/layout.js';
 import { PoolView } from '../base/pool/pool-view.js';
@@ -33,6 +33,7 @@ import { Processes } from '../fuse/processes.js';
 import { detectHardware } from '../hwdetect/detect.js';
 import { PoolPrefetcher } from '../prefetch/pool-prefetcher.js';
 import type { MountConfig } from './config.js';
+import type { ControlHandlers } from './control-socket.js';
 import { serveKernel, type KernelSide } from './kernel-side.js';
 import { LateReplier } from './late-replier.js';
 import { tellLeftOvers } from './left-overs.js';
@@ -54,6 +55,8 @@ const SAME_CREDENTIALS_WAIT_MS = 1_000;
 const METRICS_MS = 5_000;
 
 export interface RunningDaemon {
+  /** What other processes of the user may ask for. */
+  readonly commands: ControlHandlers;
   /** Settles when the mount is gone and every thread has ended. Never rejects. */
   readonly done: Promise<{ readonly reason: string; readonly exitCode: number }>;
   /** Unmounts and ends; `done` then settles. Safe to call twice. */
@@ -131,7 +134,14 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
   if (!config.readOnly) {
     void tellLeftOvers(config.write, config.store.bucket, { log, writer: parts.writer, clock: systemClock });
   }
-  return { done, stop };
+  const commands: ControlHandlers = {
+    'remove-tree': (request, progress, signal) => {
+      const { path } = request;
+      if (typeof path !== 'string') throw new ErrnoError(EINVAL, 'remove-tree wants a path');
+      return parts.fileSystem.removeTree(path, progress, signal);
+    },
+  };
+  return { done, stop, commands };
 }
 
 async function buildParts(config: MountConfig, log: Log): Promise<Parts> {

@@ -7,6 +7,7 @@
  * held back where they would interfere (UncommittedFiles).
  */
 import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ErrnoError } from '../../base/errno.js';
+import type { DeleteProgress, DeleteTreeResult } from '../../engine/writing/delete-tree.js';
 import type { Entry } from '../../fuse/handlers.js';
 import type { DirectoryNode } from '../inode-table.js';
 import type { NamespaceDeps } from './deps.js';
@@ -16,6 +17,7 @@ import { NameLocks } from './name-locks.js';
 import { Removal } from './removal.js';
 import { DirectoryRename } from './rename-directory.js';
 import { FileRename, type Place } from './rename-file.js';
+import { TreeRemoval } from './tree-removal.js';
 
 const RENAME_NOREPLACE = 1;
 
@@ -30,6 +32,7 @@ export class Namespace {
   readonly #removal: Removal;
   readonly #files: FileRename;
   readonly #trees: DirectoryRename;
+  readonly #removedTrees: TreeRemoval;
   readonly #locks = new NameLocks();
 
   constructor(
@@ -39,6 +42,7 @@ export class Namespace {
     this.#deps = deps;
     this.#directories = new Directories(deps);
     this.#removal = new Removal(deps, this.#directories);
+    this.#removedTrees = new TreeRemoval(deps, this.#directories);
     this.#files = new FileRename(deps, this.#directories);
     this.#trees = new DirectoryRename({ keysMax: options.renameDirectoryKeysMax }, deps, this.#directories);
   }
@@ -53,6 +57,19 @@ export class Namespace {
 
   unlink(parent: DirectoryNode, name: string, signal: AbortSignal): Promise<void> {
     return this.#locked([[parent, name]], () => this.#removal.unlink(parent.key, name, signal));
+  }
+
+  /** `path`: of a directory, relative to the mount; '' empties the root. */
+  removeTree(path: string, progress: (state: DeleteProgress) => void, signal: AbortSignal): Promise<DeleteTreeResult> {
+    const slash = path.lastIndexOf('/');
+    const directoryKey = this.#deps.table.root.key + path.slice(0, slash + 1);
+    const name = path.slice(slash + 1);
+    const key = name === '' ? directoryKey : `${directoryKey}${name}/`;
+    return this.#locks.run(
+      () => [key],
+      true,
+      () => this.#removedTrees.remove(directoryKey, name, progress, signal),
+    );
   }
 
   /** `flags`: RENAME_NOREPLACE; EINVAL for exchange and whiteout, which no store can do. */

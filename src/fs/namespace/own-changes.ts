@@ -109,6 +109,21 @@ export class OwnChanges {
     return sentAtMs;
   }
 
+  /** Much or all below the directory was deleted: what was learned of it so far is void. `isGone`: it went, too. */
+  removedTree(key: string, isGone: boolean): number {
+    const sentAtMs = this.#deps.freshness.nowMs();
+    for (const [directoryKey, changes] of [...this.#directories]) {
+      if (!directoryKey.startsWith(key)) continue;
+      this.#directories.delete(directoryKey);
+      this.#names -= changes.names.size;
+    }
+    // The whole bucket is above every directory that has a key.
+    if (key === '') this.#raiseAll(sentAtMs);
+    else this.#endTree('tree', key, sentAtMs);
+    if (isGone) this.#record(key.slice(0, -1), { kind: 'none', sentAtMs });
+    return sentAtMs;
+  }
+
   /** The directory and all that is below it is at `toKey` now: whatever was learned of either place so far is void. */
   movedDirectory(fromKey: string, toKey: string): number {
     const sentAtMs = this.#deps.freshness.nowMs();
