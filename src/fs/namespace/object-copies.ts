@@ -4,8 +4,9 @@
  */
 import { EEXIST, EIO, ENOENT, ErrnoError, ESTALE } from '../../base/errno.js';
 import type { ObjectHead, ObjectStore } from '../../engine/api.js';
+import { StoreError } from '../../engine/store-error.js';
 import type { ObjectWriter, SourceObject } from '../../engine/write-api.js';
-import { isPrecondition } from './directories.js';
+import { isPrecondition, MARKER_TYPE } from './directories.js';
 
 /** A source that changes each time it is copied is given up after so many. */
 const ATTEMPTS_MAX = 4;
@@ -41,6 +42,10 @@ export async function copyObject(
       return { source, head: await writer.copy({ key: from, etag, sizeBytes }, key, { condition }, signal) };
     } catch (error) {
       if (isGone(error)) throw new ErrnoError(ENOENT, `no '${source.key}'`, { cause: error });
+      // versitygw keeps markers as directories, which it does not copy.
+      if (error instanceof StoreError && error.code === 'DirectoryObjectContainsData' && source.sizeBytes === 0) {
+        return { source, head: await writer.put(key, [], { contentType: MARKER_TYPE }, condition, signal) };
+      }
       if (!isPrecondition(error)) throw error;
       if (noReplace && (await store.head(key, signal))) {
         throw new ErrnoError(EEXIST, `'${key}' exists`, { cause: error });
