@@ -108,7 +108,7 @@ export class WriteOperations {
     loan: WriteLoan | undefined,
   ): MaybePromise<number> {
     const { entry } = this.#writer(handle);
-    return entry.file.write(offset, data, loan, context.signal);
+    return entry.file.write(offset, data, loan, context);
   }
 
   /** Sets the size; without a handle of a writer it is committed at once, for no close will come. */

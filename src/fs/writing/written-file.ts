@@ -117,8 +117,16 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     return this.extents.sizeBytes;
   }
 
-  /** Takes the bytes, now or as soon as there is room; says how many. `data` and `loan` are borrowed until then. */
-  write(offset: number, data: Uint8Array, loan?: WriteLoan, signal?: AbortSignal): MaybePromise<number> {
+  /**
+   * Takes the bytes, now or as soon as there is room; says how many. `data` and `loan` are borrowed until then. The signal is
+   * asked for only when there is something to wait for: making one costs as much as all the rest (measured).
+   */
+  write(
+    offset: number,
+    data: Uint8Array,
+    loan?: WriteLoan,
+    asker?: { readonly signal: AbortSignal },
+  ): MaybePromise<number> {
     this.#mayChange(offset + data.length);
     let done = 0;
     if (this.turns.isFree && !this.#mustPause()) {
@@ -126,6 +134,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
       done = this.#put(offset, data, loan);
       if (done === data.length) return done;
     }
+    const signal = asker?.signal;
     return this.turns.run(() => this.#writeSlowly(offset, data, { done, loan }, signal), signal);
   }
 

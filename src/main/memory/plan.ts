@@ -95,7 +95,8 @@ export function describePlan(plan: MemoryPlan): string {
   const sum = plan.fixedBytes + plan.poolBytes + plan.poolTableBytes;
   return [
     ...plan.parts.filter((part) => part.bytes > 0).map((part) => line(part.name, part.bytes)),
-    line('pool', plan.poolBytes),
+    // Writers' share is part of it (src/prefetch/write-slots.ts): what they hold, READs do not.
+    line('pool (half for writers at most)', plan.poolBytes),
     line('tables of the pool', plan.poolTableBytes),
     line('sum', sum),
     line('target', plan.targetBytes),

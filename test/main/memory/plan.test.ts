@@ -14,7 +14,7 @@ t.test('the sum, for people', (t) => {
       'main thread                          72.0 MiB',
       'net threads (1)                      20.0 MiB',
       'reader threads (2)                   24.0 MiB',
-      'pool                                 64.0 MiB',
+      'pool (half for writers at most)      64.0 MiB',
       'tables of the pool                    0.3 MiB',
       'sum                                 255.3 MiB',
       'target                              256.0 MiB',
