@@ -117,6 +117,8 @@ export class MemoryRelief {
         if (this.#sendingSlots() >= this.memory.slotsMax * SENDING_SHARE) return;
         let spilt = 0;
         for (const file of this.#dirty) {
+          // Of a thousand open writers few have any.
+          if (file.slots === 0) continue;
           spilt = await file.spill('some');
           if (spilt > 0) break;
         }

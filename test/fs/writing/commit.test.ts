@@ -357,3 +357,20 @@ void t.test('what would not fit into 10,000 parts is refused when it is written'
   await file.close();
   t.equal(bench.object('a'), 'fits');
 });
+
+void t.test('a thousand open writers share sixteen slots', async (t) => {
+  const bench = new WriteBench(t, { slots: 16 });
+  const files = await Promise.all(Array.from({ length: 1000 }, (_, index) => bench.create(`w${index}`)));
+  for (let turn = 0; turn < 3; turn++) {
+    await Promise.all(files.map((file, index) => file.write(turn * 50_000, Buffer.alloc(50_000, index + turn))));
+  }
+  t.ok(bench.slots.peak <= 16);
+  await Promise.all(files.map((file) => file.close()));
+  const wrong = files.filter((_, index) => {
+    const want = Buffer.concat([0, 1, 2].map((turn) => Buffer.alloc(50_000, index + turn)));
+    return bench.store.objects.get(`w${index}`)?.body.equals(want) !== true;
+  });
+  t.equal(wrong.length, 0);
+  t.equal(bench.slots.used, 0);
+  t.same(bench.spooled, []);
+});
