@@ -6,17 +6,44 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { processStartTicks } from '../../src/main/run-file.js';
 import { projectRoot } from './servers/project-root.js';
 
 const run = promisify(execFile);
+const LOCK_POLL_MS = 200;
 
-/** The interpreter of an environment that has the requirements, or why there is none. */
-export async function prepareVenv(
-  name: string,
-  requirements: string,
-  installMsMax: number,
-): Promise<{ readonly python: string } | { readonly skip: string }> {
+export type Venv = { readonly python: string } | { readonly skip: string };
+
+/** The interpreter of an environment that has the requirements, or why there is none. Test files that run at once wait for each other. */
+export async function prepareVenv(name: string, requirements: string, installMsMax: number): Promise<Venv> {
+  const lock = join(projectRoot(), '.cache', `venv-${name}.lock`);
+  await mkdir(join(projectRoot(), '.cache'), { recursive: true });
+  for (const endMs = Date.now() + installMsMax; !(await takeLock(lock));) {
+    if (Date.now() > endMs) return { skip: `${lock} is held by another process` };
+    await sleep(LOCK_POLL_MS);
+  }
+  try {
+    return await prepareAlone(name, requirements, installMsMax);
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+/** A lock whose holder is dead is nobody's. */
+async function takeLock(lock: string): Promise<boolean> {
+  try {
+    await writeFile(lock, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch {
+    const pid = Number(await readFile(lock, 'utf8').catch(() => '0'));
+    if (pid > 0 && processStartTicks(pid) === undefined) await rm(lock, { force: true });
+    return false;
+  }
+}
+
+async function prepareAlone(name: string, requirements: string, installMsMax: number): Promise<Venv> {
   const wanted = createHash('sha256')
     .update(await readFile(requirements))
     .digest('hex');
@@ -30,7 +57,6 @@ export async function prepareVenv(
     // Not there, or only half of it: made anew below.
   }
   await rm(venv, { recursive: true, force: true });
-  await mkdir(join(projectRoot(), '.cache'), { recursive: true });
   const step = async (what: string, command: string, args: string[]): Promise<string | undefined> => {
     try {
       await run(command, args, { timeout: installMsMax });
