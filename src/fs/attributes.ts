@@ -58,7 +58,8 @@ export class AttributeMaker {
 
   of(node: NodeView): Attributes {
     const attributes = node.kind === 'file' ? this.#file(node) : this.#directory(node);
-    if (this.#remembered?.mayHave(node.ino) !== true || !isNode(node)) return attributes;
+    if (!this.#remembered || !isNode(node)) return attributes;
+    if (!node.learned && !this.#remembered.mayHave(node.ino)) return attributes;
     return this.#remembered.apply(node, attributes);
   }
 

@@ -25,6 +25,7 @@ import { parentDirectoryKey } from './keymap.js';
 import type { KnownNames } from './known-names.js';
 import type { FileSystemLimits } from './limits.js';
 import type { Lister } from './lister.js';
+import type { PosixMetadata } from './namespace/posix-metadata.js';
 import type { ListingPage } from './listing-page.js';
 
 export interface DirectoryHandlesDeps {
@@ -35,7 +36,15 @@ export interface DirectoryHandlesDeps {
   readonly freshness: Freshness;
   readonly limits: FileSystemLimits;
   readonly ownNames: OwnNames;
+  /** --posix-metadata */
+  readonly posix?: PosixMetadata | undefined;
 }
+
+/** Rows whose metadata is asked for at once (--posix-metadata). */
+const LOADED_ROWS = 64;
+/** d_type: the caller asks himself. */
+const DT_UNKNOWN = 0;
+const S_IFMT = 0o170000;
 
 interface DirectoryHandle {
   readonly node: DirectoryNode;
@@ -99,7 +108,12 @@ export class DirectoryHandles {
       ordinal = Math.max(ordinal, segment.firstOrdinal);
       // The next page travels while this one is read.
       if (ordinal === segment.firstOrdinal) stream.lookAhead();
+      let loadedTo = ordinal;
       for (; ordinal < segment.endOrdinal; ordinal++) {
+        if (sink.plus && this.#deps.posix && ordinal === loadedTo) {
+          loadedTo = Math.min(ordinal + LOADED_ROWS, segment.endOrdinal);
+          await this.#loadMetadata(this.#deps.posix, node, segment, ordinal, loadedTo, context.signal);
+        }
         const row = this.#row(node, segment, ordinal);
         if (!row || stream.hides(row.name, row.isDirectory, row.sentAtMs)) continue;
         if (!this.#add(sink, node.key, row, ordinal + 1)) return;
@@ -160,26 +174,61 @@ export class DirectoryHandles {
 
   /** A name of our own making: with attributes where they are known at hand. */
   #addOwn(sink: DirectorySink, parent: DirectoryNode, { name, isDirectory }: OwnName, nextOffset: number): boolean {
-    const { table, entries, names } = this.#deps;
+    const { table, entries, names, posix } = this.#deps;
     const key = parent.key + name + (isDirectory ? '/' : '');
-    const item: DirectoryItem = { name, ino: inoOfKey(key), type: isDirectory ? DT_DIR : DT_REG, nextOffset };
+    const item: DirectoryItem = {
+      name,
+      ino: inoOfKey(key),
+      type: isDirectory ? DT_DIR : posix ? DT_UNKNOWN : DT_REG,
+      nextOffset,
+    };
     const fact = sink.plus ? names.find(parent.key, name) : undefined;
     if (fact?.kind !== (isDirectory ? 'directory' : 'file')) return sink.add(item);
     const node = fact.kind === 'file' ? table.fileOf(fact.head, fact.sentAtMs) : table.directoryOf(key);
+    if (posix?.needs(node)) {
+      table.discard(node);
+      return sink.add(item);
+    }
     const fits = sink.add(item, entries.entry(node, fact.sentAtMs));
     if (fits) table.remember(node);
     else table.discard(node);
     return fits;
   }
 
+  /** What is kept with the objects of the next rows: several HEADs at once, none for what is known. */
+  async #loadMetadata(
+    posix: PosixMetadata,
+    node: DirectoryNode,
+    segment: Segment,
+    from: number,
+    to: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const entries: { readonly key: string; readonly etag: string | undefined }[] = [];
+    for (let ordinal = from; ordinal < to; ordinal++) {
+      const row = this.#row(node, segment, ordinal);
+      if (!row) continue;
+      const etag = row.isDirectory ? undefined : (row.head ?? row.page.head(row.row)).etag;
+      entries.push({ key: row.key, etag });
+    }
+    await posix.loadAll(entries, signal);
+  }
+
   #add(sink: DirectorySink, directoryKey: string, row: VisibleRow, nextOffset: number): boolean {
-    const type = row.isDirectory ? DT_DIR : DT_REG;
+    // A symbolic link is told from a file by its metadata only.
+    const type = row.isDirectory ? DT_DIR : this.#deps.posix ? DT_UNKNOWN : DT_REG;
     const item: DirectoryItem = { name: row.name, ino: inoOfKey(row.key), type, nextOffset };
-    const { table, entries } = this.#deps;
+    const { table, entries, posix } = this.#deps;
     const nodeId = sink.plus ? this.#nodeId(directoryKey, row, item.ino) : 0;
     if (nodeId === 0) return sink.add(item);
     const entry: Entry = entries.entry(table.view(nodeId, item.ino), row.sentAtMs);
-    const fits = sink.add(item, entry);
+    const isKnown = !posix?.needs(table.node(nodeId));
+    const shown = posix && isKnown ? { ...item, type: typeOf(entry) } : item;
+    const fits = isKnown ? sink.add(shown, entry) : sink.add(item);
+    if (!isKnown) {
+      table.discardListed(nodeId);
+      return fits;
+    }
     if (fits) table.rememberListed(nodeId);
     else table.discardListed(nodeId);
     return fits;
@@ -198,6 +247,10 @@ export class DirectoryHandles {
     if (isDirectory) return table.directoryOf(row.key).nodeId;
     return head ? table.fileOf(head, sentAtMs).nodeId : table.listed(row.page, row.row, ino);
   }
+}
+
+function typeOf({ attributes }: Entry): number {
+  return (attributes.mode & S_IFMT) >>> 12;
 }
 
 interface VisibleRow {

@@ -36,6 +36,8 @@ export interface FileSystemOptions extends AttributeOptions {
   /** Existing files keep their bytes; nothing is removed or moved away. */
   readonly noOverwrite?: boolean;
   readonly noDelete?: boolean;
+  /** Mode, owner, times and symbolic links are kept with the objects. */
+  readonly posixMetadata?: boolean;
   /** Most objects below a directory that is renamed; default 100,000. */
   readonly renameDirectoryKeysMax?: number;
   /** New objects get a Content-Type by their name's extension. */

@@ -86,8 +86,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     const unsaved = this.#parts.written?.find(key + name);
     if (unsaved?.isUncommitted === true) return this.#entryOf(unsaved.node);
     const known = this.#parts.lookup.known(key, name);
-    if (known) return this.#answer(key, name, known);
-    return this.#parts.lookup.ask(key, name, context.signal).then((fact) => this.#answer(key, name, fact));
+    if (known) return this.#found(context, key, name, known);
+    return this.#parts.lookup.ask(key, name, context.signal).then((fact) => this.#found(context, key, name, fact));
   }
 
   forget(nodeId: number, count: number): void {
@@ -149,7 +149,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     this.#parts.policy.mayWrite('create');
     const node = this.#parts.table.createLocal(key, this.#parts.clock.wallMs());
     const handle = this.#nextHandle++;
-    this.#parts.remembered.made(node, { mode, usual: this.#parts.attributes.fileMode });
+    const owner = this.#owner(context);
+    this.#parts.remembered.made(node, { mode, usual: this.#parts.attributes.fileMode, owner });
     this.#parts.writing.created(context, handle, node, flags);
     this.#parts.files.open(handle, node, false);
     return { entry: this.#entryOf(node), open: { handle, keepCache: true } };
@@ -187,7 +188,10 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     const { sizeBytes, handle } = changes;
     if (sizeBytes === undefined) {
       this.#parts.remembered.change(this.#parts.table.node(nodeId), changes, this.getattr(context, nodeId).attributes);
-      return this.getattr(context, nodeId);
+      const { posix } = this.#parts;
+      if (!posix) return this.getattr(context, nodeId);
+      const changed = this.#parts.table.node(nodeId);
+      return posix.persist(changed, context.signal).then(() => this.getattr(context, nodeId));
     }
     const node = this.#parts.table.file(nodeId);
     if (node.etag !== '') this.#parts.policy.mayOverwrite('truncate', node.key);
@@ -203,7 +207,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
 
   override mkdir(context: RequestContext, parent: number, name: string, mode: number): MaybePromise<Entry> {
     if (!this.#parts.namespace) return this.refuse('mkdir');
-    return this.#parts.namespace.mkdir(this.#parts.table.directory(parent), name, mode, context.signal);
+    const made = { mode, owner: this.#owner(context) };
+    return this.#parts.namespace.mkdir(this.#parts.table.directory(parent), name, made, context.signal);
   }
 
   override rmdir(context: RequestContext, parent: number, name: string): MaybePromise<void> {
@@ -356,9 +361,17 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   /** What is not refused by the mount is what no bucket can hold: links, and files that are no regular ones. */
-  override symlink(..._request: unknown[]): MaybePromise<Entry> {
-    this.#parts.policy.mayWrite('symlink');
+  override symlink(context: RequestContext, parent: number, name: string, target: string): MaybePromise<Entry> {
+    const { policy, posix, table } = this.#parts;
+    policy.mayWrite('symlink');
+    if (posix) return posix.symlink(context, table.directory(parent).key, name, target);
     throw new ErrnoError(EPERM, 'the bucket keeps no symbolic links (--posix-metadata does)');
+  }
+
+  readlink(context: RequestContext, nodeId: number): MaybePromise<string> {
+    const node = this.#parts.table.file(nodeId);
+    if (!this.#parts.posix) throw new ErrnoError(EINVAL, `'${node.key}' is no symbolic link`);
+    return this.#parts.posix.readlink(node, context.signal);
   }
 
   override link(..._request: unknown[]): MaybePromise<Entry> {
@@ -405,6 +418,11 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     this.#parts.policy.mayWrite(operation);
   }
 
+  /** Who makes something, where that is kept. */
+  #owner({ uid, gid }: RequestContext): { uid: number; gid: number } | undefined {
+    return this.#parts.posix && { uid, gid };
+  }
+
   /** Times that were set are void once the file is written. */
   #noteWrite(nodeId: number): void {
     if (this.#parts.remembered.size > 0) this.#parts.remembered.written(this.#parts.table.node(nodeId));
@@ -420,6 +438,22 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   #knownFile(directoryKey: string, name: string): FileNode | undefined {
     const fact = this.#parts.names.find(directoryKey, name);
     return fact?.kind === 'file' ? this.#parts.table.fileOf(fact.head, fact.sentAtMs) : undefined;
+  }
+
+  /** With --posix-metadata what is kept with the object comes first. */
+  #found(context: RequestContext, directoryKey: string, name: string, fact: KnownName): MaybePromise<Entry> {
+    const entry = this.#answer(directoryKey, name, fact);
+    const { posix, table, entries } = this.#parts;
+    if (!posix || entry.nodeId === 0) return entry;
+    const node = table.node(entry.nodeId);
+    if (!posix.needs(node)) return entries.entry(node, fact.sentAtMs);
+    return posix.load(node, context.signal).then(
+      () => entries.entry(node, fact.sentAtMs),
+      (error: unknown) => {
+        table.forget(node.nodeId, 1);
+        throw error;
+      },
+    );
   }
 
   /** One entry to the kernel, one lookup counted. */

@@ -12,6 +12,7 @@ import type { ObjectHead } from '../engine/api.js';
 import { inoOfKey, ROOT_INO } from './ino.js';
 import { ListedFiles, type Slab } from './listed-files.js';
 import type { ListingPage } from './listing-page.js';
+import type { Learned } from './namespace/remembered-attributes.js';
 import { NodeIndex } from './node-index.js';
 
 /** The root's node id, fixed by the kernel. */
@@ -25,6 +26,8 @@ interface NodeBase {
   lookups: number;
   /** Open handles. Written by the table only. */
   opens: number;
+  /** What was shown last of what is kept with the object (--posix-metadata), for as long as the kernel knows the node. */
+  learned?: Learned;
 }
 
 export interface DirectoryNode extends NodeBase {

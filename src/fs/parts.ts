@@ -28,6 +28,7 @@ import { Namespace } from './namespace/namespace.js';
 import { Orphans } from './namespace/orphans.js';
 import { OwnChanges } from './namespace/own-changes.js';
 import { DirectoryOwnNames } from './namespace/own-names.js';
+import { PosixMetadata } from './namespace/posix-metadata.js';
 import { RememberedAttributes } from './namespace/remembered-attributes.js';
 import { WritePolicy } from './namespace/write-policy.js';
 import { noUncommittedFiles } from './namespace/written-files.js';
@@ -70,6 +71,8 @@ export interface FileSystemParts {
   readonly written: WrittenFiles | undefined;
   readonly writing: WriteOperations | undefined;
   readonly namespace: Namespace | undefined;
+  /** --posix-metadata */
+  readonly posix: PosixMetadata | undefined;
 }
 
 /** What a mount that writes has beside. */
@@ -86,7 +89,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   const wallMs = (): number => clock.wallMs();
   const freshness = new Freshness(options, deps);
   const faults = new FaultLog(deps);
-  const remembered = new RememberedAttributes({ rootKey }, { wallMs });
+  const remembered = new RememberedAttributes({ rootKey, isKept: options.posixMetadata === true }, { wallMs });
   const table = new InodeTable(
     { rootKey, firstNodeId: options.firstNodeId ?? 2 },
     {
@@ -162,12 +165,14 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
           prefetcher,
           clock,
           log: deps.log,
-          propertiesOf: ({ key }) => {
-            const contentType = options.inferContentType === true ? contentTypeOf(key) : undefined;
-            return contentType === undefined ? {} : { contentType };
+          propertiesOf: (node) => {
+            const contentType = options.inferContentType === true ? contentTypeOf(node.key) : undefined;
+            const userMetadata = posix?.metadataOf(node);
+            return { ...(contentType === undefined ? {} : { contentType }), ...(userMetadata && { userMetadata }) };
           },
           wrote: (head) => {
-            remembered.committed(head);
+            const node = posix && table.currentFile(head.key);
+            remembered.committed(head, node && attributes.of(node).mtimeMs);
             return changes.wrote(head);
           },
           versionChanged: (node, isWritten) => {
@@ -182,7 +187,25 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   const writing = written && new WriteOperations({ files: written, witness, table, faults });
   const uncommitted = written ?? noUncommittedFiles;
   const ownNames = new DirectoryOwnNames({ changes, kept, uncommitted, freshness });
-  const directories = new DirectoryHandles({ table, lister, names, entries, freshness, limits, ownNames });
+  const posix: PosixMetadata | undefined = options.posixMetadata
+    ? new PosixMetadata({
+        store,
+        writer: can?.writer,
+        names,
+        changes,
+        table,
+        entries,
+        attributes,
+        remembered,
+        freshness,
+        faults,
+        policy,
+        uncommitted,
+        prefetcher,
+        wallMs,
+      })
+    : undefined;
+  const directories = new DirectoryHandles({ table, lister, names, entries, freshness, limits, ownNames, posix });
   let namespace: Namespace | undefined;
   if (can && policy.canWrite) {
     const newFile = (): SpoolFile => new SpoolFile(can.spool, can.spool.nextName(), undefined);
@@ -207,6 +230,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
         freshness,
         faults,
         policy,
+        wallMs,
         nameChanged: (directoryKey, name) => versions.tellKernel(directoryKey, name),
       },
     );
@@ -234,6 +258,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
     written,
     writing,
     namespace,
+    posix,
   };
 }
 

@@ -231,6 +231,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         inferContentType: config.write.inferContentType,
         noOverwrite: !config.write.overwrite,
         noDelete: !config.write.delete,
+        posixMetadata: config.write.posixMetadata,
         renameDirectoryKeysMax: config.write.renameDirectoryKeysMax,
         writing: {
           conflict: config.write.conflict,

@@ -40,4 +40,5 @@ export interface NamespaceDeps {
   readonly freshness: Freshness;
   readonly faults: FaultLog;
   readonly policy: WritePolicy;
+  readonly wallMs: () => number;
 }

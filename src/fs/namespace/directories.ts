@@ -5,17 +5,21 @@
  * shows that the name was the last (KeptDirectories). Refuses to remove what is not empty.
  */
 import { EEXIST, ENOTEMPTY, ErrnoError } from '../../base/errno.js';
-import { StoreError } from '../../engine/store-error.js';
 import type { Entry } from '../../fuse/handlers.js';
 import type { NamespaceDeps } from './deps.js';
 import { emptyPage } from './empty-page.js';
+import { isPrecondition, MARKER_TYPE } from './markers.js';
+import { encodeLearned } from './posix-metadata.js';
 import { checkNewName } from './present.js';
-
-/** What other tools put on markers; it makes them look like folders there. */
-export const MARKER_TYPE = 'application/x-directory';
+import type { Made } from './remembered-attributes.js';
 
 /** Follows so many empty LIST pages (of deleted versions) before a directory counts as empty. */
 const EMPTY_PAGES_MAX = 1000;
+
+const S_IFDIR = 0o040000;
+
+/** `owner` where that is kept with the marker (--posix-metadata). */
+export type MadeBy = Pick<Made, 'mode' | 'owner'>;
 
 export class Directories {
   readonly #deps: NamespaceDeps;
@@ -25,17 +29,20 @@ export class Directories {
   }
 
   /** Throws EEXIST, ENAMETOOLONG, StoreError. */
-  async make(directoryKey: string, name: string, mode: number, signal: AbortSignal): Promise<Entry> {
+  async make(directoryKey: string, name: string, { mode, owner }: MadeBy, signal: AbortSignal): Promise<Entry> {
     const { policy, writer, lookup, uncommitted, changes, names, listings, table, entries, attributes, remembered } =
       this.#deps;
     policy.mayWrite('mkdir');
     checkNewName(directoryKey, name, true);
     const path = directoryKey + name;
     const key = `${path}/`;
+    const kept = owner && {
+      userMetadata: encodeLearned({ type: S_IFDIR, mode: mode & 0o7777, ...owner, mtimeMs: this.#deps.wallMs() }),
+    };
     const known = lookup.known(directoryKey, name);
     if ((known && known.kind !== 'none') || uncommitted.find(path)) throw new ErrnoError(EEXIST, `'${path}' exists`);
     try {
-      await writer.put(key, [], { contentType: MARKER_TYPE }, { ifNoneMatch: true }, signal);
+      await writer.put(key, [], { contentType: MARKER_TYPE, ...kept }, { ifNoneMatch: true }, signal);
     } catch (error) {
       // Whatever the store did of it: what is known of the name is void.
       names.distrust(path);
@@ -46,7 +53,7 @@ export class Directories {
     // What said that there was no such directory said also that it was empty: its first files need not be asked for.
     if (known) listings.insert(emptyPage(key, Math.max(known.sentAtMs, changes.floorMs(key))));
     const node = table.directoryOf(key);
-    remembered.made(node, { mode, usual: attributes.directoryMode });
+    remembered.made(node, { mode, usual: attributes.directoryMode, owner });
     table.remember(node);
     return entries.entry(node, sentAtMs);
   }
@@ -125,9 +132,4 @@ export class Directories {
     }
     return ownNames.of(directoryKey).every((own) => own.name === name);
   }
-}
-
-/** The store refused because of a condition that was sent. */
-export function isPrecondition(error: unknown): boolean {
-  return error instanceof StoreError && (error.status === 412 || error.code === 'PreconditionFailed');
 }

@@ -11,7 +11,7 @@ import type { DeleteProgress, DeleteTreeResult } from '../../engine/writing/dele
 import type { Entry } from '../../fuse/handlers.js';
 import type { DirectoryNode } from '../inode-table.js';
 import type { NamespaceDeps } from './deps.js';
-import { Directories } from './directories.js';
+import { Directories, type MadeBy } from './directories.js';
 import { checkNewName, presentAt } from './present.js';
 import { NameLocks } from './name-locks.js';
 import { Removal } from './removal.js';
@@ -47,8 +47,8 @@ export class Namespace {
     this.#trees = new DirectoryRename({ keysMax: options.renameDirectoryKeysMax }, deps, this.#directories);
   }
 
-  mkdir(parent: DirectoryNode, name: string, mode: number, signal: AbortSignal): Promise<Entry> {
-    return this.#locked([[parent, name]], () => this.#directories.make(parent.key, name, mode, signal));
+  mkdir(parent: DirectoryNode, name: string, made: MadeBy, signal: AbortSignal): Promise<Entry> {
+    return this.#locked([[parent, name]], () => this.#directories.make(parent.key, name, made, signal));
   }
 
   rmdir(parent: DirectoryNode, name: string, signal: AbortSignal): Promise<void> {

@@ -6,7 +6,7 @@ import { EEXIST, EIO, ENOENT, ErrnoError, ESTALE } from '../../base/errno.js';
 import type { ObjectHead, ObjectStore } from '../../engine/api.js';
 import { StoreError } from '../../engine/store-error.js';
 import type { ObjectWriter, SourceObject } from '../../engine/write-api.js';
-import { isPrecondition, MARKER_TYPE } from './directories.js';
+import { isPrecondition, MARKER_TYPE } from './markers.js';
 
 /** A source that changes each time it is copied is given up after so many. */
 const ATTEMPTS_MAX = 4;

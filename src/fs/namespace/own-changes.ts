@@ -190,6 +190,15 @@ export class OwnChanges {
     return false;
   }
 
+  /** Directories in this one that exist because we put something below them, and since when. */
+  *existing(directoryKey: string): Generator<readonly [string, number]> {
+    for (const [key, { existedAtMs }] of this.#directories) {
+      if (existedAtMs === -Infinity || key.length <= directoryKey.length || !key.startsWith(directoryKey)) continue;
+      const name = key.slice(directoryKey.length, -1);
+      if (!name.includes('/')) yield [name, existedAtMs];
+    }
+  }
+
   /** Changes with every change in the directory; 0 before the first. */
   serial(directoryKey: string): number {
     return this.#directories.get(directoryKey)?.serial ?? 0;

@@ -31,6 +31,8 @@ export class DirectoryOwnNames implements OwnNames {
     let own: Map<string, boolean> | undefined;
     const add = (name: string, isDirectory: boolean): void => void (own ??= new Map()).set(name, isDirectory);
     for (const name of kept.names(directoryKey)) add(name, true);
+    for (const [name, existedAtMs] of changes.existing(directoryKey))
+      if (freshness.isFresh(existedAtMs)) add(name, true);
     for (const [name, { kind, sentAtMs }] of changes.names(directoryKey)) {
       if (kind !== 'none' && freshness.isFresh(sentAtMs)) add(name, kind === 'directory');
     }

@@ -27,10 +27,31 @@ const S_ISUID = 0o4000;
 const S_ISGID = 0o2000;
 const S_IXGRP = 0o010;
 
+/** What the object's own metadata says; undefined where it says nothing. */
+export interface Learned {
+  /** S_IFLNK for a symbolic link, else undefined. */
+  readonly type: number | undefined;
+  /** Permission bits. */
+  readonly mode: number | undefined;
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+  readonly mtimeMs: number | undefined;
+}
+
+export const NOTHING_LEARNED: Learned = {
+  type: undefined,
+  mode: undefined,
+  uid: undefined,
+  gid: undefined,
+  mtimeMs: undefined,
+};
+
 /** What is remembered of one file or directory; absent: as the mount's options and the object say. */
 export interface Remembered {
   /** The version it belongs to; undefined for a directory. */
   etag: string | undefined;
+  /** S_IFLNK for a symbolic link. */
+  type: number | undefined;
   mode: number | undefined;
   uid: number | undefined;
   gid: number | undefined;
@@ -38,6 +59,15 @@ export interface Remembered {
   mtimeMs: number | undefined;
   ctimeMs: number | undefined;
   xattrs: Map<string, Uint8Array> | undefined;
+}
+
+/** How a file or directory was made. */
+export interface Made {
+  readonly mode: number;
+  /** What it would show without. */
+  readonly usual: number;
+  /** Who made it, where that is kept (--posix-metadata); else the mount's own owner has it. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
 export interface RememberedAttributesDeps {
@@ -49,11 +79,17 @@ export class RememberedAttributes {
   /** Inode numbers of what is remembered, counted: what everybody asks first. */
   readonly #inos = new Map<number, number>();
   readonly #rootKey: string;
+  /** --posix-metadata: what is remembered is kept with the objects too. */
+  readonly #isKept: boolean;
   readonly #wallMs: () => number;
   #xattrBytes = 0;
 
-  constructor(options: { readonly rootKey: string; readonly entriesMax?: number }, deps: RememberedAttributesDeps) {
+  constructor(
+    options: { readonly rootKey: string; readonly isKept?: boolean; readonly entriesMax?: number },
+    deps: RememberedAttributesDeps,
+  ) {
     this.#rootKey = options.rootKey;
+    this.#isKept = options.isKept ?? false;
     this.#wallMs = deps.wallMs;
     this.#entries = new LRUCache<string, Remembered>({
       max: options.entriesMax ?? ENTRIES_MAX,
@@ -83,12 +119,14 @@ export class RememberedAttributes {
 
   /** Puts what is remembered over what the object says. */
   apply(node: Node, attributes: Attributes): Attributes {
-    const entry = this.of(node);
+    const entry = this.of(node) ?? (node.learned && { ...newEntry(undefined), ...node.learned });
     if (!entry) return attributes;
-    const { mode, uid, gid, atimeMs, mtimeMs, ctimeMs } = entry;
+    const { type, mode, uid, gid, atimeMs, mtimeMs, ctimeMs } = entry;
+    if (this.#isKept) node.learned = { type, mode, uid, gid, mtimeMs };
+    const bits = mode === undefined ? attributes.mode & PERMISSIONS : mode;
     return {
       ...attributes,
-      mode: mode === undefined ? attributes.mode : (attributes.mode & ~PERMISSIONS) | mode,
+      mode: (type ?? attributes.mode & ~PERMISSIONS) | bits,
       uid: uid ?? attributes.uid,
       gid: gid ?? attributes.gid,
       mtimeMs: mtimeMs ?? attributes.mtimeMs,
@@ -97,10 +135,27 @@ export class RememberedAttributes {
     };
   }
 
+  /** Is all known of this version that its object says? For --posix-metadata; `etag` undefined for a directory. */
+  knows(key: string, etag: string | undefined): boolean {
+    const entry = this.#entries.peek(key);
+    return entry?.etag === etag && entry !== undefined;
+  }
+
+  /** What the object's metadata says of this version. */
+  learn(key: string, etag: string | undefined, learned: Learned): void {
+    const { type, mode, uid, gid, mtimeMs } = learned;
+    this.#entries.delete(key);
+    this.#put(key, { ...newEntry(etag), type, mode, uid, gid, mtimeMs });
+  }
+
   /** A file or directory was made with this mode; `usual` is what it would show without. */
-  made(node: Node, { mode, usual }: { readonly mode: number; readonly usual: number }): void {
+  made(node: Node, { mode, usual, owner }: Made): void {
     this.#entries.delete(node.key);
-    if ((mode & PERMISSIONS) !== (usual & PERMISSIONS)) this.#entry(node).mode = mode & PERMISSIONS;
+    if ((mode & PERMISSIONS) !== (usual & PERMISSIONS) || owner) this.#entry(node).mode = mode & PERMISSIONS;
+    if (!owner) return;
+    const entry = this.#entry(node);
+    entry.uid = owner.uid;
+    entry.gid = owner.gid;
   }
 
   /** chmod, chown, utimens: everything of `changes` but the size. `shown` is what stat(2) shows now. */
@@ -127,10 +182,12 @@ export class RememberedAttributes {
     entry.mtimeMs = undefined;
   }
 
-  /** Our own commit made this the version of its key. */
-  committed(head: ObjectHead): void {
+  /** Our own commit made this the version of its key. `mtimeMs`: the time that is kept with it. */
+  committed(head: ObjectHead, mtimeMs?: number): void {
     const entry = this.#entries.peek(head.key);
-    if (entry) entry.etag = head.etag;
+    if (!entry) return;
+    entry.etag = head.etag;
+    if (mtimeMs !== undefined) entry.mtimeMs = mtimeMs;
   }
 
   /** A rename of ours; `etag` is the moved version's, undefined when it stayed the same. */
@@ -201,16 +258,7 @@ export class RememberedAttributes {
   #entry(node: Node): Remembered {
     const known = this.of(node);
     if (known) return known;
-    const entry: Remembered = {
-      etag: node.kind === 'file' ? node.etag : undefined,
-      mode: undefined,
-      uid: undefined,
-      gid: undefined,
-      atimeMs: undefined,
-      mtimeMs: undefined,
-      ctimeMs: undefined,
-      xattrs: undefined,
-    };
+    const entry = newEntry(node.kind === 'file' ? node.etag : undefined);
     this.#put(node.key, entry);
     return entry;
   }
@@ -233,6 +281,20 @@ export class RememberedAttributes {
     if (left > 0) this.#inos.set(ino, left);
     else this.#inos.delete(ino);
   }
+}
+
+function newEntry(etag: string | undefined): Remembered {
+  return {
+    etag,
+    type: undefined,
+    mode: undefined,
+    uid: undefined,
+    gid: undefined,
+    atimeMs: undefined,
+    mtimeMs: undefined,
+    ctimeMs: undefined,
+    xattrs: undefined,
+  };
 }
 
 /** Only user.*, like local file systems for who is not root; what S3 says of an object (user.s3.*) is not to be set. */
