@@ -105,7 +105,13 @@ export class MemoryStore implements ObjectStore {
   async head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined> {
     return this.#answer({ operation: 'head', key }, signal, () => {
       const object = this.objects.get(key);
-      return object && toHead(key, object);
+      if (!object) return undefined;
+      const { contentType, userMetadata } = object;
+      return {
+        ...toHead(key, object),
+        ...(contentType === undefined ? {} : { contentType }),
+        ...(userMetadata && { userMetadata }),
+      };
     });
   }
 

@@ -235,11 +235,12 @@ export function decode(head: ObjectHead, isDirectory: boolean): Learned {
 }
 
 function modeOf(text: string, types: readonly number[]): number | undefined {
-  const fits = (bits: number): boolean => bits <= 0o7777 || types.includes(bits & S_IFMT);
+  const fits = (bits: number): boolean => bits <= 0o177777 && types.includes(bits & S_IFMT);
   const decimal = /^\d{1,6}$/.test(text) ? Number(text) : NaN;
   const octal = /^0?[0-7]{1,6}$/.test(text) ? parseInt(text, 8) : NaN;
-  if (decimal > 0o7777 && fits(decimal)) return decimal;
-  if (octal > 0o7777 && fits(octal)) return octal;
+  // Octal 100644, read as decimal, has more bits than a mode.
+  if (fits(decimal)) return decimal;
+  if (fits(octal)) return octal;
   // Only permissions: s3fs writes 420 for 0644.
   return decimal <= 0o7777 ? decimal : undefined;
 }
