@@ -123,10 +123,12 @@ void t.test('--posix-metadata keeps modes, times and links', async (t) => {
     'mkdir -m 750 d; echo x > d/f; chmod 640 d/f; touch -d @1000000000 d/f; chown 7:8 d/f; ln -s f d/l; umask 77; echo y > d/new',
   );
   const shown =
-    'stat -c "%n %a %u:%g" d d/f d/new; stat -c %Y d/f; readlink d/l; cat d/l; find d -type l; ls -l d | cut -c1-10';
-  const expected =
-    'd 750 0:0\nd/f 640 7:8\nd/new 600 0:0\n1000000000\nf\nx\nd/l\ntotal 1\n-rw-r-----\nlrwxrwxrwx\n-rw-------';
-  if (process.getuid?.() !== 0) return t.pass('owners', { skip: 'not root' });
+    'stat -c "%n %a %u:%g" d d/f d/new; stat -c %Y d/f; readlink d/l; cat d/l; find d -type l; ls -l d | tail -n +2 | cut -c1-10';
+  const expected = 'd 750 0:0\nd/f 640 7:8\nd/new 600 0:0\n1000000000\nf\nx\nd/l\n-rw-r-----\nlrwxrwxrwx\n-rw-------';
+  if (process.getuid?.() !== 0) {
+    t.pass('owners', { skip: 'not root' });
+    return;
+  }
   t.equal(await said(mount, shown), expected);
   await mount.stop();
   t.equal(await said(await mounted(t, 'metadata', '--posix-metadata'), shown), expected, 'on another mount');
