@@ -11,6 +11,7 @@ void t.test('every test that docs/SEMANTICS.md names exists', (t) => {
   const sources = new Map<string, string>();
   for (const [folder, prefix] of [
     ['test/fs/', ''],
+    ['test/fs/namespace/', ''],
     ['test/e2e/', 'e2e/'],
   ] as const) {
     for (const name of readdirSync(new URL(folder, root))) {
