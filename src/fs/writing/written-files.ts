@@ -474,12 +474,12 @@ export class WrittenFiles implements UncommittedFiles {
       base: file.base && { ...file.base.version, key: file.key },
       keepBase: (abort) => (isClosed() ? Promise.resolve() : this.#keepBase(entry, abort)),
       moved: (key, base) => {
-        if (isClosed()) return;
+        if (isClosed()) return undefined;
         this.#unname(entry);
-        file.moved(key, base && { key, etag: base.etag, sizeBytes: base.sizeBytes });
         entry.replaces = true;
         entry.isExclusive = false;
         this.#byKey.set(key, entry);
+        return file.moved(key, base && { key, etag: base.etag, sizeBytes: base.sizeBytes });
       },
       orphaned: () => {
         if (isClosed()) return;

@@ -374,3 +374,26 @@ void t.test('a thousand open writers share sixteen slots', async (t) => {
   t.equal(bench.slots.used, 0);
   t.same(bench.spooled, []);
 });
+
+void t.test('a file is renamed while parts of it are sent', async (t) => {
+  for (const slots of [400, 12]) {
+    const bench = new WriteBench(t, { slots });
+    const file = await bench.create('a');
+    const content: Buffer[] = [];
+    for (let index = 0; index < 40; index++) {
+      content.push(Buffer.alloc(1 << 20, index + 1));
+      await file.write(index << 20, Buffer.alloc(1 << 20, index + 1), true);
+      if (index !== 30) continue;
+      await settle();
+      await bench.fs.rename(context(), ROOT, 'a', ROOT, 'b', 0);
+      // Whoever takes the old name keeps it.
+      if (slots === 400) bench.store.put('a', 'somebody else');
+    }
+    await file.close();
+    t.equal(bench.object('a'), slots === 400 ? 'somebody else' : undefined, `${slots} slots`);
+    t.ok(bench.store.objects.get('b')?.body.equals(Buffer.concat(content)));
+    t.equal(bench.writer.uploads.size, 0);
+    t.equal(bench.slots.used, 0);
+    t.same(bench.spooled, []);
+  }
+});
