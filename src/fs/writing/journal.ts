@@ -69,6 +69,7 @@ export class Journal {
   #handle: FileHandle | undefined;
   #isBegun = false;
   #hasFailed = false;
+  #isClosed = false;
   #last: Promise<void> = Promise.resolve();
 
   /** Nothing is made before the first line; never without `deps`. */
@@ -79,7 +80,8 @@ export class Journal {
 
   note(line: Exclude<JournalLine, JournalBegin>): void {
     const deps = this.#deps;
-    if (!deps) return;
+    // A part whose fate is known after the end changes nothing: a line would make the file anew.
+    if (!deps || this.#isClosed) return;
     const lines: JournalLine[] = this.#isBegun ? [line] : [deps.begin(), line];
     this.#isBegun = true;
     const text = lines.map((each) => `${JSON.stringify(each)}\n`).join('');
@@ -95,6 +97,7 @@ export class Journal {
 
   /** The file stays. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#last;
     const handle = this.#handle;
     this.#handle = undefined;
@@ -102,6 +105,7 @@ export class Journal {
   }
 
   async remove(): Promise<void> {
+    this.#isClosed = true;
     if (!this.#isBegun) return;
     await this.close();
     await rm(this.path, { force: true }).catch(() => undefined);
