@@ -269,11 +269,12 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
 
   /**
    * The store said (to whichever thread) that this version is no longer there: the next open of the path asks again. For
-   * the prefetcher's `versionLost`; ids that are not known any more are ignored.
+   * the prefetcher's `versionLost`; ids that are not known any more are ignored, and so is a version that we replaced
+   * ourselves: a fetch of it that was still under way says nothing about what is there now.
    */
-  versionLost(nodeId: number): void {
+  versionLost(nodeId: number, etag: string): void {
     const node = this.#parts.table.find(nodeId);
-    if (node?.kind === 'file')
+    if (node?.kind === 'file' && node.etag === etag && !this.#parts.table.isHeld(node))
       this.#parts.versions.found(node, node.opens > 0 || this.#parts.inodeReaders ? 'read' : 'open');
   }
 

@@ -341,6 +341,11 @@ export class InodeTable {
   }
 
   /** The node holds bytes that the bucket does not, until `becomes` or `retire`. */
+  isHeld(node: FileNode): boolean {
+    return node.validatedAtMs === Infinity;
+  }
+
+  /** From now on it does. */
   hold(node: FileNode): void {
     node.validatedAtMs = Infinity;
   }

@@ -207,7 +207,13 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
     if (!anonymous) plane.setCredentials(await control.credentials.current());
     const prefetcher = new PoolPrefetcher(
       { partBytes: sizing.partBytes, readAround: config.readAround },
-      { view: pool, plane, clock: systemClock, log, versionLost: (nodeId) => fileSystem.versionLost(nodeId) },
+      {
+        view: pool,
+        plane,
+        clock: systemClock,
+        log,
+        versionLost: (nodeId, etag) => fileSystem.versionLost(nodeId, etag),
+      },
     );
     const isAws = isAwsEndpoint(control.settings.endpointUrl);
     const writer = new S3Writer(config.write.objects, { caller, clock: systemClock, isAws });

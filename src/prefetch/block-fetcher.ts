@@ -92,7 +92,7 @@ export interface BlockFetcherDeps {
   readonly log: Log;
   readonly nowMs: () => number;
   /** The store no longer has this version (412 or 404). */
-  readonly versionLost: (nodeId: number) => void;
+  readonly versionLost: (nodeId: number, etag: string) => void;
   /** A fetch or a pin ended: those who found the pool full may try again. */
   readonly roomMayBe: () => void;
 }
@@ -439,7 +439,7 @@ export class BlockFetcher {
           this.#deps.log.debug({ key: version.key, errno, code }, message);
           if (!fetch.cancelled) this.#holdOffUntilMs.set(version.nodeId, this.#deps.nowMs() + HOLD_OFF_MS);
           this.#settle(fetchId);
-          if (errno === ESTALE) this.#deps.versionLost(version.nodeId);
+          if (errno === ESTALE) this.#deps.versionLost(version.nodeId, version.etag);
         },
       },
     );

@@ -54,7 +54,7 @@ export interface PoolPrefetcherDeps {
   readonly clock: Clock;
   readonly log: Log;
   /** The store no longer has this version: what the file system knows of its name is out of date. */
-  readonly versionLost: (nodeId: number) => void;
+  readonly versionLost: (nodeId: number, etag: string) => void;
 }
 
 export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {

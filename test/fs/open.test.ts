@@ -92,7 +92,7 @@ for (const [who, viaNetThread] of [
   void t.test(`replaced while open, found by a read that ${who} answers`, async (t) => {
     const bench = makeBench({ metadataTtlMs: null });
     const { store, kernel, fs, prefetcher, log } = bench;
-    if (viaNetThread) prefetcher.versionLost = (nodeId) => fs.versionLost(nodeId);
+    if (viaNetThread) prefetcher.versionLost = (nodeId, etag) => fs.versionLost(nodeId, etag);
     store.put('a', 'old');
     const { nodeId, handle } = await openPath(bench, 'a');
     await kernel.readdir(ROOT);
@@ -118,9 +118,10 @@ void t.test('a lookup on its way when a read finds the version lost is asked aga
   store.hold();
   const early = kernel.lookup(ROOT, 'a');
   await settle();
+  const { etag } = store.objects.get('a')!;
   store.put('a', 'newer');
   clock.advance(1);
-  fs.versionLost(nodeId);
+  fs.versionLost(nodeId, etag);
   clock.advance(1);
   const late = kernel.lookup(ROOT, 'a');
   await settle();

@@ -227,10 +227,11 @@ void t.test('READDIRPLUS never takes back what a younger lookup said', async (t)
   store.put('b', 'gone soon');
   await kernel.readdir(ROOT);
   const { nodeId } = (await kernel.lookup(ROOT, 'a'))!;
+  const { etag } = store.objects.get('a')!;
   store.put('a', 'newer');
   store.delete('b');
   clock.advance(10);
-  fs.versionLost(nodeId);
+  fs.versionLost(nodeId, etag);
   const young = (await kernel.lookup(ROOT, 'a'))!;
   const listed = await kernel.readdir(ROOT, true);
   t.equal(listed.find(({ item }) => item.name === 'a')?.entry?.nodeId, young.nodeId);

@@ -104,9 +104,10 @@ void t.test('replaced after it was fetched: LOOKUP gives another node, and the o
   await dir.use('f00000');
   await dir.use('f00001');
   const old = dir.prefetcher.speculated.find(({ key }) => key === 'd/f00002')!;
+  const { etag } = dir.store.objects.get('d/f00002')!;
   dir.store.put('d/f00002', 'quite another');
   // The store refused the GET: If-Match did not match.
-  dir.fs.versionLost(old.nodeId);
+  dir.fs.versionLost(old.nodeId, etag);
   t.equal(dir.log.lines.length, 0, 'nobody reads it, so nobody is told');
   const young = (await dir.kernel.lookup(dir.nodeId, 'f00002'))!;
   t.not(young.nodeId, old.nodeId);

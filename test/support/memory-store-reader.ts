@@ -18,7 +18,7 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
   poolBytes = 256 * 1024 * 1024;
   closed = 0;
   /** Answers as a net thread would: the sink hears nothing of the error, only this does. */
-  versionLost: ((nodeId: number) => void) | undefined;
+  versionLost: ((nodeId: number, etag: string) => void) | undefined;
 
   constructor(store: MemoryStore) {
     this.store = store;
@@ -35,7 +35,7 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
           sink.data([object.body.subarray(offset, offset + sizeBytes)]);
         } else if (this.versionLost) {
           sink.handedOver(() => undefined).finished();
-          this.versionLost(version.nodeId);
+          this.versionLost(version.nodeId, version.etag);
         } else {
           sink.error(ESTALE);
         }

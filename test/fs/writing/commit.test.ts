@@ -397,3 +397,20 @@ void t.test('a file is renamed while parts of it are sent', async (t) => {
     t.same(bench.spooled, []);
   }
 });
+
+void t.test('a late refusal of the version before ours retires nothing', async (t) => {
+  const bench = new WriteBench(t);
+  bench.store.put('a', 'old');
+  const { etag } = bench.store.objects.get('a') ?? {};
+  const file = await bench.open('a', O_WRONLY | O_TRUNC);
+  await file.write(0, 'while it is written');
+  bench.fs.versionLost(file.nodeId, etag ?? '');
+  await file.flush();
+  bench.fs.versionLost(file.nodeId, etag ?? '');
+  await file.release();
+  const again = await bench.open('a', O_RDONLY);
+  t.equal(again.nodeId, file.nodeId);
+  t.equal((await again.read(0, 100)).toString(), 'while it is written');
+  await again.close();
+  t.same(bench.log.lines, []);
+});
