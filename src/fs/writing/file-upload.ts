@@ -260,7 +260,8 @@ export class FileUpload {
     } catch (error) {
       // Not sent: the commit sends it again, if there is one.
       part.isDirty = true;
-      this.#deps.watch.failed(error);
+      // Cancelled is not failed: nobody waits for it, and the file may be closed already.
+      if (!this.#abort.signal.aborted) this.#deps.watch.failed(error);
     } finally {
       this.#sending--;
       const waiting = this.#progress;

@@ -217,7 +217,8 @@ export class WrittenFiles implements UncommittedFiles {
           await Promise.race([work, deadline]);
         }
         if (!isDone(entry)) await this.#leaveAtEnd(entry);
-        await entry.keeping;
+        // An upload of a file without a name is all that is left of it: the store may take its time.
+        await (entry.isOrphaned ? Promise.race([entry.keeping, deadline]) : entry.keeping);
       }),
     );
     timer.cancel();
@@ -439,7 +440,15 @@ export class WrittenFiles implements UncommittedFiles {
     );
   }
 
-  /** All bytes are here, so the upload is of no use. */
+  /** It will never be an object: nothing more is sent, and its upload goes at once, for its handles may live for days. */
+  async #endUpload(file: WrittenFile, before: Promise<void> | undefined): Promise<void> {
+    file.upload.cancel();
+    await before;
+    await file.upload.pause();
+    if (file.upload.open) await this.#abortUpload(file);
+  }
+
+  /** All bytes that anybody will ask for are here, so the upload is of no use. */
   async #abortUpload(file: WrittenFile): Promise<void> {
     const { uploadId = '' } = file.upload.open ?? {};
     try {
@@ -487,6 +496,7 @@ export class WrittenFiles implements UncommittedFiles {
         entry.isOrphaned = true;
         // From now on its handles read what is kept here.
         file.touch();
+        entry.keeping = this.#endUpload(file, entry.keeping);
       },
       get isOpen() {
         return entry.writers > entry.claims;

@@ -414,3 +414,44 @@ void t.test('a late refusal of the version before ours retires nothing', async (
   await again.close();
   t.same(bench.log.lines, []);
 });
+
+void t.test('a file that is unlinked while its parts are on their way', async (t) => {
+  const bench = new WriteBench(t, { writing: { partBytes: 4096, partBytesMin: 4096 } });
+  for (const flags of [O_WRONLY | O_CREAT, O_RDWR | O_CREAT]) {
+    const file = await bench.create('a', flags);
+    bench.writer.hold('uploadPart');
+    for (let part = 0; part < 4; part++) await file.write(part * 4096, Buffer.alloc(4096, part + 1));
+    await settle();
+    t.ok(bench.writer.waiting.length > 0, 'a part is on its way');
+    await bench.fs.unlink(context(), ROOT, 'a');
+    await settle();
+    t.equal(bench.writer.uploads.size, 0, 'its upload goes with its name, not with its last handle');
+    const again = await bench.create('a');
+    await again.write(0, 'another');
+    await file.write(4 * 4096, 'goes on');
+    t.equal((await file.read(2 * 4096, 3)).toString('hex'), '030303');
+    await file.fsync();
+    await file.close();
+    bench.writer.letGo();
+    await again.close();
+    t.equal(bench.object('a'), 'another');
+    t.equal(bench.writer.uploads.size, 0);
+    t.equal(bench.slots.used, 0);
+    t.same(bench.spooled, []);
+    await bench.fs.unlink(context(), ROOT, 'a');
+  }
+});
+
+void t.test('a file that is unlinked after parts of it were sent', async (t) => {
+  const bench = new WriteBench(t, { writing: { partBytes: 4096, partBytesMin: 4096 } });
+  const file = await bench.create('a');
+  for (let part = 0; part < 4; part++) await file.write(part * 4096, Buffer.alloc(4096, part + 1));
+  await settle();
+  t.equal(bench.writer.uploads.size, 1);
+  await bench.fs.unlink(context(), ROOT, 'a');
+  await settle();
+  t.equal(bench.writer.uploads.size, 0);
+  await file.close();
+  t.equal(bench.slots.used, 0);
+  t.same(bench.spooled, []);
+});
