@@ -133,7 +133,10 @@ export class DirectoryRename {
     const copied = new Map<string, string>();
     for (let round = 0; round < ROUNDS_MAX; round++) {
       for (const file of [...uncommitted.below(fromKey)]) {
-        if (!written.has(file.node)) written.set(file.node, { file, hold: await file.hold(signal) });
+        if (written.has(file.node)) continue;
+        const hold = await file.hold(signal);
+        written.set(file.node, { file, hold });
+        await hold.leaveKey();
       }
       const since = changes.total;
       const listing = await this.#list(fromKey, toKey, signal);

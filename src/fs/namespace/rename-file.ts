@@ -62,6 +62,7 @@ export class FileRename {
       const node = source.written?.node ?? table.currentFile(move.from.directoryKey + move.from.name);
       const sourceHold = await claim(node);
       const targetHold = await claim(table.currentFile(toKey));
+      await sourceHold?.leaveKey();
       await this.#keepTarget(toKey, targetHold, signal);
       await this.#move(move, node, sourceHold, signal);
       if (targetHold?.isOpen === true) targetHold.orphaned();

@@ -35,6 +35,11 @@ export interface UncommittedHold {
   /** The object of the key that the bucket holds, which the file was opened from or last committed as; undefined: none. */
   readonly base: SourceObject | undefined;
   /**
+   * The file gets another name next: what of it is on its way to the bucket under this one does not stay so. Throws what the
+   * store says. May commit, so that `base` is another afterwards.
+   */
+  leaveKey(): Promise<void>;
+  /**
    * The object of the key is about to be deleted or replaced: fetches what the file's open handles will need of its unchanged
    * bytes, as far as the bounds for that allow. Never fails: what could not be had is ESTALE when it is read.
    */

@@ -223,10 +223,12 @@ export class FileUpload {
   }
 
   async #abortOpen(): Promise<void> {
-    const upload = await this.#upload?.catch(() => undefined);
+    const creating = this.#upload;
+    // At once: from now on no part's bytes may leave memory.
     this.#parts.length = 0;
     this.#upload = undefined;
     this.#begun = undefined;
+    const upload = await creating?.catch(() => undefined);
     if (upload) await this.#deps.writer.abortUpload(upload);
   }
 

@@ -478,9 +478,19 @@ export class WrittenFiles implements UncommittedFiles {
     const end = await file.turns.take(signal);
     // The kernel does not wait for RELEASE: the last writer may be gone at any time under a hold, and nothing is to be told then.
     const isClosed = (): boolean => this.#entryOf.get(file) !== entry;
+    let isPaused = false;
     return {
-      isUncommitted: file.isDirty,
-      base: file.base && { ...file.base.version, key: file.key },
+      get isUncommitted() {
+        return file.isDirty;
+      },
+      get base() {
+        return file.base && { ...file.base.version, key: file.key };
+      },
+      leaveKey: async () => {
+        if (isClosed() || file.failure || entry.isOrphaned) return;
+        isPaused = true;
+        await this.#leaveKey(entry);
+      },
       keepBase: (abort) => (isClosed() ? Promise.resolve() : this.#keepBase(entry, abort)),
       moved: (key, base) => {
         if (isClosed()) return undefined;
@@ -502,10 +512,23 @@ export class WrittenFiles implements UncommittedFiles {
         return entry.writers > entry.claims;
       },
       release: () => {
+        if (isPaused && !isClosed() && !file.failure) file.upload.resume();
         end();
         released();
       },
     };
+  }
+
+  /**
+   * An upload belongs to a key and can only become an object there. So it begins anew under the next one, or, where memory has
+   * not all of its bytes any more, what is written so far becomes the object of the old name, which then is moved like any other.
+   */
+  async #leaveKey(entry: WrittenEntry): Promise<void> {
+    const { file } = entry;
+    await file.upload.pause();
+    if (file.failure || !file.upload.open) return;
+    if (file.hasLost) await this.#commitInTurn(entry);
+    else await this.#abortUpload(file);
   }
 
   /** The base version is about to go: what of it may still be read goes to the spool. */

@@ -6,7 +6,7 @@ import t from 'tap';
 import { EEXIST, EFBIG, EIO, ESTALE } from '../../../src/base/errno.js';
 import { context, errnoOf, ROOT, settle } from '../../support/memory-store-kernel.js';
 import { storeError } from '../../support/memory-store-writer.js';
-import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, WriteBench } from './bench.js';
+import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, TestFile, WriteBench } from './bench.js';
 
 void t.test('a file is made, written, closed: one PUT, and the same mount reads it', async (t) => {
   const bench = new WriteBench(t);
@@ -454,4 +454,39 @@ void t.test('a file that is unlinked after parts of it were sent', async (t) => 
   await file.close();
   t.equal(bench.slots.used, 0);
   t.same(bench.spooled, []);
+});
+
+void t.test('a file that is renamed while its parts are sent becomes an object under its new name only', async (t) => {
+  const parts = Buffer.concat(Array.from({ length: 24 }, (_, part) => Buffer.alloc(4096, part + 1)));
+  for (const isLost of [false, true]) {
+    for (const [from, to] of [
+      ['a', 'b'],
+      ['d/a', 'e/a'],
+    ] as const) {
+      const bench = new WriteBench(t, { slots: 16, writing: { partBytes: 4096, partBytesMin: 4096 } });
+      bench.store.put('d/old', 'old');
+      const directory = await bench.kernel.lookup(ROOT, 'd');
+      const parent = from === 'a' ? ROOT : (directory?.nodeId ?? 0);
+      const { entry, open } = await bench.fs.create(bench.context(), parent, 'a', 0o644, O_WRONLY | O_CREAT);
+      const file = new TestFile(bench, entry.nodeId, open.handle, 42);
+      const half = isLost ? 20 * 4096 : 8 * 4096;
+      for (let at = 0; at < half; at += 4096) {
+        await file.write(at, parts.subarray(at, at + 4096));
+        await settle();
+      }
+      t.equal(bench.writer.uploads.size, 1, 'parts are sent');
+      const [name, newName] = from === 'a' ? ['a', 'b'] : ['d', 'e'];
+      await bench.fs.rename(context(), ROOT, name, ROOT, newName, 0);
+      const other = from === 'a' ? await bench.create('a') : undefined;
+      await other?.write(0, 'the next one');
+      await other?.close();
+      for (let at = half; at < parts.length; at += 4096) await file.write(at, parts.subarray(at, at + 4096));
+      await file.close();
+      t.ok(bench.store.objects.get(to)?.body.equals(parts) === true, `${from} to ${to}, ${isLost ? 'lost' : 'kept'}`);
+      t.equal(bench.object(from), from === 'a' ? 'the next one' : undefined);
+      t.equal(bench.writer.uploads.size, 0);
+      t.equal(bench.slots.used, 0);
+      t.same(bench.spooled, []);
+    }
+  }
 });
