@@ -183,24 +183,7 @@ export class FileUpload {
       ),
     ]);
     const parts = plan.flatMap(({ partNumber }) => uploaded.get(partNumber) ?? []);
-    if (upload.key !== key) return this.#completeElsewhere(upload, parts, condition);
     return writer.completeUpload(upload, parts, condition, this.#abort.signal);
-  }
-
-  /** The file was renamed after parts of it had been sent: the object is made where they are, and moved. */
-  async #completeElsewhere(
-    upload: Upload,
-    parts: readonly UploadedPart[],
-    condition: WriteCondition,
-  ): Promise<ObjectHead> {
-    const { extents, key } = this.#source;
-    const { writer } = this.#deps;
-    // The name was given up: whoever has it now keeps it.
-    const made = await writer.completeUpload(upload, parts, { ifNoneMatch: true }, this.#abort.signal);
-    const source = { key: upload.key, etag: made.etag, sizeBytes: extents.sizeBytes };
-    const moved = await writer.copy(source, key, { condition });
-    await writer.delete(upload.key);
-    return moved;
   }
 
   /** The object was made: the next one starts afresh. */

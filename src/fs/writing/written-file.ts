@@ -212,24 +212,11 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     }
   }
 
-  /**
-   * The object was moved in the bucket, or there is none at the new key (`base` undefined). In a hold's turn. An upload that
-   * is open is of the old key: it is begun anew, from what is kept here. When parts of it were sent and not kept, its object
-   * is made under the old key at the commit and moved then (file-upload.ts).
-   */
-  async moved(key: string, base: BaseVersion | undefined): Promise<void> {
+  /** The object was moved in the bucket, or there is none at the new key (`base` undefined). In a hold's turn; nothing is sent. */
+  moved(key: string, base: BaseVersion | undefined): void {
     this.key = key;
     this.base?.close();
     this.base = base && this.#deps.openBase(base);
-    await this.upload.pause();
-    try {
-      if (this.failure || !this.upload.open || this.hasLost) return;
-      await this.upload.restart();
-    } catch (error) {
-      this.#fail(error);
-    } finally {
-      if (!this.failure) this.upload.resume();
-    }
   }
 
   /** Takes bytes of the base, up to so many, into the spool: its version is about to go. In a hold's turn. */

@@ -493,12 +493,12 @@ export class WrittenFiles implements UncommittedFiles {
       },
       keepBase: (abort) => (isClosed() ? Promise.resolve() : this.#keepBase(entry, abort)),
       moved: (key, base) => {
-        if (isClosed()) return undefined;
+        if (isClosed()) return;
         this.#unname(entry);
+        file.moved(key, base && { key, etag: base.etag, sizeBytes: base.sizeBytes });
         entry.replaces = true;
         entry.isExclusive = false;
         this.#byKey.set(key, entry);
-        return file.moved(key, base && { key, etag: base.etag, sizeBytes: base.sizeBytes });
       },
       orphaned: () => {
         if (isClosed()) return;
