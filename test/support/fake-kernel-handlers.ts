@@ -91,7 +91,9 @@ export class RecordingHandlers implements FuseHandlers {
   link = (c: RequestContext, ...v: unknown[]): never => this.#take('link', c, v) as never;
   open = (c: RequestContext, ...v: unknown[]): never => this.#take('open', c, v) as never;
   create = (c: RequestContext, ...v: unknown[]): never => this.#take('create', c, v) as never;
-  write = (c: RequestContext, ...v: unknown[]): never => this.#take('write', c, v) as never;
+  // The loan is told only when there is one.
+  write = (c: RequestContext, ...v: unknown[]): never =>
+    this.#take('write', c, v[5] === undefined ? v.slice(0, 5) : v) as never;
   flush = (c: RequestContext, ...v: unknown[]): never => this.#take('flush', c, v) as never;
   release = (c: RequestContext, ...v: unknown[]): never => this.#take('release', c, v) as never;
   fsync = (c: RequestContext, ...v: unknown[]): never => this.#take('fsync', c, v) as never;

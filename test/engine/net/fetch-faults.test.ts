@@ -68,7 +68,8 @@ t.test('a head torn at each of its bytes', async (t) => {
     }),
   });
   t.teardown(() => server.close());
-  const harness = new Harness({ object, port: server.port });
+  // On a busy machine a late answer would be asked for a second time, on another connection.
+  const harness = new Harness({ object, port: server.port, hedge: false });
   t.teardown(() => harness.close());
   const failures: number[] = [];
   for (let cut = 0; cut < head.length + 64; cut++) {
