@@ -76,11 +76,12 @@ def test_writers8():
 def test_write_small():
     """200 new files of one byte, one after the other."""
     count = 200
-    os.mkdir(path("small-files"))
+    directory = path(f"small-files-{os.getpid()}")
+    os.mkdir(directory)
 
     def write():
         for at in range(count):
-            with open(f"{MOUNT}/small-files/{at}", "wb", buffering=0) as file:
+            with open(f"{directory}/{at}", "wb", buffering=0) as file:
                 file.write(b"x")
 
     return count / seconds(write), "files/s", 0
