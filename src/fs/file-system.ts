@@ -291,8 +291,15 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   release(_context: RequestContext, _nodeId: number, handle: number): MaybePromise<void> {
     // The node stays until its last bytes are in the bucket.
     if (this.#parts.writing?.isWriter(handle))
-      return this.#parts.writing.release(handle).then(() => this.#parts.files.release(handle));
-    this.#parts.files.release(handle);
+      return this.#parts.writing.release(handle).then(() => this.#released(handle));
+    return this.#released(handle);
+  }
+
+  #released(handle: number): MaybePromise<void> {
+    const { files, written } = this.#parts;
+    const node = files.node(handle);
+    files.release(handle);
+    return written?.nodeClosed(node);
   }
 
   /** An object has no holes: data from start to end. */

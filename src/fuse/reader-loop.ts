@@ -1,9 +1,9 @@
 /**
  * What a thread that reads /dev/fuse does, until the file system is unmounted. READs whose blocks are resident are
  * answered right here, from the shared pool, without the main thread; so is IOCTL, which Python's open() sends each time
- * and whose ENOSYS the kernel does not remember (kernel fact 25, docs/KERNEL.md). Everything else goes through the ring
- * to the main thread. Refuses to wait for anything but the kernel and room in the ring, and to guess: a READ that is not
- * plainly answerable is the main thread's.
+ * and whose ENOSYS the kernel does not remember (kernel fact 25, docs/KERNEL.md), and GETXATTR of `security.*`. Everything
+ * else goes through the ring to the main thread. Refuses to wait for anything but the kernel and room in the ring, and to
+ * guess: a READ that is not plainly answerable is the main thread's.
  * While somebody writes, a slot of the pool is at hand (slot-loans.ts), and the kernel fills three pieces of memory, one
  * after another: the first LENT_HEAD_BYTES of the buffer, the slot, and the rest of the buffer, which only makes the whole
  * as long as the kernel wants it. So the bytes of a WRITE lie in the slot, which goes to the main thread with its
@@ -14,7 +14,7 @@
  * Order: PoolView's steps 1 to 7; the reply is written between pin and unpin.
  * Blocks? In read(2), in the ring when it is full. Never with a pin held: a reply to a READ does not wait.
  */
-import { EIO, ENOTTY } from '../base/errno.js';
+import { EIO, ENODATA, ENOTTY } from '../base/errno.js';
 import { BLOCK_BYTES } from '../base/pool/layout.js';
 import type { PoolView } from '../base/pool/pool-view.js';
 import type { RingProducer } from '../base/byte-ring.js';
@@ -55,6 +55,10 @@ const QUIET_HINTS_MAX = 64;
 const OFFSET_END = BLOCK_BYTES * 0x7fff_ffff;
 
 const TWO_32 = 0x1_0000_0000;
+
+/** struct fuse_getxattr_in; the name follows. */
+const GETXATTR_IN_BYTES = 8;
+const SECURITY_PREFIX = 'security.';
 
 /** Words of `counters`; each counts modulo 2^32. */
 export const COUNTER_HITS = 0;
@@ -148,6 +152,10 @@ export class ReaderLoop {
           this.#replier.error(this.#takeTicket(), ENOTTY);
           return true;
         }
+        if (opcode === abi.FUSE_GETXATTR && this.#asksSecurity(lengthBytes)) {
+          this.#replier.error(this.#takeTicket(), ENODATA);
+          return true;
+        }
         if (opcode === abi.FUSE_WRITE && this.#slot >= 0 && this.#sendLent(lengthBytes)) return true;
       }
     }
@@ -158,6 +166,17 @@ export class ReaderLoop {
     // Malformed messages too: the dispatcher counts them, and answers when there is an id to answer to.
     this.#ring.push(RECORD_REQUEST, this.#buffer.subarray(0, lengthBytes));
     return true;
+  }
+
+  /**
+   * No object has attributes of the name space `security.`, and the kernel asks for one (capability) before the first write to
+   * each file: a sixth of the requests that a small file costs.
+   */
+  #asksSecurity(lengthBytes: number): boolean {
+    const at = abi.IN_HEADER_BYTES + GETXATTR_IN_BYTES;
+    const end = at + SECURITY_PREFIX.length;
+    // The name lies within the first piece as far as it is looked at.
+    return lengthBytes > end && this.#buffer.toString('latin1', at, end) === SECURITY_PREFIX;
   }
 
   /** Sees to a slot at hand while slots are lent, and gives it back when they are not. */

@@ -315,6 +315,20 @@ t.test('a full ring drops what it may drop, and no more', (t) => {
   t.end();
 });
 
+t.test('no object has security attributes: that is answered in the thread', (t) => {
+  const b = bench();
+  for (const [at, name] of ['security.capability', 'security.', 'user.a', 'security', 'system.security.x'].entries()) {
+    b.kernel.queue.push(encodeRequest('GETXATTR', { unique: 2 * at + 2 }, { size: 20 }, [name]));
+  }
+  b.loop.run();
+  t.same(
+    b.kernel.replies.map(({ errno }) => errno),
+    [61, 61],
+  );
+  t.equal(b.records().filter(({ kind }) => kind === RECORD_REQUEST).length, 3);
+  t.end();
+});
+
 t.test('IOCTL is answered in the thread, everything else travels (kernel fact 25)', (t) => {
   const b = bench();
   b.kernel.queue.push(encodeRequest('IOCTL', { unique: 2 }, { fh: 1, cmd: 0x5401 }));

@@ -126,6 +126,7 @@ export class WriteOperations {
     } finally {
       await files.close(entry, { isWriteOnly: false });
       table.closed(node);
+      await files.nodeClosed(node);
     }
   }
 

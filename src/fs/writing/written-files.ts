@@ -146,10 +146,25 @@ export class WrittenFiles implements UncommittedFiles {
     entry.writers--;
     if (access.isWriteOnly) entry.writeOnly--;
     if (entry.writers > 0) return;
-    const { file, node } = entry;
+    const { node } = entry;
     await entry.keeping;
     // Somebody may have opened it meanwhile.
     if (entry.writers > 0) return;
+    // What has no name any more is nowhere but here: it stays for those who only read it (nodeClosed).
+    if (entry.isOrphaned && node.opens > 0) return;
+    await this.#end(entry);
+  }
+
+  /** A handle of the node was closed, and the table knows. */
+  nodeClosed(node: FileNode): Promise<void> | undefined {
+    const entry = this.#entries.get(node.nodeId);
+    if (entry?.isOrphaned !== true || entry.writers > 0 || node.opens > 0) return undefined;
+    return this.#end(entry);
+  }
+
+  async #end(entry: WrittenEntry): Promise<void> {
+    const { file, node } = entry;
+    if (this.#entryOf.get(file) !== entry) return;
     const isLost = file.isDirty && !entry.isOrphaned;
     this.#entries.delete(node.nodeId);
     this.#entryOf.delete(file);
@@ -274,7 +289,10 @@ export class WrittenFiles implements UncommittedFiles {
       entry.claims--;
       void this.#unclaim(entry)
         .then(() => this.close(entry, access))
-        .finally(() => this.#deps.table.closed(node));
+        .finally(() => {
+          this.#deps.table.closed(node);
+          return this.nodeClosed(node);
+        });
     };
     try {
       return await this.#hold(entry, signal, close);

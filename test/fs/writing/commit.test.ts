@@ -490,3 +490,22 @@ void t.test('a file that is renamed while its parts are sent becomes an object u
     }
   }
 });
+
+void t.test('a file without a name is read until its last handle is closed, whoever wrote it', async (t) => {
+  const bench = new WriteBench(t);
+  const file = await bench.create('a');
+  await file.write(0, 'never in the bucket');
+  const reader = await bench.open('a', O_RDONLY);
+  const other = await bench.open('a', O_RDONLY);
+  await bench.fs.unlink(context(), ROOT, 'a');
+  await file.close();
+  t.equal((await reader.read(0, 100)).toString(), 'never in the bucket');
+  await reader.close();
+  t.equal((await other.read(6, 2)).toString(), 'in');
+  await other.close();
+  await settle();
+  t.equal(bench.object('a'), undefined);
+  t.equal(bench.slots.used, 0);
+  t.same(bench.spooled, []);
+  t.match(bench.fs.stats(), { openFiles: 0 });
+});
