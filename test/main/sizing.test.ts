@@ -2,23 +2,8 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { GIB, MIB } from '../../src/base/units.js';
-import type { HardwareProfile } from '../../src/hwdetect/profile.js';
 import { deriveSizing } from '../../src/main/sizing.js';
-
-function profile(cores: number, memoryLimitBytes: number, gbps: number): HardwareProfile {
-  const source = 'test';
-  return {
-    cores: { value: cores, source },
-    memoryLimitBytes: { value: memoryLimitBytes, source },
-    memoryAvailableBytes: { value: undefined, source },
-    nics: [
-      { name: 'eth0', gbps: { value: gbps, source }, defaultRoute: true },
-      { name: 'eth1', gbps: { value: 2 * gbps, source }, defaultRoute: false },
-      { name: 'veth', gbps: { value: undefined, source }, defaultRoute: false },
-    ],
-    networkGbps: { value: gbps, source },
-  };
-}
+import { plainProfile as profile } from './sample-profile.js';
 
 const none = { bindNics: [] };
 
