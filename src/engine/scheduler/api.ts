@@ -91,11 +91,19 @@ export interface SchedulerController {
 }
 
 /**
- * How many requests a prefix may get, once the store has said SlowDown: sans I/O, one for each net thread's share.
- * `startAt` is asked before a request goes out and answers when it may (nowMs: at once).
+ * How many requests a prefix may get, once the store has said SlowDown: sans I/O, one for each net thread's share
+ * (request-pacer.ts). Prefixes are those of prefix-of.ts. Uploads, LISTs and HEADs count as well as GETs.
  */
 export interface RequestPacer {
-  startAt(prefix: string, nowMs: number): number;
+  /**
+   * Asked before a request goes out, repetitions and hedges included. `nowMs`: it goes out now and is counted. Later:
+   * nothing is taken, the request is not sent, and its owner asks again then (it may be told a later time once more; an
+   * owner that gives up need not say so). `isUrgent`: a READ waits for it, so it is told the next free place, while the
+   * others are told one after another. Ask before a connection is taken: who waits must not hold one.
+   */
+  startAt(prefix: string, nowMs: number, isUrgent?: boolean): number;
+  /** The store refused a request that had been let go (503 SlowDown, 429). */
   slowDown(prefix: string, nowMs: number): void;
+  /** The head of any other answer arrived, or the request failed without one. */
   answered(prefix: string, nowMs: number): void;
 }
