@@ -5,6 +5,7 @@
  */
 import type { ChecksumName } from './checksum/running-checksum.js';
 import type { ListColumns } from './listing/columns.js';
+import type { NetSample } from './scheduler/api.js';
 import type { RequestTicketParts } from './ticket.js';
 import type { BodyPiece } from './write-api.js';
 
@@ -292,4 +293,6 @@ export type NetEvent =
       readonly fields: object;
       readonly message: string;
     }
+  /** What the thread saw in the last interval: see scheduler/api.ts. */
+  | { readonly type: 'sample'; readonly sample: NetSample }
   | { readonly type: 'closed' };

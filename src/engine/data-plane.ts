@@ -72,11 +72,23 @@ export class DataPlane {
   #nextFetchId = 1;
   #nextReadId = 1;
   #bytesFetched = 0;
+  #activeThreads: number;
 
   constructor(deps: DataPlaneDeps) {
     invariant(deps.ports.length > 0, 'a data plane has at least one net thread');
     this.#deps = deps;
     this.#load = deps.ports.map(() => 0);
+    this.#activeThreads = deps.ports.length;
+  }
+
+  /** READs that had to wait for bytes, ever. */
+  get parkedTotal(): number {
+    return this.#nextReadId - 1;
+  }
+
+  /** Threads that get new fetches: the first so many. */
+  setActiveThreads(threads: number): void {
+    this.#activeThreads = Math.min(Math.max(1, threads), this.#load.length);
   }
 
   /** Fetches under way, reads parked and bytes that completed fetches brought, for stats and for tests. */
@@ -88,7 +100,7 @@ export class DataPlane {
   fetch(command: Omit<FetchCommand, 'fetchId'>, observer: FetchObserver): number {
     const fetchId = this.#nextFetchId++;
     let thread = 0;
-    for (let other = 1; other < this.#load.length; other++) {
+    for (let other = 1; other < this.#activeThreads; other++) {
       if ((this.#load[other] ?? 0) < (this.#load[thread] ?? 0)) thread = other;
     }
     const bytes = command.endOffset - command.startOffset;
@@ -186,6 +198,9 @@ export class DataPlane {
       case 'listFailed':
       case 'called':
       case 'callFailed':
+        return;
+      // The scheduler's (src/main/scheduler/driver.ts).
+      case 'sample':
       case 'ready':
       case 'closed':
         return;

@@ -12,6 +12,7 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
+import { performance } from 'node:perf_hooks';
 import { systemClock } from '../base/clock.js';
 import { EINVAL, ErrnoError } from '../base/errno.js';
 import type { Log } from '../base/log.js';
@@ -42,6 +43,9 @@ import { listingBytes } from './memory/listing-share.js';
 import { openNativeMemory } from './memory/native-memory.js';
 import { startGovernor } from './memory/start.js';
 import { NetThreads } from './net-threads.js';
+import { controllerBounds } from './sizing-bounds.js';
+import { SchedulerDriver } from './scheduler/driver.js';
+import { FixedController } from './scheduler/fixed-controller.js';
 import { placePool } from './pool-pages.js';
 import { deriveSizing } from './sizing.js';
 
@@ -78,6 +82,7 @@ interface Parts {
   readonly late: LateCalls;
   readonly readerThreads: number;
   readonly governor: MemoryGovernor;
+  readonly scheduler: SchedulerDriver;
 }
 
 /** Calls into what is built last: they do nothing until the mount is there. */
@@ -175,7 +180,8 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       })),
       {
         onEvent: (index, event) => {
-          if (!lists.handle(event) && !calls.handle(event)) plane.handle(index, event);
+          if (event.type === 'sample') scheduler.sampled(index, event.sample);
+          else if (!lists.handle(event) && !calls.handle(event)) plane.handle(index, event);
         },
         onFatal: dieOf,
       },
@@ -203,10 +209,21 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
           .catch((error: unknown) => log.error({ err: error }, 'the credentials could not be renewed')),
       replyError: (ticket, errno) => replier.error(ticket, errno),
     });
+    const bounds = controllerBounds(sizing, config);
+    const scheduler: SchedulerDriver = new SchedulerDriver(bounds, connectionsMax, {
+      clock: systemClock,
+      log,
+      controller: new FixedController({ ...bounds.first, connections: bounds.most.connections }),
+      ports: net.ports,
+      setActiveThreads: (threads) => plane.setActiveThreads(threads),
+      poolPressure: () => prefetcher.pressure,
+      loopBusyMs: () => performance.eventLoopUtilization().active,
+      demand: () => ({ readsTotal: plane.parkedTotal, isCrowded: prefetcher.crowded }),
+    });
     control.credentials.onChange((credentials) => plane.setCredentials(credentials));
     if (!anonymous) plane.setCredentials(await control.credentials.current());
     const prefetcher = new PoolPrefetcher(
-      { partBytes: sizing.partBytes, readAround: config.readAround },
+      { partBytes: () => scheduler.setting.partBytes, readAround: config.readAround },
       {
         view: pool,
         plane,
@@ -272,7 +289,21 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       log,
     });
     const { readerThreads } = sizing;
-    return { control, net, plane, calls, prefetcher, writer, fileSystem, pool, replier, late, readerThreads, governor };
+    return {
+      control,
+      net,
+      plane,
+      calls,
+      prefetcher,
+      writer,
+      fileSystem,
+      pool,
+      replier,
+      late,
+      readerThreads,
+      governor,
+      scheduler,
+    };
   } catch (error) {
     control.close();
     throw error;

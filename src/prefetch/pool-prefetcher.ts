@@ -41,7 +41,8 @@ const IDLE_STREAM_MS = 2000;
 const SLOTS_IN_USE = 2;
 
 export interface PoolPrefetcherOptions {
-  readonly partBytes: number;
+  /** Largest GET of a stream, bytes: asked whenever one is planned. */
+  readonly partBytes: () => number;
   /** Fetch the rest of a block around random reads, where that pays; on by default. */
   readonly readAround?: boolean;
   /** Fill freed slots, to show a read after release (tests). */
@@ -129,6 +130,12 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
     this.#readers.add(reader);
     this.#readersByNode.set(version.nodeId, (this.#readersByNode.get(version.nodeId) ?? 0) + 1);
     return reader;
+  }
+
+  /** Share of the pool that nothing could be put into now, whatever is evicted: on its way, or with writers. */
+  get pressure(): number {
+    const { usableSlots, lentSlots } = this.index.table;
+    return usableSlots === 0 ? 1 : Math.min(1, (this.index.counts.filling + lentSlots) / usableSlots);
   }
 
   get poolBytes(): number {

@@ -101,7 +101,7 @@ export class SimulatedMount {
     this.net.attach(this.plane);
     this.prefetcher = new PoolPrefetcher(
       {
-        partBytes: options.partBytes ?? 8 * 1024 * 1024,
+        partBytes: () => options.partBytes ?? 8 * 1024 * 1024,
         readAround: options.readAround ?? true,
         checked: true,
       },

@@ -59,6 +59,10 @@ export class CallErrand implements Errand {
     return this.#command.method;
   }
 
+  get key(): string {
+    return this.#command.key;
+  }
+
   get fields(): object {
     const { key, query } = this.#command;
     return query === '' ? { key } : { key, query };

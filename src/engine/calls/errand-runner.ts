@@ -22,6 +22,8 @@ import type { NetTimeouts } from '../net/limits.js';
 import type { LogGate } from '../net/log-gate.js';
 import { isSlowDown } from '../net/response-check.js';
 import { decideRetry } from '../net/retry-policy.js';
+import type { NetMeter } from '../net/sampling.js';
+import { prefixOf } from '../scheduler/prefix-of.js';
 
 /** One attempt of an errand on one connection. */
 export interface Attempt {
@@ -48,6 +50,8 @@ export interface Errand {
   /** What it is called in log lines, and about what. */
   readonly name: string;
   readonly fields: object;
+  /** Whose prefix it counts for when the store asks for fewer requests. */
+  readonly key: string;
   /** `progress` is called whenever it got further than before. */
   attempt(connection: Connection, ended: AttemptEnded, progress: () => void): Attempt;
   /** The attempt that ended last had what was wanted. */
@@ -67,6 +71,7 @@ export interface ErrandRunnerDeps {
   readonly signer: RequestSigner;
   readonly clock: Clock;
   readonly log: LogGate;
+  readonly meter: NetMeter;
   random(): number;
 }
 
@@ -198,10 +203,15 @@ export class ErrandRunner {
       return;
     }
     const { maxAttempts, timeouts } = this.#options;
-    const { clock, connections, log, signer } = this.#deps;
+    const { clock, connections, log, meter, signer } = this.#deps;
     const { errand } = job;
     if (failure.remedy === 'backoff' || failure.remedy === 'none') job.attempts++;
-    if (isSlowDown(failure)) connections.slowDown();
+    if (isSlowDown(failure)) {
+      meter.slowDown(prefixOf(errand.key));
+      connections.slowDown();
+    } else if (failure.remedy === 'backoff') {
+      meter.retries++;
+    }
     const record = {
       fruitless: job.attempts,
       total: job.attempts,

@@ -36,6 +36,10 @@ export class ListErrand implements Errand {
     this.#deps = deps;
   }
 
+  get key(): string {
+    return this.#command.request.prefix;
+  }
+
   get fields(): object {
     return { prefix: this.#command.request.prefix };
   }

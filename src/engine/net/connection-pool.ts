@@ -25,6 +25,7 @@ import {
   SLOW_DOWN_STEP_MS,
   type NetTimeouts,
 } from './limits.js';
+import { NetMeter, type SampledNow } from './sampling.js';
 import type { OnRead, Opening } from './socket-opener.js';
 
 /** Somebody in line. */
@@ -49,12 +50,14 @@ export interface ConnectionPoolDeps {
   open(onread: OnRead): Opening;
   /** An answer from this address was far slower than another. */
   slow?(address: string): void;
+  readonly meter?: NetMeter;
 }
 
 export class ConnectionPool {
   readonly #timeouts: NetTimeouts;
   readonly #waitersMax: number;
   readonly #deps: ConnectionPoolDeps;
+  readonly #meter: NetMeter;
   #connectionsMax: number;
   /** What the store's SlowDown leaves of the bound; grows back by one each SLOW_DOWN_STEP_MS. */
   #allowed = Infinity;
@@ -78,6 +81,20 @@ export class ConnectionPool {
     this.#waitersMax = options.waitersMax;
     this.#connectionsMax = Math.max(1, options.connectionsMax);
     this.#deps = deps;
+    this.#meter = deps.meter ?? new NetMeter();
+  }
+
+  /** What a sample says of the connections. */
+  get sampled(): Omit<SampledNow, 'loopBusy'> {
+    let opening = 0;
+    for (const open of this.#connections.values()) if (open !== undefined) opening++;
+    return {
+      connections: this.#connections.size,
+      busy: this.#connections.size - this.#idle.length - opening,
+      waiting: this.waiterCount,
+      waitingReaders: this.#waiters[PRIORITY_WAITING]?.length ?? 0,
+      connectionsMax: this.#connectionsMax,
+    };
   }
 
   /** Connections open or opening. */
@@ -248,6 +265,7 @@ export class ConnectionPool {
       nowMs: () => this.#deps.clock.nowMs(),
       closed: () => this.#removed(connection),
       wasIdle: (idleMs) => this.#closedIdle(idleMs),
+      meter: this.#meter,
     });
     const opening = this.#deps.open(connection.onread);
     this.#connections.set(connection, opening);

@@ -18,6 +18,7 @@ import { transportFailure, type Failure } from './failure.js';
 import { HeadError, HeadParser, type ResponseHead } from './http-head.js';
 import { BODY_INLINE_BYTES, BODY_PIECE_BYTES, DRIP_BYTES_PER_MS, SCRATCH_BYTES } from './limits.js';
 import { ErrorTextReader } from './error-text.js';
+import type { NetMeter } from './sampling.js';
 import type { OnRead } from './socket-opener.js';
 
 /** What follows a request's head. Read to its end once; `next` is not called after the exchange has ended. */
@@ -61,6 +62,8 @@ export interface ConnectionDeps {
   closed(connection: Connection): void;
   /** The server had closed it, or closes it, after so long without a request. */
   wasIdle?(idleMs: number): void;
+  /** Counts requests and payload. */
+  readonly meter: NetMeter;
 }
 
 export interface ConnectionTimeouts {
@@ -176,6 +179,7 @@ export class Connection {
     invariant(this.#state === 'idle', `request on a connection that is ${this.#state}`);
     this.#exchange = exchange;
     this.#state = 'head';
+    this.#deps.meter.requests++;
     this.#parser.reset();
     const nowMs = this.#deps.nowMs();
     this.#idleBeforeMs = nowMs - this.#activeMs;
@@ -224,6 +228,7 @@ export class Connection {
       if (this.#state === 'closed') return;
       this.#inSocket--;
       if (error) return;
+      this.#deps.meter.bytesOut += bytes.length;
       // An answer that came first says that the rest is not wanted.
       if (this.#exchange !== exchange || this.#state !== 'head') return;
       this.#activeMs = this.#deps.nowMs();
@@ -380,6 +385,7 @@ export class Connection {
     const exchange = this.#exchange;
     invariant(exchange !== undefined && bytes <= this.#remaining, 'bytes only for a body in progress');
     this.#remaining -= bytes;
+    this.#deps.meter.bytesIn += bytes;
     exchange.filled(bytes);
     if (this.#remaining > 0 || this.#exchange !== exchange) return;
     this.#release();
@@ -400,6 +406,7 @@ export class Connection {
   }
 
   #tookBody(bytes: Buffer): void {
+    this.#deps.meter.bytesIn += bytes.length;
     this.#bodyFailure ??= this.#exchange?.body?.(bytes);
   }
 

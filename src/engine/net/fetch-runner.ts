@@ -12,6 +12,7 @@ import type { Clock, Timer } from '../../base/clock.js';
 import { assertNever, invariant } from '../../base/invariant.js';
 import type { PoolView } from '../../base/pool/pool-view.js';
 import { PRIORITY_WAITING, PRIORITY_WINDOW, type FetchCommand } from '../api.js';
+import { prefixOf } from '../scheduler/prefix-of.js';
 import type { RequestSigner } from '../signing/request-signer.js';
 import type { Connection } from './connection.js';
 import type { ConnectionPool, Waiter } from './connection-pool.js';
@@ -29,6 +30,7 @@ import {
   type NetTimeouts,
 } from './limits.js';
 import type { LogGate } from './log-gate.js';
+import type { NetMeter } from './sampling.js';
 import { isSlowDown } from './response-check.js';
 import { attemptsTotalMax, decideRetry } from './retry-policy.js';
 import { Transfer } from './transfer.js';
@@ -51,6 +53,7 @@ export interface FetchRunnerDeps {
   readonly signer: RequestSigner;
   readonly clock: Clock;
   readonly log: LogGate;
+  readonly meter: NetMeter;
   random(): number;
   /** Runs it after the present turn of the event loop. */
   defer(run: () => void): void;
@@ -273,7 +276,8 @@ export class FetchRunner {
     const { clock, log, signer } = this.#deps;
     const counts = failure.remedy === 'backoff' || failure.remedy === 'none';
     fetch.failAttempt(counts);
-    if (isSlowDown(failure)) this.#deps.connections.slowDown();
+    if (isSlowDown(failure)) this.#slowDown(fetch.command.key);
+    else if (counts) this.#deps.meter.retries++;
     if (fetch.isCancelled) {
       this.#give(job, cancelled());
       return;
@@ -324,6 +328,12 @@ export class FetchRunner {
     }
   }
 
+  /** The store asked for fewer requests. */
+  #slowDown(key: string): void {
+    this.#deps.meter.slowDown(prefixOf(key));
+    this.#deps.connections.slowDown();
+  }
+
   #askAfter(job: Job, waitMs: number): void {
     if (waitMs <= 0) {
       this.#ask(job);
@@ -371,6 +381,7 @@ export class FetchRunner {
   #leads(job: Job, transfer: Transfer): void {
     const nowMs = this.#deps.clock.nowMs();
     this.#policy.firstByte(nowMs - transfer.sentMs);
+    this.#deps.meter.firstByte(nowMs - transfer.sentMs);
     const { phase, hedge } = job;
     if (hedge?.kind !== 'transfer' || hedge.transfer !== transfer) {
       this.#dropHedge(job);
@@ -381,6 +392,7 @@ export class FetchRunner {
     // It would have taken longer than this; without it the quantiles would forget that answers can be late.
     if (first.headMs === undefined) this.#policy.firstByte(nowMs - first.sentMs);
     this.#hedgesWon++;
+    this.#deps.meter.hedgesWon++;
     job.hedge = undefined;
     job.phase = { kind: 'transfer', transfer, generation: phase.generation };
     this.#deps.connections.slow(first.connection);
@@ -457,6 +469,7 @@ export class FetchRunner {
           return;
         }
         this.#hedges++;
+        this.#deps.meter.hedges++;
         job.hedge = { kind: 'transfer', transfer };
         transfer.start();
       },

@@ -17,6 +17,7 @@ import type { DataTarget, NetCommand, NetEvent, VerifyMode } from '../api.js';
 import { CallErrand, CALLS_MAX } from '../calls/call-errand.js';
 import { ErrandRunner } from '../calls/errand-runner.js';
 import { LISTS_MAX, ListErrand } from '../listing/list-errand.js';
+import { SAMPLE_MS } from '../scheduler/api.js';
 import { RequestSigner } from '../signing/request-signer.js';
 import type { KernelReplier } from '../ticket.js';
 import { ConnectionPool } from './connection-pool.js';
@@ -27,6 +28,7 @@ import { FetchRunner } from './fetch-runner.js';
 import { DEFAULT_READ_DEADLINE_MS, DEFAULT_TIMEOUTS, type NetTimeouts } from './limits.js';
 import { LogGate } from './log-gate.js';
 import { ParkedReads } from './parked-reads.js';
+import { NetMeter } from './sampling.js';
 import { absolutePrefix, parseProxyUrl } from './proxy.js';
 import { SocketOpener, type Network } from './socket-opener.js';
 import { Units } from './units.js';
@@ -56,7 +58,12 @@ export interface NetThreadDeps {
   readonly network: Network;
   /** Runs once the current turn of the event loop is over; setImmediate unless a test says otherwise. */
   defer?(run: () => void): void;
+  /** For how long, in all, this thread's event loop has been busy, ms; without it samples say 0. */
+  loopBusyMs?(): number;
 }
+
+/** A sweep may come a little early: the sample is due then all the same. */
+const SAMPLE_EARLY_MS = 10;
 
 export class NetThread {
   readonly #deps: NetThreadDeps;
@@ -70,6 +77,11 @@ export class NetThread {
   readonly #pool: PoolView;
   readonly #target: DataTarget;
   readonly #parked: ParkedReads;
+  readonly #meter = new NetMeter();
+  #sampledMs = 0;
+  #sampledBusyMs = 0;
+  /** The last sample said that something is under way. */
+  #isSampling = false;
   #over: { readId: number; errno: number }[] = [];
   #isFlushDue = false;
   #sweepTimer: Timer | undefined;
@@ -99,7 +111,7 @@ export class NetThread {
     ));
     this.#connections = new ConnectionPool(
       { connectionsMax: options.connectionsMax, waitersMax: slotNumbers(options.pool.slotCount), timeouts },
-      { clock, open: (onread) => opener.open(onread), slow: (address) => opener.slow(address) },
+      { clock, open: (onread) => opener.open(onread), slow: (address) => opener.slow(address), meter: this.#meter },
     );
     this.#parked = new ParkedReads(
       { deadlineMs },
@@ -134,6 +146,7 @@ export class NetThread {
         signer,
         clock,
         log,
+        meter: this.#meter,
         random: () => deps.random(),
         defer: (run) => this.#defer(run),
         arrived: (fetchId) => this.#parked.arrived(fetchId),
@@ -141,7 +154,8 @@ export class NetThread {
         failed: (fetchId, failure) => this.#fetchFailed(fetchId, failure),
       },
     );
-    const errands = { connections: this.#connections, gate, signer, clock, log, random: () => deps.random() };
+    const meter = this.#meter;
+    const errands = { connections: this.#connections, gate, signer, clock, log, meter, random: () => deps.random() };
     this.#lists = new ErrandRunner({ errandsMax: LISTS_MAX, maxAttempts, timeouts }, errands);
     this.#calls = new ErrandRunner({ errandsMax: CALLS_MAX, maxAttempts, timeouts }, errands);
     this.#post({ type: 'ready' });
@@ -277,8 +291,12 @@ export class NetThread {
   /** One timer looks at every deadline of the thread, and only while there is something to look at. */
   #armSweep(): void {
     if (this.#sweepTimer !== undefined || this.#isClosed) return;
-    const errands = this.#lists.size + this.#calls.size;
-    if (this.#connections.size + this.#runner.size + errands + this.#parked.size === 0) return;
+    if (this.#connections.size + this.#underWay === 0 && !this.#isSampling) return;
+    if (!this.#isSampling && this.#underWay > 0 && !this.#meter.hasNews) {
+      // The first interval begins with the first command.
+      this.#sampledMs = this.#deps.clock.nowMs();
+      this.#sampledBusyMs = this.#deps.loopBusyMs?.() ?? 0;
+    }
     this.#sweepTimer = this.#deps.clock.after(this.#timeouts.sweepMs, () => {
       // After this turn's reads: a process that was stopped or starved for a while finds its bytes in the sockets, and
       // must not call their senders dead first.
@@ -295,7 +313,29 @@ export class NetThread {
     this.#lists.sweep(nowMs);
     this.#calls.sweep(nowMs);
     this.#parked.sweep(nowMs);
+    this.#sample(nowMs);
     this.#armSweep();
+  }
+
+  /** Fetches, requests and READs that are not over. */
+  get #underWay(): number {
+    return this.#runner.size + this.#lists.size + this.#calls.size + this.#parked.size;
+  }
+
+  /** Says what was seen, once in SAMPLE_MS while something is under way, and once more at its end. */
+  #sample(nowMs: number): void {
+    const spanMs = nowMs - this.#sampledMs;
+    if (spanMs < SAMPLE_MS - SAMPLE_EARLY_MS) return;
+    const isBusy = this.#underWay > 0 || this.#meter.hasNews;
+    const busyMs = this.#deps.loopBusyMs?.() ?? 0;
+    if (isBusy || this.#isSampling) {
+      const loopBusy = Math.min(1, Math.max(0, (busyMs - this.#sampledBusyMs) / spanMs));
+      const sample = this.#meter.take(spanMs, { ...this.#connections.sampled, loopBusy });
+      this.#post({ type: 'sample', sample });
+    }
+    this.#isSampling = isBusy;
+    this.#sampledMs = nowMs;
+    this.#sampledBusyMs = busyMs;
   }
 
   #defer(run: () => void): void {

@@ -6,6 +6,7 @@
  * Thread: a net thread. Owns: its NetThread. Shared words: none of its own. Blocks? Only in writev to /dev/fuse.
  */
 import { randomInt } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.js';
 import { invariant } from '../../base/invariant.js';
@@ -42,7 +43,14 @@ const thread = new NetThread(
     verify: data.verify,
     ...(data.readDeadlineMs === undefined ? {} : { readDeadlineMs: data.readDeadlineMs }),
   },
-  { post, replier, clock: systemClock, random: () => randomInt(RANDOM_STEPS) / RANDOM_STEPS, network: systemNetwork },
+  {
+    post,
+    replier,
+    clock: systemClock,
+    random: () => randomInt(RANDOM_STEPS) / RANDOM_STEPS,
+    network: systemNetwork,
+    loopBusyMs: () => performance.eventLoopUtilization().active,
+  },
 );
 
 // Beside the rest of the start; the first command for the store ends it.
