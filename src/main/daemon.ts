@@ -32,6 +32,7 @@ import { S3FileSystem } from '../fs/file-system.js';
 import { SpoolDirectory } from '../fs/writing/spool.js';
 import { Processes } from '../fuse/processes.js';
 import { detectHardware } from '../hwdetect/detect.js';
+import type { HardwareProfile } from '../hwdetect/profile.js';
 import { PoolPrefetcher } from '../prefetch/pool-prefetcher.js';
 import type { MountConfig } from './config.js';
 import type { ControlHandlers } from './control-socket.js';
@@ -47,7 +48,10 @@ import { controllerBounds } from './sizing-bounds.js';
 import { SchedulerDriver } from './scheduler/driver.js';
 import { FixedController } from './scheduler/fixed-controller.js';
 import { placePool } from './pool-pages.js';
-import { deriveSizing } from './sizing.js';
+import type { HostShareKeeper } from './registry/host-share.js';
+import { joinHost } from './registry/join.js';
+import { deriveSizing, type Sizing } from './sizing.js';
+import { currentOwner } from './state-directory.js';
 
 /** For the first answer of the mount, after everything else is up. */
 const ANSWER_WAIT_MS = 10_000;
@@ -83,6 +87,10 @@ interface Parts {
   readonly readerThreads: number;
   readonly governor: MemoryGovernor;
   readonly scheduler: SchedulerDriver;
+  readonly hardware: HardwareProfile;
+  readonly sizing: Sizing;
+  /** LISTs and calls under way. */
+  readonly errands: () => number;
 }
 
 /** Calls into what is built last: they do nothing until the mount is there. */
@@ -115,9 +123,11 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
   }
   parts.late.nameChanged = (parent, name) => kernel.nameChanged(parent, name);
   const metrics = config.log.metrics ? startMetrics(parts, kernel, log) : undefined;
+  const sharing = shareHost(config, parts, kernel, log);
   let stopReason: string | undefined;
   const done = kernel.ended.then(async () => {
     clearInterval(metrics);
+    sharing.close();
     // What no RELEASE came for (kernel fact 28).
     await parts.fileSystem.drain(config.write.shutdownTimeoutMs, true);
     await closeParts(parts);
@@ -289,20 +299,10 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       log,
     });
     const { readerThreads } = sizing;
+    const errands = (): number => lists.size + calls.size;
     return {
-      control,
-      net,
-      plane,
-      calls,
-      prefetcher,
-      writer,
-      fileSystem,
-      pool,
-      replier,
-      late,
-      readerThreads,
-      governor,
-      scheduler,
+      ...{ control, net, plane, calls, prefetcher, writer, fileSystem, pool, replier, late, readerThreads, governor },
+      ...{ scheduler, hardware, sizing, errands },
     };
   } catch (error) {
     control.close();
@@ -322,6 +322,25 @@ function startMetrics(parts: Parts, kernel: KernelSide, log: Log): NodeJS.Timeou
     };
     log.info(fields, 'metrics');
   }, METRICS_MS).unref();
+}
+
+/** From now on this mount divides network and memory with the others of the host. */
+function shareHost(config: MountConfig, parts: Parts, kernel: KernelSide, log: Log): HostShareKeeper {
+  const { hardware, sizing, plane, governor, scheduler, errands } = parts;
+  return joinHost(
+    { config, hardware, sizing, owner: currentOwner() },
+    {
+      clock: systemClock,
+      log,
+      look: () => {
+        const { fetches, bytesFetched } = plane.counts;
+        const { readers, requests } = kernel.counts();
+        const used = (readers?.hits ?? 0) + (requests?.requests ?? 0);
+        return { isBusy: fetches + errands() > 0, bytesMoved: bytesFetched, used };
+      },
+      takers: [scheduler, { setShare: ({ memoryTargetBytes }) => governor.setTarget(memoryTargetBytes) }],
+    },
+  );
 }
 
 async function closeParts(parts: Parts): Promise<void> {

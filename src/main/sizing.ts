@@ -58,7 +58,7 @@ const MEMORY_SHARE = 0.04;
 const MEMORY_TARGET_MIN = 512 * MIB;
 const MEMORY_TARGET_MAX = 16 * GIB;
 /** Where half of a small machine would be less, this is taken: what a mount needs at the least (memory/plan.ts). */
-const MEMORY_TARGET_LEAST = 224 * MIB;
+export const MEMORY_TARGET_LEAST = 224 * MIB;
 
 function between(value: number, least: number, most: number): number {
   return Math.min(Math.max(value, least), most);

@@ -41,6 +41,8 @@ export function serverEnvironment(server: TestServer): NodeJS.ProcessEnv {
     AWS_SECRET_ACCESS_KEY: server.secretKey,
     AWS_REGION: server.region,
     AWS_EC2_METADATA_DISABLED: 'true',
+    // Mounts of other tests on this machine take nothing from it.
+    MOUNT_S3X_REGISTRY: 'off',
   };
 }
 

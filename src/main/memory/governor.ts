@@ -53,6 +53,7 @@ export interface PoolControl {
 }
 
 export interface GovernorOptions {
+  /** At the start; see setTarget. */
   readonly targetBytes: number;
   readonly poolFloorSlots: number;
 }
@@ -73,6 +74,7 @@ export class MemoryGovernor {
   readonly counts = { residentBytes: 0, peakBytes: 0, slotsGivenBack: 0, cacheBytesGivenUp: 0, lastResorts: 0 };
   readonly #options: GovernorOptions;
   readonly #deps: GovernorDeps;
+  #targetBytes: number;
   #timer: Timer | undefined;
   #calmTicks = 0;
   #lastResortMs = -Infinity;
@@ -81,6 +83,19 @@ export class MemoryGovernor {
   constructor(options: GovernorOptions, deps: GovernorDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#targetBytes = options.targetBytes;
+  }
+
+  get targetBytes(): number {
+    return this.#targetBytes;
+  }
+
+  /**
+   * Another target from the next look on: other mounts of the host came or went. Less is reached by giving up SLOTS_A_TICK
+   * at a look; more can be used at once, as far as the pool was planned.
+   */
+  setTarget(targetBytes: number): void {
+    this.#targetBytes = targetBytes;
   }
 
   start(): void {
@@ -96,7 +111,7 @@ export class MemoryGovernor {
   tick(): void {
     const { counts } = this;
     const { pool, residentBytes } = this.#deps;
-    const { targetBytes } = this.#options;
+    const targetBytes = this.#targetBytes;
     counts.residentBytes = residentBytes();
     counts.peakBytes = Math.max(counts.peakBytes, counts.residentBytes);
     const overBytes = counts.residentBytes - targetBytes;
@@ -153,7 +168,7 @@ export class MemoryGovernor {
     lastResort();
     if (this.#complained) return;
     this.#complained = true;
-    const { targetBytes } = this.#options;
+    const targetBytes = this.#targetBytes;
     log.warn(
       { residentBytes: counts.residentBytes, targetBytes },
       'more memory in use than --memory-target although all caches are at their least: names in use take it; a larger target makes reads faster',
