@@ -1,0 +1,250 @@
+/**
+ * Finds how many connections, net threads and bytes a part are best, while the mount works: measures what the present
+ * setting brings, tries what could be better (trials.ts says what and why), measures again, keeps it or takes it back.
+ * From the hardware's starting point it grows by multiples while each step helps, then looks around calmly: what is
+ * refused is not tried again for a while that doubles each time, so a mount that has found its setting stays there.
+ *
+ * Why trials and no formula: what binds may be the link, S3's rate for one connection, a core, the windows of the readers
+ * or a proxy in between, and only a change of goodput tells them apart. Formulas choose what is tried, never what is kept.
+ * Nothing is concluded while nobody wants bytes: a slow reader looks like a slow link. On SlowDown half of what is busy
+ * stays, at once; the pacers (request-pacer.ts) hold the request rate, and growing back is a trial like any other.
+ *
+ * Sans I/O: no clock, no randomness, the same inputs give the same decisions. A step costs a few microseconds.
+ * Bounded: DECISIONS_MAX sentences; settings by ControllerBounds. Refuses to move what the user fixed.
+ */
+import { DECISIONS_MAX, SAMPLE_MS } from './api.js';
+import type { ControllerBounds, ControllerInput, Decision, SchedulerController, Setting } from './api.js';
+import { Measurement, type Seen } from './measurement.js';
+import { observe, type Interval } from './observation.js';
+import { judgeTrial, planTrial, type Trial, type TrialKind } from './trials.js';
+import { count, percent } from './words.js';
+
+/** Intervals that a comparison needs while growing: quick, as a wrong step is soon corrected. */
+const QUICK_INTERVALS = 2;
+/** And when calm: until the mean is known to ERROR_GOAL, within these bounds. */
+const CALM_INTERVALS_MIN = 4;
+const CALM_INTERVALS_MAX = 12;
+const ERROR_GOAL = 0.02;
+
+/** How long a kind of trial rests after it was refused; doubled each time. */
+const REST_FIRST_MS = 1_000;
+const REST_MAX_MS = 60_000;
+/** Between two trials when calm, so that most of the time is spent on what is known to be good. */
+const CALM_PAUSE_MS = 500;
+
+/** Calm goodput that differs from what it was by so much: the world is another one, everything may be tried again. */
+const CHANGED_SHARE = 0.25;
+/** The best that was seen fades by this share with each measurement, so that old luck does not count for ever. */
+const BEST_FADES = 0.002;
+/** Without demand for so long, a trial is taken back and what comes next is judged afresh. */
+const QUIET_MS = 2_000;
+
+/** A clock that leaps (a machine that slept, a bad number) counts as so much at most. */
+const LEAP_MS = 10_000;
+
+/** Bursts of SlowDown within this time are one. */
+const SLOW_DOWN_REST_MS = 1_000;
+/** A share of refused requests below this is what the pacers' feeling for the limit costs: connections stay. */
+const SLOW_DOWN_SHARE = 0.1;
+/** After a SlowDown nothing is tried for so long. */
+const SLOW_DOWN_CALM_MS = 500;
+
+interface Rest {
+  untilMs: number;
+  lengthMs: number;
+}
+
+interface Running {
+  readonly trial: Trial;
+  readonly from: Setting;
+  readonly base: Seen;
+}
+
+export class FeedbackController implements SchedulerController {
+  readonly #bounds: ControllerBounds;
+  readonly #decisions: Decision[] = [];
+  readonly #rests = new Map<TrialKind, Rest>();
+  #setting: Setting;
+  #running: Running | undefined;
+  #measurement = new Measurement();
+  /** Steps are large and comparisons short until the first of them does not help. */
+  #isQuick = true;
+  /** What is measured before that belongs to the setting before. */
+  #settledMs = -Infinity;
+  #nextTrialMs = -Infinity;
+  /** The last measurement without a trial, and the most that any brought. */
+  #calm: Seen | undefined;
+  #best = 0;
+  #quietSinceMs: number | undefined;
+  #slowedMs = -Infinity;
+  /** Time as the inputs told it, leaps cut short; and what the last one said. */
+  #nowMs = 0;
+  #toldMs: number | undefined;
+
+  constructor(bounds: ControllerBounds) {
+    this.#bounds = saneBounds(bounds);
+    this.#setting = this.#bounds.first;
+  }
+
+  get setting(): Setting {
+    return this.#setting;
+  }
+
+  get decisions(): readonly Decision[] {
+    return this.#decisions;
+  }
+
+  step(input: ControllerInput): Setting {
+    const nowMs = this.#advance(input.nowMs);
+    const interval = observe(input, this.#setting.netThreads);
+    if (interval.slowDowns > 0) this.#slowDown(interval, nowMs);
+    if (!interval.hasDemand) {
+      this.#pause(nowMs);
+      return this.#setting;
+    }
+    if (this.#quietSinceMs !== undefined && nowMs - this.#quietSinceMs >= QUIET_MS) this.#startAfresh();
+    this.#quietSinceMs = undefined;
+    if (nowMs <= this.#settledMs) return this.#setting;
+    this.#measurement.add(interval);
+    if (!this.#isMeasured()) return this.#setting;
+    const seen = this.#measurement.seen();
+    this.#measurement = new Measurement();
+    this.#best = Math.max(this.#best * (1 - BEST_FADES), seen.bytesPerSecond);
+    const base = this.#running ? this.#judge(this.#running, seen, nowMs) : this.#compare(seen);
+    if (base && nowMs >= this.#nextTrialMs) this.#tryNext(base, nowMs);
+    return this.#setting;
+  }
+
+  #advance(toldMs: number): number {
+    const passedMs = toldMs - (this.#toldMs ?? toldMs - SAMPLE_MS);
+    this.#nowMs += passedMs >= 0 ? Math.min(passedMs, LEAP_MS) : SAMPLE_MS;
+    if (Number.isFinite(toldMs)) this.#toldMs = toldMs;
+    return this.#nowMs;
+  }
+
+  #isMeasured(): boolean {
+    const { intervals, error } = this.#measurement;
+    if (this.#isQuick) return intervals >= QUICK_INTERVALS;
+    return intervals >= CALM_INTERVALS_MAX || (intervals >= CALM_INTERVALS_MIN && error <= ERROR_GOAL);
+  }
+
+  /** A measurement of the setting as it stands: is it still the same world? */
+  #compare(seen: Seen): Seen {
+    const before = this.#calm?.bytesPerSecond ?? 0;
+    this.#calm = seen;
+    if (!this.#isQuick && before > 0 && Math.abs(seen.bytesPerSecond / before - 1) > CHANGED_SHARE) {
+      this.#rests.clear();
+      this.#best = seen.bytesPerSecond;
+      this.#isQuick = true;
+    }
+    return seen;
+  }
+
+  /** Ends a trial. Returns what was seen of the setting that is now in force, if that was just measured. */
+  #judge({ trial, from, base }: Running, seen: Seen, nowMs: number): Seen | undefined {
+    const verdict = judgeTrial(trial, from, base, seen, this.#best);
+    this.#running = undefined;
+    const isWhole = verdict.isBetter && verdict.setting === trial.setting;
+    if (verdict.isBetter) this.#rests.delete(trial.kind);
+    else this.#letRest(trial.kind, nowMs);
+    if (!verdict.goOn) {
+      this.#isQuick = false;
+      this.#nextTrialMs = nowMs + CALM_PAUSE_MS;
+    }
+    this.#change(verdict.setting, verdict.reason);
+    if (isWhole) {
+      this.#calm = seen;
+      return seen;
+    }
+    // What is still under way belongs to the trial.
+    this.#settledMs = nowMs + trial.settleMs;
+    this.#calm = undefined;
+    return undefined;
+  }
+
+  #tryNext(seen: Seen, nowMs: number): void {
+    const mayTry = (kind: TrialKind): boolean => nowMs >= (this.#rests.get(kind)?.untilMs ?? -Infinity);
+    const trial = planTrial(seen, this.#setting, this.#bounds, mayTry, this.#isQuick);
+    if (!trial) return;
+    const setting = this.#bounded(trial.setting);
+    this.#running = { trial: { ...trial, setting }, from: this.#setting, base: seen };
+    this.#settledMs = nowMs + trial.settleMs;
+    this.#change(setting, trial.reason);
+  }
+
+  #letRest(kind: TrialKind, nowMs: number): void {
+    const lengthMs = Math.min(REST_MAX_MS, 2 * (this.#rests.get(kind)?.lengthMs ?? REST_FIRST_MS / 2));
+    this.#rests.set(kind, { untilMs: nowMs + lengthMs, lengthMs });
+  }
+
+  /** Nobody wants bytes just now. */
+  #pause(nowMs: number): void {
+    this.#quietSinceMs ??= nowMs;
+    this.#measurement = new Measurement();
+    if (!this.#running || nowMs - this.#quietSinceMs < QUIET_MS) return;
+    const { from } = this.#running;
+    this.#running = undefined;
+    this.#change(from, `nobody has wanted bytes for ${QUIET_MS / 1000} s, so the trial says nothing: taken back`);
+  }
+
+  #startAfresh(): void {
+    this.#rests.clear();
+    this.#best = 0;
+    this.#calm = undefined;
+    this.#isQuick = true;
+  }
+
+  /** The store asked for fewer requests: half of the connections that are busy, at once. */
+  #slowDown(interval: Interval, nowMs: number): void {
+    const { slowDowns, requests, busy } = interval;
+    if (slowDowns < SLOW_DOWN_SHARE * requests || nowMs - this.#slowedMs < SLOW_DOWN_REST_MS) return;
+    this.#slowedMs = nowMs;
+    this.#measurement = new Measurement();
+    this.#calm = undefined;
+    this.#best = 0;
+    this.#settledMs = nowMs + SLOW_DOWN_CALM_MS;
+    const from = this.#running?.from ?? this.#setting;
+    this.#running = undefined;
+    this.#isQuick = true;
+    const { least, fixed } = this.#bounds;
+    const half = Math.max(least.connections, Math.floor(Math.min(busy || from.connections, from.connections) / 2));
+    const connections = fixed.connections ? from.connections : Math.min(from.connections, half);
+    const refused = `${count(slowDowns, 'SlowDown')} (${percent(slowDowns / Math.max(1, requests))} of the requests)`;
+    this.#change({ ...from, connections }, `${refused} with ${count(busy, 'busy connection')}: half of them`);
+  }
+
+  #bounded(setting: Setting): Setting {
+    const { least, most, fixed } = this.#bounds;
+    const within = (name: keyof Setting): number =>
+      fixed[name] ? this.#setting[name] : Math.min(Math.max(setting[name], least[name]), most[name]);
+    return {
+      connections: within('connections'),
+      partBytes: within('partBytes'),
+      netThreads: within('netThreads'),
+    };
+  }
+
+  #change(setting: Setting, reason: string): void {
+    const before = this.#setting;
+    const after = this.#bounded(setting);
+    this.#setting = after;
+    this.#decisions.push({ atMs: this.#toldMs ?? this.#nowMs, before, after, reason });
+    if (this.#decisions.length > DECISIONS_MAX) this.#decisions.shift();
+  }
+}
+
+/** Bounds that hold together whatever came: whole numbers of one at least, least <= first <= most. */
+function saneBounds(bounds: ControllerBounds): ControllerBounds {
+  const whole = (value: number, otherwise: number): number =>
+    Number.isFinite(value) && value >= 1 ? Math.floor(value) : otherwise;
+  const first = { connections: 1, partBytes: 1, netThreads: 1 };
+  const least = { ...first };
+  const most = { ...first };
+  for (const name of ['connections', 'partBytes', 'netThreads'] as const) {
+    first[name] = whole(bounds.first[name], 1);
+    least[name] = Math.min(first[name], whole(bounds.least[name], 1));
+    most[name] = Math.max(first[name], whole(bounds.most[name], 1));
+  }
+  const targetGbps = Number.isFinite(bounds.targetGbps) && bounds.targetGbps > 0 ? bounds.targetGbps : 1;
+  return { first, least, most, fixed: bounds.fixed, targetGbps };
+}
