@@ -7,12 +7,13 @@ import tseslint from 'typescript-eslint';
 const layers = {
   base: [],
   hwdetect: ['base'],
+  workload: ['base'],
   fuse: ['base'],
   engine: ['base'],
   prefetch: ['engine', 'base'],
   fs: ['prefetch', 'engine', 'fuse', 'base'],
   main: ['fs', 'prefetch', 'engine', 'fuse', 'hwdetect', 'base'],
-  cli: ['main', 'fs', 'prefetch', 'engine', 'fuse', 'hwdetect', 'base'],
+  cli: ['main', 'fs', 'prefetch', 'engine', 'fuse', 'workload', 'hwdetect', 'base'],
 };
 const folders = Object.keys(layers);
 

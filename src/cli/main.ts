@@ -6,6 +6,7 @@ import type { Argv } from 'yargs';
 import { CommandError } from '../main/command-error.js';
 import { EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
 import { describeFailure, failureLine } from '../main/failure.js';
+import { benchCommand } from './bench.js';
 import type { Command } from './command.js';
 import { hwinfoCommand } from './hwinfo.js';
 import type { CliIo } from './io.js';
@@ -25,7 +26,14 @@ const examples = [
   '$0 rm -r /mnt/data/old',
 ] as const;
 
-const commands: readonly Command[] = [mountCommand, unmountCommand, rmCommand, recoverCommand, hwinfoCommand];
+const commands: readonly Command[] = [
+  mountCommand,
+  unmountCommand,
+  rmCommand,
+  recoverCommand,
+  hwinfoCommand,
+  benchCommand,
+];
 
 /** Runs the command and ends the process with its exit code. */
 export async function runCommand(argv: readonly string[], io: CliIo): Promise<void> {
@@ -52,7 +60,8 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
       'mount-s3x unmount DIRECTORY [--lazy|--force]\n' +
       'mount-s3x rm [-r] PATH|s3://BUCKET/KEY [--force]\n' +
       'mount-s3x recover [BUCKET] [--complete ID|all] [--drop ID|all|old]\n' +
-      'mount-s3x hwinfo [--json]\n\n' +
+      'mount-s3x hwinfo [--json]\n' +
+      'mount-s3x bench DIRECTORY [options]\n\n' +
       'Mounts an S3 bucket as a file system.',
   );
   for (const command of commands) {

@@ -97,6 +97,18 @@ const rows: readonly (readonly [args: string, line: RegExp])[] = [
   ['unmount /a /b', /unexpected argument \/b/],
   ['unmount /a --lasy', /unknown option --lasy; did you mean --lazy\?/],
   ['hwinfo now', /unexpected argument now/],
+  ['bench', /what to measure is missing; give a directory/],
+  ['bench /tmp more', /unexpected argument more; flags of the mount stand after --/],
+  ['bench /tmp --wrokloads seq1', /unknown option --wrokloads; did you mean --workloads\?/],
+  ['bench /tmp --workloads seq2', /--workloads seq2: not known; did you mean seq\S+\?; allowed: .*seq1, seq4/],
+  ['bench /tmp --workloads ,', /--workloads ,: empty; allowed: /],
+  ['bench /tmp --rounds 0', /--rounds 0: out of range; allowed: a whole number from 1/],
+  ['bench /tmp --rounds 1 --rounds 2', /--rounds was given more than once \(1, 2\)/],
+  ['bench /tmp --scale big', /--scale big: not a number/],
+  ['bench /tmp --bytes 1000', /--bytes 1000: out of range; allowed: .* bytes/],
+  ['bench /tmp --pid 0', /--pid 0: out of range/],
+  ['bench /tmp --files x --scale 2', /--files reads what is there, --scale and --bytes make a data set; give one/],
+  ['bench /tmp --files x --verify', /--verify knows only bytes that were written here/],
 ];
 
 for (const [args, line] of rows) {

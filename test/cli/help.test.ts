@@ -14,7 +14,14 @@ async function printed(...args: string[]): Promise<string> {
 }
 
 t.test('help', async (t) => {
-  for (const args of [['--help'], ['-h'], ['mount', '--help'], ['unmount', '--help'], ['hwinfo', '--help']]) {
+  for (const args of [
+    ['--help'],
+    ['-h'],
+    ['mount', '--help'],
+    ['unmount', '--help'],
+    ['hwinfo', '--help'],
+    ['bench', '--help'],
+  ]) {
     const text = await printed(...args);
     for (const line of text.split('\n')) t.ok(line.length <= 80, `${args.join(' ')}: ${line}`);
     t.notMatch(text, /\[(boolean|string|array)\]/);

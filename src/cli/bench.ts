@@ -1,0 +1,147 @@
+/**
+ * `mount-s3x bench DIR|BUCKET`: measures a mount, or any directory, with a load generator of its own, and says what it cost.
+ * A bucket is mounted to a temporary directory with the flags after `--`. The data set is made below the target and removed in
+ * the end, also on Ctrl-C; with --files existing files are read and nothing is written.
+ * Refuses to print figures of a run in which something failed without saying so: the exit code is 1 then.
+ */
+import { randomBytes } from 'node:crypto';
+import { cpus, release } from 'node:os';
+import { resolve } from 'node:path';
+import type { Argv } from 'yargs';
+import { CommandError } from '../main/command-error.js';
+import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from '../main/exit-codes.js';
+import { packageVersion } from '../main/version.js';
+import type { GeneratorOptions } from '../workload/generator.js';
+import { findExisting, makeDataSet, removeDataSet } from './bench/data-set.js';
+import { filesOf, ownLayout } from './bench/layout.js';
+import { measure, type Side } from './bench/measure.js';
+import { describeFiles, describeResults } from './bench/report-text.js';
+import type { BenchResults } from './bench/results.js';
+import { openDirectory, type Target } from './bench/target.js';
+import { benchFlags, benchValues, readWish, type BenchWish } from './bench/wishes.js';
+import { workloads } from './bench/workloads.js';
+import type { Command } from './command.js';
+import type { CliIo } from './io.js';
+import type { ParsedArguments } from './parse.js';
+
+export const benchCommand: Command = {
+  pattern: 'bench [target]',
+  describe: 'Measure a mount or any directory: streams, random reads, small files, listing, writing',
+  declare: declareBench,
+  run: bench,
+};
+
+function declareBench(parser: Argv): Argv {
+  let declared = parser.positional('target', {
+    type: 'string',
+    describe: 'A directory, or a bucket to be mounted with the flags after --',
+  });
+  for (const [name, describe] of Object.entries(benchFlags))
+    declared = declared.option(name, { boolean: true, describe });
+  for (const [name, describe] of Object.entries(benchValues)) {
+    declared = declared.option(name, { string: true, nargs: 1, describe, ...(name === 'files' && { array: true }) });
+  }
+  return declared.epilogue(`Workloads: ${workloads.map(({ name }) => name).join(', ')}`);
+}
+
+async function bench(parsed: ParsedArguments, io: CliIo): Promise<number> {
+  const wish = readWish(parsed);
+  const interruption = new Interruption(io);
+  const options: GeneratorOptions = { waitMs: wish.waitMs, signal: interruption.signal };
+  const sides: Side[] = [];
+  const targets: Target[] = [];
+  try {
+    targets.push(await openTarget(wish, io, options));
+    if (wish.against !== undefined) {
+      const path = resolve(io.cwd, wish.against);
+      targets.push(await openDirectory(wish.against, path, wish.againstPid, io.owner, options));
+    }
+    for (const target of targets) await prepare(target, wish, sides, io, options);
+    return await report(wish, sides, io, options);
+  } finally {
+    for (const side of sides) {
+      const left = await removeDataSet(side.target, side.layout, [...side.written]);
+      if (left !== undefined) io.complain(`mount-s3x: ${left}`);
+    }
+    for (const target of targets) await target.close();
+    interruption.end();
+  }
+}
+
+async function openTarget(wish: BenchWish, io: CliIo, options: GeneratorOptions): Promise<Target> {
+  return openDirectory(wish.target, resolve(io.cwd, wish.target), wish.pid, io.owner, options);
+}
+
+/** Makes or finds the target's files; what was made is in `sides` from its first byte on. */
+async function prepare(
+  target: Target,
+  wish: BenchWish,
+  sides: Side[],
+  io: CliIo,
+  options: GeneratorOptions,
+): Promise<void> {
+  if (wish.files.length > 0) {
+    const paths = wish.files.map((path) => resolve(target.directory, path));
+    sides.push({ target, layout: await findExisting(target, paths, options), written: new Set() });
+    return;
+  }
+  const id = `${process.pid}-${randomBytes(3).toString('hex')}`;
+  const layout = ownLayout(target.directory, id, wish.bigBytes, wish.smallFiles);
+  if (io.stderrIsTerminal) io.complain(`mount-s3x: writing ${describeFiles(filesOf(layout))} to ${target.name}`);
+  sides.push({ target, layout, written: new Set() });
+  await makeDataSet(target, layout, options);
+}
+
+async function report(wish: BenchWish, sides: readonly Side[], io: CliIo, options: GeneratorOptions): Promise<number> {
+  const startedAt = new Date().toISOString();
+  const chosen = workloads.filter(({ name }) => wish.workloads.includes(name));
+  const figures = await measure(sides, chosen, {
+    ...options,
+    rounds: wish.rounds,
+    isVerified: wish.isVerified,
+    onProgress: (line) => {
+      if (io.stderrIsTerminal) io.complain(line);
+    },
+  });
+  const results: BenchResults = {
+    version: packageVersion(),
+    startedAt,
+    machine: `${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), Linux ${release()}`,
+    rounds: wish.rounds,
+    targets: sides.map(({ target }) => ({ name: target.name, describe: target.describe })),
+    files: sides[0] ? describeFiles(filesOf(sides[0].layout)) : '',
+    notes: [],
+    figures,
+  };
+  io.print(wish.isJson ? JSON.stringify(results, null, 2) : describeResults(results));
+  return figures.some(({ failures }) => failures.length > 0) ? EXIT_FAILURE : EXIT_OK;
+}
+
+const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Ctrl-C gives up what is measured, so that the data set can be removed; a second one is not needed and not heard. */
+class Interruption {
+  readonly #abort = new AbortController();
+  readonly #handlers = endSignals.map((name) => {
+    const handler = (): void => {
+      if (this.signal.aborted) return;
+      this.#io.complain(`mount-s3x: ${name}: ending, and removing what was made`);
+      this.#abort.abort(new CommandError(EXIT_INTERRUPTED, 'interrupted; nothing is left behind'));
+    };
+    process.on(name, handler);
+    return () => process.off(name, handler);
+  });
+  readonly #io: CliIo;
+
+  constructor(io: CliIo) {
+    this.#io = io;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  end(): void {
+    for (const remove of this.#handlers) remove();
+  }
+}
