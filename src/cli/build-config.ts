@@ -35,6 +35,8 @@ const PART_BYTES_MAX = 5 * GIB;
 const MEMORY_TARGET_MIB_MIN = 256;
 const MEMORY_TARGET_MIB_MAX = 1024 * 1024;
 const USER_AGENT_CHARS_MAX = 256;
+const ATTEMPTS_MAX = 999;
+const BITS_A_BYTE = 8;
 
 const bucketTypes = ['general-purpose', 'directory'] as const;
 const verifyModes = ['auto', 'strict', 'off'] as const;
@@ -114,6 +116,13 @@ export function buildConfig(
       'throughputGbps',
       read('maximum-throughput-gbps', (name, value) => values.positiveNumber(name, value, 0.1, 10_000, 'Gbit/s')),
     ),
+    ...present(
+      'maxBandwidthBytesPerSecond',
+      read(
+        'max-bandwidth',
+        (name, value) => (values.positiveNumber(name, value, 0.001, 10_000, 'Gbit/s') * 1e9) / BITS_A_BYTE,
+      ),
+    ),
     ...present('readPartBytes', read('read-part-size', partBytes) ?? bothPartBytes),
     ...present('memoryTargetBytes', read('memory-target', memoryBytes) ?? read('max-memory-target', memoryBytes)),
     readAround: read('read-around', (name, value) => values.oneOf(name, value, ['on', 'off'])) !== 'off',
@@ -171,7 +180,7 @@ export function storeOptionsOf(
     ...present('profile', text('profile', /^[^\p{Cc}]{1,256}$/u, 'the name of a profile')),
     anonymous: flag('no-sign-request'),
     ...present('caBundle', caBundle === undefined ? undefined : absolute('ca-bundle', caBundle, context.cwd)),
-    ...present('maxAttempts', maxAttempts(env)),
+    ...present('maxAttempts', maxAttempts(value('max-attempts'), env)),
     ...present('userAgentPrefix', userAgentPrefix(value('user-agent-prefix'))),
   };
 }
@@ -183,7 +192,8 @@ function isTrue(env: NodeJS.ProcessEnv, name: string): boolean {
   throw new CommandError(EXIT_USAGE, `${name}=${value} in the environment is not valid`, 'allowed: true, false');
 }
 
-function maxAttempts(env: NodeJS.ProcessEnv): number | undefined {
+function maxAttempts(given: string | undefined, env: NodeJS.ProcessEnv): number | undefined {
+  if (given !== undefined) return values.wholeNumber('max-attempts', given, 1, ATTEMPTS_MAX);
   const value = env['AWS_MAX_ATTEMPTS'];
   if (value === undefined || value === '') return undefined;
   if (!/^\d{1,3}$/.test(value) || Number(value) < 1) {
@@ -228,6 +238,11 @@ function mountPoint(directory: string, cwd: string): string {
     );
   }
   return resolve(cwd, directory);
+}
+
+/** Do the two contradict each other? */
+export function contradict(one: OptionName, other: OptionName): boolean {
+  return conflicts.some(([a, b]) => (a === one && b === other) || (a === other && b === one));
 }
 
 function checkTogether(given: GivenOptions): void {

@@ -3,6 +3,7 @@
  * The order is by cost: what can be refused without asking anybody is refused first.
  * Refuses to return success before the mount answers.
  */
+import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { mountInBackground } from '../main/background.js';
 import { CommandError } from '../main/command-error.js';
@@ -12,11 +13,11 @@ import { loadStartDaemon } from '../main/load-daemon.js';
 import { openLogging } from '../main/logging.js';
 import { preflight, preflightDeps } from '../main/preflight.js';
 import { mountSource, runDaemon } from '../main/run-daemon.js';
-import { buildConfig, type BuiltConfig } from './build-config.js';
+import { buildConfig, contradict, type BuiltConfig } from './build-config.js';
 import type { Command } from './command.js';
 import { parseFstabOptions } from './fstab-options.js';
 import type { CliIo } from './io.js';
-import { mountOptionNames } from './options.js';
+import { mountOptionNames, type GivenOptions } from './options.js';
 import {
   createParser,
   declareMountOptions,
@@ -26,6 +27,7 @@ import {
   refuseUnknown,
   type ParsedArguments,
 } from './parse.js';
+import { loadProfile, underFlags } from './profile/profile-file.js';
 
 export const mountCommand: Command = {
   pattern: ['$0 [bucket] [directory]', 'mount [bucket] [directory]'],
@@ -57,13 +59,26 @@ export function readMount(parsed: ParsedArguments, io: Pick<CliIo, 'owner' | 'gi
   }
   const given = givenOptions(parsed);
   const fstab = parseFstabOptions(given.lists.get('options') ?? []);
-  const all = fstab.args.length === 0 ? given : givenOptions(withMore(parsed, fstab.args));
-  return buildConfig(bucket, directory, all, fstab.mountOptions, {
+  const typed = fstab.args.length === 0 ? given : givenOptions(withMore(parsed, fstab.args));
+  const { given: all, notes } = withProfile(typed, io.cwd);
+  const built = buildConfig(bucket, directory, all, fstab.mountOptions, {
     env: io.owner.env,
     uid: io.owner.uid,
     gid: io.gid,
     cwd: io.cwd,
   });
+  return { config: built.config, notes: [...notes, ...built.notes] };
+}
+
+/** What was typed, above what --profile-file says. Throws CommandError. */
+function withProfile(typed: GivenOptions, cwd: string): ReturnType<typeof underFlags> {
+  const file = typed.values.get('profile-file');
+  const name = typed.values.get('profile-name');
+  if (file === undefined) {
+    if (name === undefined) return { given: typed, notes: [] };
+    throw new CommandError(EXIT_USAGE, '--profile-name needs --profile-file', 'give both or none');
+  }
+  return underFlags(typed, loadProfile(resolve(cwd, file), name), contradict);
 }
 
 /** `parsed` with the arguments that -o stood for added, as if they had been typed: giving one in both places is giving it twice. */

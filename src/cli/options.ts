@@ -259,6 +259,17 @@ const table = {
     group: 'Client options:',
     describe: 'Most connections for data [default: from the speed]',
   },
+  'max-bandwidth': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: 'Most Gbit/s of what is read, and of what is written [default: no cap]',
+    state: 'later',
+  },
+  'max-attempts': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: 'Attempts of one request that brings nothing [default: AWS_MAX_ATTEMPTS, else 10]',
+  },
   'part-size': {
     kind: 'value',
     group: 'Client options:',
@@ -277,6 +288,17 @@ const table = {
     hidden: true,
   },
   bind: { kind: 'list', group: 'Client options:', describe: 'Network interface to use; may be given several times' },
+
+  'profile-file': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: "YAML file of options, and of boto3's TransferConfig; the command line wins (docs/PROFILES.md)",
+  },
+  'profile-name': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: 'Which profile of --profile-file, when it has several',
+  },
 
   'log-directory': {
     kind: 'value',
