@@ -12,6 +12,7 @@
 import { EACCES, EIO } from '../../base/errno.js';
 import type { Clock, Timer } from '../../base/clock.js';
 import { assertNever } from '../../base/invariant.js';
+import { PRIORITY_WAITING } from '../api.js';
 import type { RequestSigner } from '../signing/request-signer.js';
 import type { Connection } from '../net/connection.js';
 import type { ConnectionPool, Waiter } from '../net/connection-pool.js';
@@ -23,6 +24,7 @@ import type { LogGate } from '../net/log-gate.js';
 import { isSlowDown } from '../net/response-check.js';
 import { decideRetry } from '../net/retry-policy.js';
 import type { NetMeter } from '../net/sampling.js';
+import type { RequestPacer } from '../scheduler/api.js';
 import { prefixOf } from '../scheduler/prefix-of.js';
 
 /** One attempt of an errand on one connection. */
@@ -72,6 +74,7 @@ export interface ErrandRunnerDeps {
   readonly clock: Clock;
   readonly log: LogGate;
   readonly meter: NetMeter;
+  readonly pacer: RequestPacer;
   random(): number;
 }
 
@@ -90,6 +93,8 @@ interface Job {
   clockCorrections: number;
   wantsFresh: boolean;
   isCancelled: boolean;
+  /** The pacer has let a request go that has no answer yet. */
+  isLetGo: boolean;
   /** When it first had a connection or last got further; undefined before. */
   progressMs: number | undefined;
 }
@@ -123,6 +128,7 @@ export class ErrandRunner {
       clockCorrections: 0,
       wantsFresh: false,
       isCancelled: false,
+      isLetGo: false,
       progressMs: undefined,
     };
     this.#jobs.set(errand.id, job);
@@ -163,8 +169,17 @@ export class ErrandRunner {
       this.#waitForCredentials(job, { errno: EACCES, code: 'NoCredentials', status: 0, message, remedy: 'none' });
       return;
     }
+    const { clock, pacer } = this.#deps;
+    const nowMs = clock.nowMs();
+    const { key, priority } = job.errand;
+    const startMs = pacer.startAt(prefixOf(key), nowMs, priority === PRIORITY_WAITING);
+    if (startMs > nowMs) {
+      job.phase = { kind: 'backoff', timer: clock.after(startMs - nowMs, () => this.#ask(job)) };
+      return;
+    }
+    job.isLetGo = true;
     const waiter: Waiter = {
-      priority: job.errand.priority,
+      priority,
       wantsFresh: job.wantsFresh,
       got: (connection) => this.#transfer(job, connection),
       failed: (failure) => this.#attemptFailed(job, failure, undefined),
@@ -192,7 +207,15 @@ export class ErrandRunner {
     attempt.start();
   }
 
+  /** The request that was let go has an answer, or will have none. */
+  #answered(job: Job): void {
+    if (!job.isLetGo) return;
+    job.isLetGo = false;
+    this.#deps.pacer.answered(prefixOf(job.errand.key), this.#deps.clock.nowMs());
+  }
+
   #finish(job: Job): void {
+    this.#answered(job);
     this.#jobs.delete(job.errand.id);
     if (!job.isCancelled) job.errand.finished();
   }
@@ -203,14 +226,16 @@ export class ErrandRunner {
       return;
     }
     const { maxAttempts, timeouts } = this.#options;
-    const { clock, connections, log, meter, signer } = this.#deps;
+    const { clock, log, meter, pacer, signer } = this.#deps;
     const { errand } = job;
     if (failure.remedy === 'backoff' || failure.remedy === 'none') job.attempts++;
     if (isSlowDown(failure)) {
+      job.isLetGo = false;
       meter.slowDown(prefixOf(errand.key));
-      connections.slowDown();
-    } else if (failure.remedy === 'backoff') {
-      meter.retries++;
+      pacer.slowDown(prefixOf(errand.key), clock.nowMs());
+    } else {
+      this.#answered(job);
+      if (failure.remedy === 'backoff') meter.retries++;
     }
     const record = {
       fruitless: job.attempts,
@@ -281,6 +306,7 @@ export class ErrandRunner {
   #drop(job: Job): void {
     const { phase } = job;
     job.phase = { kind: 'new' };
+    this.#answered(job);
     this.#jobs.delete(job.errand.id);
     if (phase.kind === 'inLine') this.#deps.connections.withdraw(phase.waiter);
     else if (phase.kind === 'backoff') phase.timer.cancel();

@@ -2,7 +2,7 @@
  * The connections of one net thread: never more than `connectionsMax` open or opening, the most recently used idle one
  * first (so that the others can time out), and the queue of those who want one, by priority and then by age.
  * A few connections are kept from all but waiting readers: a part of a window occupies one for a hundred milliseconds,
- * and nobody who waits for 4 KiB should. When the store says SlowDown the bound is halved and grows back one by one.
+ * and nobody who waits for 4 KiB should.
  * Connections end after a long life, so that new ones go to new addresses, and idle ones before the server ends them.
  * A waiter is not tied to the open that it caused: whichever connection is free first goes to the first in line.
  * Bounded: waiters by `waitersMax` (each is a fetch, which owns pool slots, so there cannot be more than slots).
@@ -21,8 +21,6 @@ import {
   IDLE_RELEARN_MS,
   RESERVED_MAX,
   RESERVED_SHARE,
-  SLOW_DOWN_REST_MS,
-  SLOW_DOWN_STEP_MS,
   type NetTimeouts,
 } from './limits.js';
 import { NetMeter, type SampledNow } from './sampling.js';
@@ -59,10 +57,6 @@ export class ConnectionPool {
   readonly #deps: ConnectionPoolDeps;
   readonly #meter: NetMeter;
   #connectionsMax: number;
-  /** What the store's SlowDown leaves of the bound; grows back by one each SLOW_DOWN_STEP_MS. */
-  #allowed = Infinity;
-  #slowedMs = -Infinity;
-  #grownMs = 0;
   /** Idle time that the server has been seen not to grant, and when. */
   #idleSeen: { readonly idleMs: number; readonly atMs: number } | undefined;
   /** One queue a priority, oldest first. */
@@ -155,25 +149,9 @@ export class ConnectionPool {
     if (remoteAddress !== undefined) this.#deps.slow?.(remoteAddress);
   }
 
-  /** The store asked for fewer requests: half of what is busy now may stay so, and only so much until it grows back. */
-  slowDown(): void {
-    const nowMs = this.#deps.clock.nowMs();
-    // One burst of refusals is one refusal.
-    if (nowMs - this.#slowedMs < SLOW_DOWN_REST_MS) return;
-    this.#slowedMs = nowMs;
-    this.#grownMs = nowMs;
-    const busy = this.#connections.size - this.#idle.length;
-    this.#allowed = Math.max(1, Math.floor(Math.min(busy, this.#limit) / 2));
-  }
-
-  /** Connections that may be open now. */
-  get #limit(): number {
-    return Math.min(this.#connectionsMax, this.#allowed);
-  }
-
-  /** How many of them may work for nobody who waits. */
+  /** How many of the connections may work for nobody who waits. */
   get #backgroundMax(): number {
-    const limit = this.#limit;
+    const limit = this.#connectionsMax;
     return limit - Math.min(RESERVED_MAX, Math.floor(limit * RESERVED_SHARE));
   }
 
@@ -188,11 +166,6 @@ export class ConnectionPool {
     const idleMs = this.#idleMs(nowMs);
     for (const connection of [...this.#idle]) {
       if (nowMs - connection.activeMs >= idleMs) connection.destroy();
-    }
-    if (this.#allowed !== Infinity && nowMs - this.#grownMs >= SLOW_DOWN_STEP_MS) {
-      this.#grownMs = nowMs;
-      this.#allowed = this.#allowed + 1 >= this.#connectionsMax ? Infinity : this.#allowed + 1;
-      this.#pump();
     }
   }
 
@@ -211,7 +184,7 @@ export class ConnectionPool {
     if (this.#isPumping || this.#isClosed) return;
     this.#isPumping = true;
     try {
-      while (this.#idle.length > 0 && this.#connections.size > this.#limit) this.#idle[0]?.destroy();
+      while (this.#idle.length > 0 && this.#connections.size > this.#connectionsMax) this.#idle[0]?.destroy();
       for (;;) {
         const match = this.#match();
         if (match === undefined) break;
@@ -235,8 +208,8 @@ export class ConnectionPool {
   #match(): { waiter: Waiter; connection: Connection } | undefined {
     for (const [priority, queue] of this.#waiters.entries()) {
       if (priority !== PRIORITY_WAITING && this.#background.size >= this.#backgroundMax) return undefined;
-      // After SlowDown those that are busy beyond the bound finish first.
-      if (this.#connections.size - this.#idle.length >= this.#limit) return undefined;
+      // When the bound was lowered, those that are busy beyond it finish first.
+      if (this.#connections.size - this.#idle.length >= this.#connectionsMax) return undefined;
       for (const waiter of queue) {
         if (this.#idle.length === 0) return undefined;
         const at = waiter.wantsFresh ? this.#idle.findLastIndex((idle) => idle.isFresh) : this.#idle.length - 1;
@@ -256,8 +229,8 @@ export class ConnectionPool {
     const room = Math.max(0, this.#backgroundMax - this.#background.size);
     let wanted = waiting + Math.min(this.waiterCount - waiting, room) - opening;
     // What is idle now serves nobody in line: somebody wants a fresh one, and at the bound it needs a used one's place.
-    if (wanted > 0 && this.#connections.size >= this.#limit) this.#idle[0]?.destroy();
-    while (wanted-- > 0 && this.#connections.size < this.#limit) this.#open();
+    if (wanted > 0 && this.#connections.size >= this.#connectionsMax) this.#idle[0]?.destroy();
+    while (wanted-- > 0 && this.#connections.size < this.#connectionsMax) this.#open();
   }
 
   #open(): void {

@@ -112,6 +112,8 @@ export class Connection {
   #openedMs = 0;
   /** When the state last moved or a byte came. */
   #activeMs = 0;
+  /** Longest pause within the body in progress. */
+  #pauseMs = 0;
 
   constructor(timeouts: ConnectionTimeouts, deps: ConnectionDeps) {
     this.#timeouts = timeouts;
@@ -252,6 +254,11 @@ export class Connection {
     this.#deps.closed(this);
   }
 
+  /** Longest pause between arrivals of the body that came last. */
+  get pauseMs(): number {
+    return this.#pauseMs;
+  }
+
   /** Body bytes that are still to come for the current exchange; Infinity before its head. */
   get remainingBytes(): number {
     return this.#state === 'slots' ? this.#remaining : Infinity;
@@ -302,7 +309,10 @@ export class Connection {
   }
 
   #read(bytesRead: number): void {
-    this.#activeMs = this.#deps.nowMs();
+    const nowMs = this.#deps.nowMs();
+    const pausedMs = nowMs - this.#activeMs;
+    if (pausedMs > this.#pauseMs && this.#state === 'slots') this.#pauseMs = pausedMs;
+    this.#activeMs = nowMs;
     switch (this.#state) {
       case 'slots':
         this.#filled(bytesRead);
@@ -367,6 +377,7 @@ export class Connection {
   #startSlots(head: ResponseHead, rest: Buffer, exchange: Exchange): void {
     invariant(head.framing.kind === 'length' && head.framing.bytes > 0, 'payload has a length');
     this.#state = 'slots';
+    this.#pauseMs = 0;
     this.#remaining = head.framing.bytes;
     this.#mark = { remaining: this.#remaining, ms: this.#activeMs };
     let at = 0;

@@ -12,6 +12,7 @@ import type { Clock, Timer } from '../../base/clock.js';
 import { assertNever, invariant } from '../../base/invariant.js';
 import type { PoolView } from '../../base/pool/pool-view.js';
 import { PRIORITY_WAITING, PRIORITY_WINDOW, type FetchCommand } from '../api.js';
+import type { RequestPacer } from '../scheduler/api.js';
 import { prefixOf } from '../scheduler/prefix-of.js';
 import type { RequestSigner } from '../signing/request-signer.js';
 import type { Connection } from './connection.js';
@@ -26,6 +27,8 @@ import {
   HEDGE_RATE_BYTES_MIN,
   HEDGE_SLOW_BYTES_MIN,
   HEDGE_SLOW_WINDOW_MS,
+  STALL_GAP_MS,
+  STALL_LOOK_MS,
   SWEEP_GAP_FACTOR,
   type NetTimeouts,
 } from './limits.js';
@@ -54,6 +57,7 @@ export interface FetchRunnerDeps {
   readonly clock: Clock;
   readonly log: LogGate;
   readonly meter: NetMeter;
+  readonly pacer: RequestPacer;
   random(): number;
   /** Runs it after the present turn of the event loop. */
   defer(run: () => void): void;
@@ -68,18 +72,23 @@ type Phase =
   | { readonly kind: 'new' }
   | { readonly kind: 'inLine'; readonly waiter: Waiter }
   | { readonly kind: 'transfer'; readonly transfer: Transfer; readonly generation: number }
-  | { readonly kind: 'backoff'; readonly timer: Timer }
+  /** `isPaced`: the store wants fewer requests, and it is not its turn yet. */
+  | { readonly kind: 'backoff'; readonly timer: Timer; readonly isPaced: boolean }
   | { readonly kind: 'credentials'; readonly untilMs: number; readonly failure: Failure };
 
 /** The second attempt beside that of the phase 'transfer'. */
 type Hedge =
-  { readonly kind: 'inLine'; readonly waiter: Waiter } | { readonly kind: 'transfer'; readonly transfer: Transfer };
+  | { readonly kind: 'inLine'; readonly waiter: Waiter }
+  /** `isResumed`: it brings what a stalled body does not, and is no hedge. */
+  | { readonly kind: 'transfer'; readonly transfer: Transfer; readonly isResumed: boolean };
 
 interface Job {
   readonly fetch: Fetch;
   priority: number;
   phase: Phase;
   hedge: Hedge | undefined;
+  /** The pacer has let a request go that has no answer yet. */
+  isLetGo: boolean;
   /** When it first had a connection or last brought a byte; before that, when it was accepted. */
   progressMs: number;
   /** It has had a connection: time in line does not count against it. */
@@ -92,9 +101,15 @@ export class FetchRunner {
   readonly #jobs = new Map<number, Job>();
   readonly #policy = new HedgePolicy();
   #hedgeTimer: Timer | undefined;
+  #stallTimer: Timer | undefined;
+  /** Since when pauses count: not while we were stopped. */
+  #awakeMs = 0;
+  /** When any body last brought a byte. */
+  #arrivedMs = 0;
   #sweptMs = -Infinity;
   #hedges = 0;
   #hedgesWon = 0;
+  #resumed = 0;
 
   constructor(options: FetchRunnerOptions, deps: FetchRunnerDeps) {
     this.#options = options;
@@ -110,6 +125,11 @@ export class FetchRunner {
     return { asked: this.#hedges, won: this.#hedgesWon };
   }
 
+  /** Stalled bodies whose rest was asked for elsewhere. */
+  get resumed(): number {
+    return this.#resumed;
+  }
+
   has(fetchId: number): boolean {
     return this.#jobs.has(fetchId);
   }
@@ -123,6 +143,7 @@ export class FetchRunner {
       priority: command.priority,
       phase: { kind: 'new' },
       hedge: undefined,
+      isLetGo: false,
       progressMs,
       hasBegun: false,
     };
@@ -151,7 +172,11 @@ export class FetchRunner {
     const job = this.#jobs.get(fetchId);
     if (job === undefined || job.priority === 0) return;
     job.priority = 0;
-    if (job.phase.kind === 'inLine') this.#deps.connections.reprioritise(job.phase.waiter, 0);
+    const { phase } = job;
+    if (phase.kind === 'inLine') this.#deps.connections.reprioritise(phase.waiter, 0);
+    if (phase.kind !== 'backoff' || !phase.isPaced) return;
+    phase.timer.cancel();
+    this.#ask(job);
   }
 
   /** The gate has new ones. */
@@ -170,6 +195,8 @@ export class FetchRunner {
     for (const job of [...this.#jobs.values()]) this.#give(job, cancelled());
     this.#hedgeTimer?.cancel();
     this.#hedgeTimer = undefined;
+    this.#stallTimer?.cancel();
+    this.#stallTimer = undefined;
   }
 
   #ask(job: Job): void {
@@ -183,6 +210,14 @@ export class FetchRunner {
       this.#give(job, asked);
       return;
     }
+    const nowMs = this.#deps.clock.nowMs();
+    const startMs = this.#deps.pacer.startAt(prefixOf(job.fetch.command.key), nowMs, job.priority === PRIORITY_WAITING);
+    if (startMs > nowMs) {
+      const timer = this.#deps.clock.after(startMs - nowMs, () => this.#ask(job));
+      job.phase = { kind: 'backoff', timer, isPaced: true };
+      return;
+    }
+    job.isLetGo = true;
     const waiter: Waiter = {
       priority: job.priority,
       wantsFresh: job.fetch.wantsFresh,
@@ -228,6 +263,7 @@ export class FetchRunner {
       leads: (transfer) => this.#leads(job, transfer),
       arrived: (_transfer, isPublished) => {
         job.progressMs = connection.activeMs;
+        this.#arrivedMs = connection.activeMs;
         if (isPublished) this.#deps.arrived(job.fetch.command.fetchId);
       },
       ended: (transfer, failure, head) => {
@@ -247,7 +283,8 @@ export class FetchRunner {
     if (failure === undefined) {
       this.#dropHedge(job);
       if (transfer.bodyBytes >= HEDGE_RATE_BYTES_MIN && transfer.headMs !== undefined) {
-        this.#policy.body(transfer.bodyBytes, this.#deps.clock.nowMs() - transfer.headMs);
+        const tookMs = this.#deps.clock.nowMs() - transfer.headMs;
+        this.#policy.body(transfer.bodyBytes, tookMs, transfer.connection.pauseMs);
       }
       if (job.fetch.isComplete) this.#finish(job);
       else this.#ask(job);
@@ -256,6 +293,8 @@ export class FetchRunner {
     const mayPass = failure.remedy === 'backoff' || failure.remedy === 'now';
     if (mayPass && hedge?.kind === 'transfer') {
       // The second attempt is under way already.
+      if (isSlowDown(failure)) this.#slowDown(job);
+      else this.#answered(job);
       job.fetch.failAttempt(failure.remedy === 'backoff');
       job.hedge = undefined;
       job.phase = { kind: 'transfer', transfer: hedge.transfer, generation: this.#deps.gate.generation };
@@ -276,8 +315,12 @@ export class FetchRunner {
     const { clock, log, signer } = this.#deps;
     const counts = failure.remedy === 'backoff' || failure.remedy === 'none';
     fetch.failAttempt(counts);
-    if (isSlowDown(failure)) this.#slowDown(fetch.command.key);
-    else if (counts) this.#deps.meter.retries++;
+    if (isSlowDown(failure)) {
+      this.#slowDown(job);
+    } else {
+      this.#answered(job);
+      if (counts) this.#deps.meter.retries++;
+    }
     if (fetch.isCancelled) {
       this.#give(job, cancelled());
       return;
@@ -329,9 +372,18 @@ export class FetchRunner {
   }
 
   /** The store asked for fewer requests. */
-  #slowDown(key: string): void {
-    this.#deps.meter.slowDown(prefixOf(key));
-    this.#deps.connections.slowDown();
+  #slowDown(job: Job): void {
+    const prefix = prefixOf(job.fetch.command.key);
+    this.#deps.meter.slowDown(prefix);
+    this.#deps.pacer.slowDown(prefix, this.#deps.clock.nowMs());
+    job.isLetGo = false;
+  }
+
+  /** The request that was let go has an answer, or will have none. */
+  #answered(job: Job): void {
+    if (!job.isLetGo) return;
+    job.isLetGo = false;
+    this.#deps.pacer.answered(prefixOf(job.fetch.command.key), this.#deps.clock.nowMs());
   }
 
   #askAfter(job: Job, waitMs: number): void {
@@ -339,7 +391,7 @@ export class FetchRunner {
       this.#ask(job);
       return;
     }
-    job.phase = { kind: 'backoff', timer: this.#deps.clock.after(waitMs, () => this.#ask(job)) };
+    job.phase = { kind: 'backoff', timer: this.#deps.clock.after(waitMs, () => this.#ask(job)), isPaced: false };
   }
 
   #refused(job: Job, failure: Failure): void {
@@ -362,6 +414,7 @@ export class FetchRunner {
     const { phase, fetch } = job;
     job.phase = { kind: 'new' };
     this.#jobs.delete(fetch.command.fetchId);
+    this.#answered(job);
     this.#dropHedge(job);
     if (failure.code === 'NoChecksum' || failure.code === 'ChecksumMismatch') {
       // Whoever reads sees EIO only; that it is not the network must be said somewhere.
@@ -382,6 +435,9 @@ export class FetchRunner {
     const nowMs = this.#deps.clock.nowMs();
     this.#policy.firstByte(nowMs - transfer.sentMs);
     this.#deps.meter.firstByte(nowMs - transfer.sentMs);
+    this.#answered(job);
+    this.#arrivedMs = nowMs;
+    this.#armStalls(nowMs);
     const { phase, hedge } = job;
     if (hedge?.kind !== 'transfer' || hedge.transfer !== transfer) {
       this.#dropHedge(job);
@@ -391,8 +447,10 @@ export class FetchRunner {
     const { transfer: first } = phase;
     // It would have taken longer than this; without it the quantiles would forget that answers can be late.
     if (first.headMs === undefined) this.#policy.firstByte(nowMs - first.sentMs);
-    this.#hedgesWon++;
-    this.#deps.meter.hedgesWon++;
+    if (!hedge.isResumed) {
+      this.#hedgesWon++;
+      this.#deps.meter.hedgesWon++;
+    }
     job.hedge = undefined;
     job.phase = { kind: 'transfer', transfer, generation: phase.generation };
     this.#deps.connections.slow(first.connection);
@@ -456,9 +514,43 @@ export class FetchRunner {
     }
   }
 
-  #askTwice(job: Job, why: 'late' | 'slow'): void {
-    const { connections, log } = this.#deps;
-    if (!this.#policy.trySpend()) return;
+  /** One timer while bodies are on their way: their pauses are shorter than a sweep. */
+  #armStalls(nowMs: number): void {
+    if (this.#stallTimer !== undefined || !this.#options.hedge) return;
+    this.#stallTimer = this.#deps.clock.after(STALL_LOOK_MS, () => {
+      // After this turn's reads, as with late answers.
+      this.#deps.defer(() => {
+        this.#stallTimer = undefined;
+        const lookedMs = this.#deps.clock.nowMs();
+        // A process that was stopped, or had no time, finds all bodies pausing: nobody is to blame but itself.
+        if (lookedMs - nowMs > STALL_GAP_MS) this.#awakeMs = lookedMs;
+        if (this.#lookForStalls(lookedMs)) this.#armStalls(lookedMs);
+      });
+    });
+  }
+
+  /** Bodies that bring nothing any more. Says whether any body is on its way. */
+  #lookForStalls(nowMs: number): boolean {
+    const { stallMs } = this.#policy;
+    let hasBodies = false;
+    const isSilence = nowMs - this.#arrivedMs > stallMs / 2;
+    for (const job of [...this.#jobs.values()]) {
+      if (job.phase.kind !== 'transfer' || job.phase.transfer.headMs === undefined) continue;
+      hasBodies = true;
+      if (job.hedge !== undefined || job.priority > PRIORITY_WINDOW) continue;
+      const pausedMs = nowMs - Math.max(job.phase.transfer.connection.activeMs, this.#awakeMs);
+      if (pausedMs > (isSilence ? 2 * stallMs : stallMs)) this.#askTwice(job, 'stalled');
+    }
+    return hasBodies;
+  }
+
+  #askTwice(job: Job, why: 'late' | 'slow' | 'stalled'): void {
+    const { clock, connections, log, pacer } = this.#deps;
+    const prefix = prefixOf(job.fetch.command.key);
+    if (pacer.startAt(prefix, clock.nowMs(), true) > clock.nowMs()) return;
+    pacer.answered(prefix, clock.nowMs());
+    const isResumed = why === 'stalled';
+    if (!(isResumed ? this.#policy.tryResume() : this.#policy.trySpend())) return;
     const waiter: Waiter = {
       priority: PRIORITY_WAITING,
       wantsFresh: false,
@@ -468,9 +560,13 @@ export class FetchRunner {
           connections.giveBack(connection);
           return;
         }
-        this.#hedges++;
-        this.#deps.meter.hedges++;
-        job.hedge = { kind: 'transfer', transfer };
+        if (isResumed) {
+          this.#resumed++;
+        } else {
+          this.#hedges++;
+          this.#deps.meter.hedges++;
+        }
+        job.hedge = { kind: 'transfer', transfer, isResumed };
         transfer.start();
       },
       failed: () => {

@@ -2,7 +2,8 @@
  * When a GET is late enough to be asked a second time, from what this thread has measured. Pure but for what it counts.
  * Late is a first byte after twice the 95th percentile of those before ("The Tail at Scale", Dean and Barroso 2013), or a
  * body that has fallen to an eighth of the usual rate. A budget bounds what it may cost: each request pays a twentieth of
- * a hedge, so at most 5 % more requests go out, and none at all when everything is equally slow for long.
+ * a hedge, and of no HEDGE_SPAN_REQUESTS in a row more than 5 % are hedged; none at all when everything is equally slow for
+ * long. A body that pauses far longer than bodies do has stalled, and is resumed elsewhere from a budget of its own.
  * Refuses to call anything late before it has seen SAMPLES_MIN answers.
  */
 import {
@@ -12,7 +13,13 @@ import {
   HEDGE_SAMPLES_MIN,
   HEDGE_SHARE,
   HEDGE_SLOW_SHARE,
+  HEDGE_SPAN_REQUESTS,
+  HEDGES_SAVED_FIRST,
   HEDGES_SAVED_MAX,
+  RESUME_SHARE,
+  RESUMES_SAVED_MAX,
+  STALL_FACTOR,
+  STALL_MIN_MS,
 } from './limits.js';
 
 /** The last values of one kind and a quantile of them, looked up again only after so many new ones. */
@@ -46,11 +53,19 @@ class Recent {
 export class HedgePolicy {
   readonly #firstBytes = new Recent(0.95);
   readonly #rates = new Recent(0.5);
-  #saved = 0;
+  readonly #pauses = new Recent(0.95);
+  #saved = HEDGES_SAVED_FIRST;
+  #resumes = HEDGES_SAVED_FIRST;
+  /** Requests so far, and at which of them the last HEDGE_SHARE * HEDGE_SPAN_REQUESTS hedges went out, as a ring. */
+  #requests = 0;
+  readonly #spent: number[] = [];
+  #nextSpent = 0;
 
   /** A request goes out that is no hedge. */
   asked(): void {
+    this.#requests++;
     this.#saved = Math.min(HEDGES_SAVED_MAX, this.#saved + HEDGE_SHARE);
+    this.#resumes = Math.min(RESUMES_SAVED_MAX, this.#resumes + RESUME_SHARE);
   }
 
   /** One answer's head came so long after its request. */
@@ -58,9 +73,17 @@ export class HedgePolicy {
     this.#firstBytes.add(waitedMs);
   }
 
-  /** One body came at this rate. */
-  body(bytes: number, tookMs: number): void {
+  /** One body came at this rate, with no longer pause than this. */
+  body(bytes: number, tookMs: number, pauseMs: number): void {
     if (tookMs > 0) this.#rates.add(bytes / tookMs);
+    this.#pauses.add(pauseMs);
+  }
+
+  /** A body that pauses for so long has stalled; Infinity while that cannot be said. */
+  get stallMs(): number {
+    const pauseMs = this.#pauses.value;
+    if (pauseMs === undefined) return Infinity;
+    return Math.max(STALL_MIN_MS, pauseMs * STALL_FACTOR, this.#firstBytes.value ?? 0);
   }
 
   /** A request without an answer for so long is late; Infinity while that cannot be said. */
@@ -77,7 +100,18 @@ export class HedgePolicy {
   /** Whether one more hedge may go out; if so, it is paid for. */
   trySpend(): boolean {
     if (this.#saved < 1) return false;
+    const oldest = this.#spent[this.#nextSpent];
+    if (oldest !== undefined && this.#requests - oldest < HEDGE_SPAN_REQUESTS) return false;
+    this.#spent[this.#nextSpent] = this.#requests;
+    this.#nextSpent = (this.#nextSpent + 1) % Math.floor(HEDGE_SHARE * HEDGE_SPAN_REQUESTS);
     this.#saved -= 1;
+    return true;
+  }
+
+  /** Whether one more stalled body may be resumed; if so, it is paid for. */
+  tryResume(): boolean {
+    if (this.#resumes < 1) return false;
+    this.#resumes -= 1;
     return true;
   }
 }

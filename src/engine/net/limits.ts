@@ -39,8 +39,11 @@ export const LAYOUTS_MAX = 4096;
 
 /** Extra requests that hedging may cost, as a share of all (specified). */
 export const HEDGE_SHARE = 0.05;
-/** Hedges that a quiet time may save up for a bad one (guessed). */
-export const HEDGES_SAVED_MAX = 8;
+/** Hedges that a quiet time may save up for a bad one, and what a thread begins with (guessed). */
+export const HEDGES_SAVED_MAX = 16;
+export const HEDGES_SAVED_FIRST = 2;
+/** Whatever was saved: in no so many requests in a row are more than HEDGE_SHARE of them hedged (specified). */
+export const HEDGE_SPAN_REQUESTS = 1_000;
 /** Answers that quantiles are taken of, and how many are needed for one. */
 export const HEDGE_SAMPLES = 128;
 export const HEDGE_SAMPLES_MIN = 16;
@@ -51,6 +54,20 @@ export const HEDGE_LATE_MIN_MS = 20;
 export const HEDGE_SLOW_SHARE = 1 / 8;
 export const HEDGE_SLOW_WINDOW_MS = 1_000;
 export const HEDGE_SLOW_BYTES_MIN = 64 * KIB;
+/**
+ * A body that has paused for so many times the pause that 95 % of bodies never make, at least as long as the first byte
+ * of another answer may take, and never less than the last, has stalled: what is missing is asked for elsewhere, while the first
+ * may still go on. (A busy machine's pauses are 20-50 ms; guessed.) When nothing at all arrives, it is the network that
+ * pauses, or we: then twice as long.
+ */
+export const STALL_FACTOR = 4;
+export const STALL_MIN_MS = 80;
+/** How often pauses are looked at while bodies are on their way; a look this late means that we were stopped. */
+export const STALL_LOOK_MS = 20;
+export const STALL_GAP_MS = 60;
+/** What resuming may cost: this share of the requests, and so many saved up. Nothing is fetched twice by it, so more than hedges. */
+export const RESUME_SHARE = 0.1;
+export const RESUMES_SAVED_MAX = 32;
 /** A sweep this many times later than it should be means that we were stopped, not the bodies. */
 export const SWEEP_GAP_FACTOR = 5;
 /** Shorter bodies say nothing about a rate. */
@@ -59,9 +76,6 @@ export const HEDGE_RATE_BYTES_MIN = 256 * KIB;
 /** Connections that only waiting readers get: this share of the bound, and at most so many (guessed). */
 export const RESERVED_SHARE = 1 / 8;
 export const RESERVED_MAX = 4;
-/** After a SlowDown the bound is not halved again for this long, and grows by one each step (guessed). */
-export const SLOW_DOWN_REST_MS = 1_000;
-export const SLOW_DOWN_STEP_MS = 500;
 /** A connection ends after so many requests or so long: new ones go to addresses that were added since (guessed). */
 export const CONNECTION_REQUESTS_MAX = 10_000;
 export const CONNECTION_AGE_MAX_MS = 10 * 60_000;

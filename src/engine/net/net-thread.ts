@@ -18,6 +18,7 @@ import { CallErrand, CALLS_MAX } from '../calls/call-errand.js';
 import { ErrandRunner } from '../calls/errand-runner.js';
 import { LISTS_MAX, ListErrand } from '../listing/list-errand.js';
 import { SAMPLE_MS } from '../scheduler/api.js';
+import { PrefixPacer } from '../scheduler/request-pacer.js';
 import { RequestSigner } from '../signing/request-signer.js';
 import type { KernelReplier } from '../ticket.js';
 import { ConnectionPool } from './connection-pool.js';
@@ -130,6 +131,7 @@ export class NetThread {
       refused: (code) => this.#post({ type: 'credentialsRefused', code }),
     }));
     const maxAttempts = Math.max(1, target.maxAttempts);
+    const pacer = new PrefixPacer();
     this.#runner = new FetchRunner(
       {
         maxAttempts,
@@ -147,6 +149,7 @@ export class NetThread {
         clock,
         log,
         meter: this.#meter,
+        pacer,
         random: () => deps.random(),
         defer: (run) => this.#defer(run),
         arrived: (fetchId) => this.#parked.arrived(fetchId),
@@ -154,8 +157,8 @@ export class NetThread {
         failed: (fetchId, failure) => this.#fetchFailed(fetchId, failure),
       },
     );
-    const meter = this.#meter;
-    const errands = { connections: this.#connections, gate, signer, clock, log, meter, random: () => deps.random() };
+    const random = (): number => deps.random();
+    const errands = { connections: this.#connections, gate, signer, clock, log, meter: this.#meter, pacer, random };
     this.#lists = new ErrandRunner({ errandsMax: LISTS_MAX, maxAttempts, timeouts }, errands);
     this.#calls = new ErrandRunner({ errandsMax: CALLS_MAX, maxAttempts, timeouts }, errands);
     this.#post({ type: 'ready' });
@@ -234,6 +237,11 @@ export class NetThread {
   /** Requests that were asked twice, and how many of the second ones were quicker. */
   get hedges(): { asked: number; won: number } {
     return this.#runner.hedges;
+  }
+
+  /** Stalled bodies whose rest was asked for elsewhere. */
+  get resumed(): number {
+    return this.#runner.resumed;
   }
 
   #fetchDone(fetch: Fetch): void {

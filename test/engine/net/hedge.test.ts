@@ -151,46 +151,44 @@ t.test('a second that fails harms nobody', async (t) => {
   harness.assertPool(t);
 });
 
-t.test(
-  'a body that has become slow is asked for from where it is; it may move on until the second leads',
-  async (t) => {
-    for (const more of [0, 1, 50 * KIB]) {
-      let goOn: (() => void) | undefined;
-      let answer: (() => void) | undefined;
-      const START = 100 * KIB;
-      const slow: Answer = async (request, connection) => {
-        const body = object.subarray(request.start, request.end);
-        await connection.send(rightHead(request, object, ETAG));
-        await connection.send(body.subarray(0, START));
-        await new Promise<void>((resolve) => (goOn = resolve));
-        await connection.send(body.subarray(START, START + more));
-      };
-      const second: Answer = async (request, connection) => {
-        await new Promise<void>((resolve) => (answer = resolve));
-        await connection.send(rightHead(request, object, ETAG));
-        await connection.send(object.subarray(request.start, request.end));
-        return true;
-      };
-      const { clock, harness, server } = await warm(t, [slow, second]);
-      harness.wipe(0);
-      const ended = harness.fetch(0, MIB + 1000, 0);
-      await harness.until(() => harness.pool.arrivedEnd(0) === START);
-      for (let i = 0; i < 150 && server.requests.length < WARM + 2; i++) {
-        clock.advance(10);
-        await turns();
-      }
-      await harness.until(() => server.requests.length === WARM + 2);
-      t.equal(server.requests[WARM + 1]?.start, START, 'only what is missing');
-      goOn?.();
-      await harness.until(() => harness.pool.arrivedEnd(0) === START + more);
-      answer?.();
-      t.match(await ended, { type: 'fetchDone' });
-      t.same(harness.thread.hedges, { asked: 1, won: 1 });
-      harness.expect(0, MIB + 1000);
-      harness.assertPool(t, `${more} bytes more of the first`);
+t.test('a body that has stalled is asked for from where it is; it may move on until the second leads', async (t) => {
+  for (const more of [0, 1, 50 * KIB]) {
+    let goOn: (() => void) | undefined;
+    let answer: (() => void) | undefined;
+    const START = 100 * KIB;
+    const slow: Answer = async (request, connection) => {
+      const body = object.subarray(request.start, request.end);
+      await connection.send(rightHead(request, object, ETAG));
+      await connection.send(body.subarray(0, START));
+      await new Promise<void>((resolve) => (goOn = resolve));
+      await connection.send(body.subarray(START, START + more));
+    };
+    const second: Answer = async (request, connection) => {
+      await new Promise<void>((resolve) => (answer = resolve));
+      await connection.send(rightHead(request, object, ETAG));
+      await connection.send(object.subarray(request.start, request.end));
+      return true;
+    };
+    const { clock, harness, server } = await warm(t, [slow, second]);
+    harness.wipe(0);
+    const ended = harness.fetch(0, MIB + 1000, 0);
+    await harness.until(() => harness.pool.arrivedEnd(0) === START);
+    for (let i = 0; i < 150 && server.requests.length < WARM + 2; i++) {
+      clock.advance(10);
+      await turns();
     }
-  },
-);
+    await harness.until(() => server.requests.length === WARM + 2);
+    t.equal(server.requests[WARM + 1]?.start, START, 'only what is missing');
+    goOn?.();
+    await harness.until(() => harness.pool.arrivedEnd(0) === START + more);
+    answer?.();
+    t.match(await ended, { type: 'fetchDone' });
+    t.same(harness.thread.hedges, { asked: 0, won: 0 }, 'nothing is fetched twice, so it is no hedge');
+    t.equal(harness.thread.resumed, 1);
+    harness.expect(0, MIB + 1000);
+    harness.assertPool(t, `${more} bytes more of the first`);
+  }
+});
 
 t.test('a body that is held until it sums up, brought by two answers', async (t) => {
   for (const isSpoiled of [false, true]) {
@@ -227,7 +225,8 @@ t.test('a body that is held until it sums up, brought by two answers', async (t)
       clock.advance(100);
     }
     t.match(await ended, { type: 'fetchDone' });
-    t.same(harness.thread.hedges, { asked: 1, won: 1 });
+    t.same(harness.thread.hedges, { asked: 0, won: 0 }, 'nothing is fetched twice, so it is no hedge');
+    t.equal(harness.thread.resumed, 1);
     harness.expect(0, object.length);
     harness.assertPool(t);
   }
@@ -244,6 +243,33 @@ t.test('a cancelled fetch takes both of its requests along', async (t) => {
   t.match(await ended, { type: 'fetchFailed', code: 'Cancelled' });
   await harness.until(() => server.openConnections === 0);
   t.same(harness.thread.counts, { connections: 0, idle: 0, fetches: 0, parkedReads: 0 });
+  harness.assertPool(t);
+});
+
+t.test('a process that was stopped calls no body stalled', async (t) => {
+  let goOn: (() => void) | undefined;
+  const START = 100 * KIB;
+  const stopped: Answer = async (request, connection) => {
+    const body = object.subarray(request.start, request.end);
+    await connection.send(rightHead(request, object, ETAG));
+    await connection.send(body.subarray(0, START));
+    await new Promise<void>((resolve) => (goOn = resolve));
+    await connection.send(body.subarray(START));
+    return true;
+  };
+  const { clock, harness, server } = await warm(t, [stopped]);
+  const ended = harness.fetch(0, BODY, 0);
+  await harness.until(() => harness.pool.arrivedEnd(0) === START);
+  // ManualClock runs due timers at their time, so the stop is a step of the clock between two looks.
+  clock.jump(700);
+  await turns();
+  clock.advance(20);
+  await turns();
+  t.equal(harness.thread.resumed, 0);
+  t.equal(server.requests.length, WARM + 1);
+  goOn?.();
+  t.match(await ended, { type: 'fetchDone' });
+  harness.expect(0, BODY);
   harness.assertPool(t);
 });
 
@@ -272,22 +298,50 @@ t.test('policy: nothing is late before there are samples, and then at twice the 
   const quick = new HedgePolicy();
   for (let i = 0; i < 100; i++) quick.firstByte(0.3);
   t.equal(quick.lateMs, 20, 'never before the pause of a busy machine');
-  for (let i = 0; i < 16; i++) policy.body(MIB, 10);
+  for (let i = 0; i < 16; i++) policy.body(MIB, 10, 1);
   t.equal(policy.slowBytesPerMs, MIB / 10 / 8);
   t.end();
 });
 
-t.test('policy: 5 % of the requests, saved up to a bound', (t) => {
+t.test('policy: 5 % of the requests, saved up to a bound, in no 1,000 in a row more', (t) => {
   const policy = new HedgePolicy();
-  let hedges = 0;
+  const hedged: number[] = [];
+  const ask = (requests: number, isLate: (request: number) => boolean): void => {
+    for (let i = 0; i < requests; i++) {
+      policy.asked();
+      while (isLate(i) && policy.trySpend()) hedged.push(at + i);
+    }
+    at += requests;
+  };
+  let at = 0;
+  ask(1000, () => true);
+  t.ok(hedged.length <= 50 && hedged.length >= 49, `${hedged.length} hedges of 1000 requests, all of them late`);
+  ask(10_000, () => false);
+  ask(1, () => true);
+  t.ok(hedged.length <= 50 + 16, `${hedged.length - 50} saved`);
+  // Quiet and bad times in turn.
+  for (let round = 0; round < 40; round++) ask(37 * round, (request) => (request * 7 + round) % 11 < round % 9);
+  ask(5000, () => true);
+  const most = Math.max(...hedged.map((from) => hedged.filter((one) => one >= from && one < from + 1000).length));
+  t.ok(most <= 50 && most >= 45, `${most} in the worst thousand`);
+  t.end();
+});
+
+t.test('policy: when a body has stalled', (t) => {
+  const policy = new HedgePolicy();
+  t.equal(policy.stallMs, Infinity);
+  for (let i = 0; i < 32; i++) policy.body(MIB, 10, 3);
+  t.equal(policy.stallMs, 80, 'never before the pause of a busy machine');
+  for (let i = 0; i < 128; i++) policy.body(MIB, 400, i === 7 ? 2000 : 50);
+  t.equal(policy.stallMs, 200, 'slow connections pause for longer, and one that stalled changes nothing');
+  for (let i = 0; i < 128; i++) policy.firstByte(600);
+  t.equal(policy.stallMs, 600, 'not before another answer could be there');
+  let resumed = 0;
+  while (policy.tryResume()) resumed++;
   for (let i = 0; i < 1000; i++) {
     policy.asked();
-    if (policy.trySpend()) hedges++;
+    if (policy.tryResume()) resumed++;
   }
-  t.ok(hedges === 50 || hedges === 49, `${hedges} hedges of 1000 requests, all of them late`);
-  for (let i = 0; i < 10_000; i++) policy.asked();
-  let saved = 0;
-  while (policy.trySpend()) saved++;
-  t.ok(saved <= 8, `${saved} saved`);
+  t.ok(resumed >= 99 && resumed <= 102, `${resumed} of 1000`);
   t.end();
 });

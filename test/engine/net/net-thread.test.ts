@@ -413,7 +413,7 @@ t.test('a fetch without an ETag is refused: its bytes could be mixed', async (t)
 t.test('retry lines are few, however many retries', async (t) => {
   const server = await RawServer.start({
     script: objectScript(object, ETAG, () => async (_, connection) => {
-      await connection.send(errorAnswer(503, 'SlowDown'));
+      await connection.send(errorAnswer(500, 'InternalError'));
       return true;
     }),
   });
@@ -422,6 +422,6 @@ t.test('retry lines are few, however many retries', async (t) => {
   await harness.fetch(0, 10);
   t.equal(server.requests.length, 50);
   t.equal(harness.of('log').length, 5);
-  t.match(harness.of('log')[0], { level: 'warn', fields: { key: 'dir/key', code: 'SlowDown', status: 503 } });
+  t.match(harness.of('log')[0], { level: 'warn', fields: { key: 'dir/key', code: 'InternalError', status: 500 } });
   harness.close();
 });
