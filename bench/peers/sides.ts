@@ -80,7 +80,14 @@ function startOurs(
   store: StoreAccess,
   flags: readonly string[],
 ): ChildProcess {
-  const args = [join(root, 'dist/bin/mount-s3x.js'), bucket, mountPoint, '-f', '--no-log', '--force-path-style'];
+  const args = [
+    join(root, 'dist/bin/mount-s3x.js'),
+    `s3://${bucket}`,
+    mountPoint,
+    '-f',
+    '--no-log',
+    '--force-path-style',
+  ];
   args.push('--endpoint-url', store.url, ...(store.ca === undefined ? [] : ['--ca-bundle', store.ca]), ...flags);
   return spawn(process.execPath, args, {
     env: environment,

@@ -46,7 +46,7 @@ import { startGovernor } from './memory/start.js';
 import { NetThreads } from './net-threads.js';
 import { controllerBounds } from './sizing-bounds.js';
 import { SchedulerDriver } from './scheduler/driver.js';
-import { FixedController } from './scheduler/fixed-controller.js';
+import { FeedbackController } from '../engine/scheduler/controller.js';
 import { placePool } from './pool-pages.js';
 import type { HostShareKeeper } from './registry/host-share.js';
 import { joinHost } from './registry/join.js';
@@ -223,7 +223,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
     const scheduler: SchedulerDriver = new SchedulerDriver(bounds, connectionsMax, {
       clock: systemClock,
       log,
-      controller: new FixedController({ ...bounds.first, connections: bounds.most.connections }),
+      controller: new FeedbackController(bounds),
       ports: net.ports,
       setActiveThreads: (threads) => plane.setActiveThreads(threads),
       poolPressure: () => prefetcher.pressure,
