@@ -4,13 +4,13 @@
  * up by src/main/preflight. Refuses silently wrong input: one CommandError names the flag, the value and what is allowed.
  */
 import { resolve } from 'node:path';
-import { GIB, MIB } from '../base/units.js';
 import type { StoreOptions } from '../engine/api.js';
 import { CommandError } from '../main/command-error.js';
 import type { MountConfig } from '../main/config.js';
 import { EXIT_USAGE } from '../main/exit-codes.js';
 import { parseBucket } from './bucket.js';
 import { mountOptions, type GivenOptions, type OptionName } from './options.js';
+import { sizingConfigOf } from './sizing-values.js';
 import * as values from './values.js';
 import { writeConfig } from './write-values.js';
 
@@ -29,11 +29,6 @@ export interface BuiltConfig {
 
 /** Largest user or group id; 2^32 - 1 means "no change" to the kernel. */
 const ID_MAX = 4_294_967_294;
-/** S3's largest part; a GET may be as long. */
-const PART_BYTES_MAX = 5 * GIB;
-/** Less cannot hold Node, the SDK and a pool. */
-const MEMORY_TARGET_MIB_MIN = 256;
-const MEMORY_TARGET_MIB_MAX = 1024 * 1024;
 const USER_AGENT_CHARS_MAX = 256;
 const ATTEMPTS_MAX = 999;
 const BITS_A_BYTE = 8;
@@ -78,11 +73,6 @@ export function buildConfig(
     const value = given.values.get(name);
     return value === undefined ? undefined : reader(name, value);
   };
-  const partBytes = (name: OptionName, value: string): number =>
-    values.wholeNumber(name, value, 1, PART_BYTES_MAX, 'bytes');
-  const memoryBytes = (name: OptionName, value: string): number =>
-    values.wholeNumber(name, value, MEMORY_TARGET_MIB_MIN, MEMORY_TARGET_MIB_MAX, 'MiB') * MIB;
-  const count = (most: number) => (name: OptionName, value: string) => values.wholeNumber(name, value, 1, most);
   const id = (name: OptionName, value: string): number => values.wholeNumber(name, value, 0, ID_MAX);
 
   const metadataTtlMs = read('metadata-ttl', values.timeToLiveMs);
@@ -93,7 +83,6 @@ export function buildConfig(
     notes.push('--immutable with --fuse-binding native: names never expire, but each open is still a request');
   }
 
-  const bothPartBytes = read('part-size', partBytes);
   const config: MountConfig = {
     store: storeOptionsOf(bucket, given, context),
     mountPoint: mountPoint(directory, context.cwd),
@@ -109,13 +98,7 @@ export function buildConfig(
     fileMode: read('file-mode', values.permissionBits) ?? 0o644,
     metadataTtlMs: ttlMs,
     negativeMetadataTtlMs: negativeTtlMs === undefined ? ttlMs : negativeTtlMs,
-    ...present('readerThreads', read('max-threads', count(1024))),
-    ...present('netThreads', read('net-threads', count(64))),
-    ...present('connectionsMax', read('max-connections', count(4096))),
-    ...present(
-      'throughputGbps',
-      read('maximum-throughput-gbps', (name, value) => values.positiveNumber(name, value, 0.1, 10_000, 'Gbit/s')),
-    ),
+    ...sizingConfigOf(given),
     ...present(
       'maxBandwidthBytesPerSecond',
       read(
@@ -123,10 +106,7 @@ export function buildConfig(
         (name, value) => (values.positiveNumber(name, value, 0.001, 10_000, 'Gbit/s') * 1e9) / BITS_A_BYTE,
       ),
     ),
-    ...present('readPartBytes', read('read-part-size', partBytes) ?? bothPartBytes),
-    ...present('memoryTargetBytes', read('memory-target', memoryBytes) ?? read('max-memory-target', memoryBytes)),
     readAround: read('read-around', (name, value) => values.oneOf(name, value, ['on', 'off'])) !== 'off',
-    bindNics: (given.lists.get('bind') ?? []).map(networkInterface),
     fuseBinding: read('fuse-binding', (name, value) => values.oneOf(name, value, fuseBindings)) ?? 'dev',
     write: writeConfig(given, { env: context.env, uid: context.uid }, context.cwd),
     verify: read('verify', (name, value) => values.oneOf(name, value, verifyModes)) ?? 'auto',
@@ -215,14 +195,6 @@ function userAgentPrefix(value: string | undefined): string | undefined {
   return value;
 }
 
-function networkInterface(name: string): string {
-  // IFNAMSIZ is 16 with its closing zero; no slash, no white space (kernel: dev_valid_name).
-  if (!/^[^\s/:]{1,15}$/.test(name) || name === '.' || name === '..') {
-    throw values.badValue('bind', name, 'not the name of a network interface', 'a name such as eth0');
-  }
-  return name;
-}
-
 function absolute(flag: string, path: string, cwd: string): string {
   if (path === '') throw values.badValue(flag, path, 'no path', 'a path');
   return resolve(cwd, path);
@@ -245,7 +217,8 @@ export function contradict(one: OptionName, other: OptionName): boolean {
   return conflicts.some(([a, b]) => (a === one && b === other) || (a === other && b === one));
 }
 
-function checkTogether(given: GivenOptions): void {
+/** Refuses what cannot be given together. Throws CommandError. */
+export function checkTogether(given: GivenOptions): void {
   const has = (name: OptionName): boolean => given.flags.has(name) || given.values.has(name);
   for (const [one, other, why] of conflicts) {
     if (!has(one) || !has(other)) continue;

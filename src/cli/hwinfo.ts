@@ -1,64 +1,72 @@
 /**
- * `mount-s3x hwinfo`: what is known of this machine, where each fact comes from, and what a mount would make of it.
- * With --json the same as data, for scripts and bug reports. Refuses to judge; `doctor` will.
+ * `mount-s3x hwinfo`: what is known of this machine and what a mount would make of it, on one screen. With --explain why,
+ * each with the option that overrides it; with --json everything, sources included, for scripts and bug reports.
+ * The sizing options of a mount are understood, to ask "what if". `--sys-root` looks at a copy of /proc and /sys instead.
+ * Refuses to judge; `doctor` will.
  */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
-import { formatBytes } from '../base/units.js';
 import { detectHardware } from '../hwdetect/detect.js';
-import type { HardwareProfile } from '../hwdetect/profile.js';
-import { EXIT_OK } from '../main/exit-codes.js';
-import { describePlan } from '../main/memory/plan.js';
-import { deriveSizing, type Sizing } from '../main/sizing.js';
+import { CommandError } from '../main/command-error.js';
+import { EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
+import { controllerBounds } from '../main/sizing-bounds.js';
+import { deriveSizing } from '../main/sizing.js';
+import { checkTogether } from './build-config.js';
 import type { Command } from './command.js';
+import { describeHardware, explainHardware } from './hardware-text.js';
 import type { CliIo } from './io.js';
-import { refuseUnknown, type ParsedArguments } from './parse.js';
+import { declareOptions, givenOptions, refuseUnknown, type ParsedArguments } from './parse.js';
+import { sizingConfigOf, sizingOptionNames } from './sizing-values.js';
+
+const ownOptions = ['json', 'explain', 'sys-root'] as const;
 
 export const hwinfoCommand: Command = {
   pattern: 'hwinfo',
   describe: 'Show what is known of this machine and what a mount makes of it',
-  declare: (parser: Argv) => parser.option('json', { boolean: true, describe: 'Print JSON' }),
+  declare: (parser: Argv) =>
+    declareOptions(parser, sizingOptionNames)
+      .option('json', { boolean: true, describe: 'Print everything as JSON, with the source of each fact' })
+      .option('explain', { boolean: true, describe: 'Say why each setting is what it is, and what overrides it' })
+      .option('sys-root', {
+        string: true,
+        nargs: 1,
+        describe: 'Directory with a copy of /proc and /sys to look at instead (and imds.json for the metadata service)',
+      }),
   run: hwinfo,
 };
 
 async function hwinfo(parsed: ParsedArguments, io: CliIo): Promise<number> {
-  refuseUnknown(parsed, ['json'], [], 1);
-  const profile = await detectHardware();
-  const sizing = deriveSizing(profile, { bindNics: [] });
-  io.print(parsed['json'] === true ? JSON.stringify({ profile, sizing }, null, 2) : describeHardware(profile, sizing));
+  refuseUnknown(parsed, [...ownOptions, ...sizingOptionNames], [], 1);
+  const given = givenOptions(parsed);
+  checkTogether(given);
+  const config = sizingConfigOf(given);
+  const profile = await detectHardware({ sysRoot: sysRootOf(parsed['sys-root'], io), env: io.owner.env });
+  for (const name of config.bindNics) {
+    if (profile.nics.some((nic) => nic.name === name)) continue;
+    throw new CommandError(
+      EXIT_USAGE,
+      `--bind ${name}: there is no network card of this name`,
+      `this machine has ${profile.nics.map((nic) => nic.name).join(', ') || 'none'}`,
+    );
+  }
+  const sizing = deriveSizing(profile, config);
+  if (parsed['json'] === true) {
+    io.print(JSON.stringify({ profile, sizing, bounds: controllerBounds(sizing, config) }, null, 2));
+  } else if (parsed['explain'] === true) {
+    io.print(explainHardware(profile, sizing));
+  } else {
+    io.print(describeHardware(profile, sizing));
+  }
   return EXIT_OK;
 }
 
-/** The profile and what follows from it, for people. */
-export function describeHardware(profile: HardwareProfile, sizing: Sizing): string {
-  const bytes = (value: number | undefined): string => (value === undefined ? 'unknown' : formatBytes(value));
-  const rows: (readonly [string, string, string])[] = [
-    ['cores', String(Number(profile.cores.value.toFixed(2))), profile.cores.source],
-    ['memory', bytes(profile.memoryLimitBytes.value), profile.memoryLimitBytes.source],
-    ['memory free', bytes(profile.memoryAvailableBytes.value), profile.memoryAvailableBytes.source],
-    ['network', `${profile.networkGbps.value} Gbit/s`, profile.networkGbps.source],
-  ];
-  for (const nic of profile.nics) {
-    const speed = nic.gbps.value === undefined ? 'unknown' : `${nic.gbps.value} Gbit/s`;
-    rows.push([`card ${nic.name}`, speed, nic.defaultRoute ? `${nic.gbps.source}; default route` : nic.gbps.source]);
+function sysRootOf(value: unknown, io: CliIo): string {
+  if (typeof value !== 'string') {
+    if (value === undefined) return '';
+    throw new CommandError(EXIT_USAGE, '--sys-root was given more than once', 'give it once');
   }
-  const derived: (readonly [string, string])[] = [
-    ['memory target', bytes(sizing.memoryTargetBytes)],
-    ['pool', bytes(sizing.poolBytes)],
-    ['connections', `${sizing.connectionsFirst}, at most ${sizing.connectionsMax}`],
-    ['net threads', String(sizing.netThreads)],
-    ['reader threads', String(sizing.readerThreads)],
-    ['part', bytes(sizing.partBytes)],
-  ];
-  return [
-    'This machine:',
-    ...rows.map(([name, value, source]) => `  ${name.padEnd(16)}${value.padEnd(14)}${source}`),
-    '',
-    'A mount would use:',
-    ...derived.map(([name, value]) => `  ${name.padEnd(16)}${value}`),
-    '',
-    'Its memory, when it is busy:',
-    ...describePlan(sizing.memory)
-      .split('\n')
-      .map((line) => `  ${line}`),
-  ].join('\n');
+  const directory = resolve(io.cwd, value);
+  if (value !== '' && statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) return directory;
+  throw new CommandError(EXIT_USAGE, `--sys-root ${value || '""'} is not a directory`, 'give a copy of /proc and /sys');
 }

@@ -254,6 +254,11 @@ const table = {
     group: 'Client options:',
     describe: 'Threads that receive data [default: from cores and speed]',
   },
+  'net-cpus': {
+    kind: 'value',
+    group: 'Client options:',
+    describe: 'CPUs of the threads that receive data: any, or a list [default: beside the network card]',
+  },
   'max-connections': {
     kind: 'value',
     group: 'Client options:',

@@ -1,70 +1,146 @@
 /**
- * Network cards and their speed from /sys/class/net, and which one the default route uses (IPv4, else IPv6).
- * Virtual machines' cards rarely say how fast they are; then the speed is the 10 Gbit/s that Mountpoint assumes too, and
- * the source says so. Refuses to ask the network (instance metadata comes with a later issue).
+ * Network cards from /sys/class/net: speed, driver, queues, place; the one of the default route first.
+ * A virtual machine's card rarely says how fast it is, and what the kernel makes up itself (veth, bridges) says anything:
+ * the speed is a fact to weigh, with its source, and what to expect is decided in src/main/sizing.
+ * Refuses to ask the network, and to look closely at hundreds of veth pairs.
  */
+import { parseCpuList, spellCpuList } from './cpu-list.js';
+import { askEthtool, type EthtoolFacts } from './ethtool.js';
 import type { NicProfile, Sourced } from './profile.js';
-import { listNames, readInteger, readText } from './read.js';
+import { exists, listNames, readInteger, readPairs, readText, readWord } from './read.js';
+import { defaultRouteNic } from './routes.js';
 
-/** What is assumed of a card that does not say: the same as Mountpoint outside EC2. */
-export const GBPS_ASSUMED = 10;
-/** Cards looked at; a host with thousands of veth pairs has its own among the first by name or by route. */
-const NICS_MAX = 256;
+const FOLDER = '/sys/class/net';
+/** Cards looked at; a host with thousands of veth pairs has its own among the first by route, device or name. */
+const NICS_MAX = 64;
+/** Cards whose interrupts are looked up, and interrupts of each: a card has as many as it has queues. */
+const IRQ_NICS_MAX = 8;
+const IRQS_MAX = 32;
 
-export interface NetworkFacts {
-  readonly nics: readonly NicProfile[];
-  readonly gbps: Sourced<number>;
-}
-
-async function defaultRouteNic(sysRoot: string): Promise<string | undefined> {
-  let best: string | undefined;
-  let bestMetric = Infinity;
-  // Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
-  for (const line of ((await readText(sysRoot, '/proc/net/route')) ?? '').split('\n').slice(1)) {
-    const [name, destination, , , , , metric, mask] = line.trim().split(/\s+/);
-    if (name === undefined || destination !== '00000000' || mask !== '00000000') continue;
-    if (Number(metric) < bestMetric) {
-      best = name;
-      bestMetric = Number(metric);
-    }
-  }
-  if (best !== undefined) return best;
-  // destination prefix-length source prefix-length next-hop metric refcnt use flags device
-  for (const line of ((await readText(sysRoot, '/proc/net/ipv6_route')) ?? '').split('\n')) {
-    const [destination, length, , , , metric, , , , name] = line.trim().split(/\s+/);
-    if (name === undefined || name === 'lo' || length !== '00' || !/^0+$/.test(destination ?? '')) continue;
-    const value = Number.parseInt(metric ?? '', 16);
-    if (value < bestMetric) {
-      best = name;
-      bestMetric = value;
-    }
-  }
-  return best;
+export interface NetworkOptions {
+  /** Also which CPUs serve each card's interrupts: a file for each. */
+  readonly irqs: boolean;
+  /** Asked where /sys cannot be read, on the machine itself only: it asks the driver what /sys would have. */
+  readonly ethtool?: (nic: string) => Promise<EthtoolFacts>;
 }
 
 /** Never throws. */
-export async function detectNetwork(sysRoot: string): Promise<NetworkFacts> {
-  const route = await defaultRouteNic(sysRoot);
-  const names = (await listNames(sysRoot, '/sys/class/net')).filter(
-    (name) => name !== 'lo' && name !== 'bonding_masters',
+export async function detectNics(sysRoot: string, options: NetworkOptions): Promise<readonly NicProfile[]> {
+  const ethtool = options.ethtool ?? (sysRoot === '' ? askEthtool : undefined);
+  const [route, all] = await Promise.all([defaultRouteNic(sysRoot), listNames(sysRoot, FOLDER)]);
+  const names = all.filter((name) => name !== 'lo' && name !== 'bonding_masters');
+  // Without /sys there is still the route's card to ask about.
+  if (route !== undefined && !names.includes(route)) names.push(route);
+  const ranked = await Promise.all(
+    names.map(async (name) => {
+      const physical = await exists(sysRoot, `${FOLDER}/${name}/device`);
+      return { name, physical, rank: name === route ? 0 : physical ? 1 : 2 };
+    }),
   );
-  names.sort((a, b) => (a === route ? -1 : b === route ? 1 : a < b ? -1 : 1));
-  const nics: NicProfile[] = [];
-  for (const name of names.slice(0, NICS_MAX)) {
-    const file = `/sys/class/net/${name}/speed`;
-    // Reading the speed of a card that is down fails; a virtual one says -1.
-    const megabits = await readInteger(sysRoot, file);
-    const known = megabits !== undefined && megabits > 0;
-    nics.push({
-      name,
-      gbps: known
-        ? { value: megabits / 1000, source: file }
-        : { value: undefined, source: `unknown: ${file} does not say` },
-      defaultRoute: name === route,
-    });
+  // Stable: within a rank by name, numbers as people count them.
+  const chosen = ranked.sort((a, b) => a.rank - b.rank).slice(0, NICS_MAX);
+  const withIrqs = new Set(options.irqs ? chosen.filter(({ physical }) => physical).slice(0, IRQ_NICS_MAX) : []);
+  return Promise.all(
+    chosen.map((each) =>
+      readNic(sysRoot, each.name, {
+        physical: each.physical,
+        defaultRoute: each.rank === 0,
+        irqs: withIrqs.has(each),
+        // A veth that says nothing would say nothing to ethtool either.
+        ethtool: each.physical || each.rank === 0 ? ethtool : undefined,
+      }),
+    ),
+  );
+}
+
+interface NicOptions {
+  readonly physical: boolean;
+  readonly defaultRoute: boolean;
+  readonly irqs: boolean;
+  readonly ethtool: ((nic: string) => Promise<EthtoolFacts>) | undefined;
+}
+
+async function readNic(sysRoot: string, name: string, options: NicOptions): Promise<NicProfile> {
+  const folder = `${FOLDER}/${name}`;
+  const [speed, state, mtuBytes, queues, device, numaNode, macAddress, irqCpus, master, members] = await Promise.all([
+    readSpeed(sysRoot, folder),
+    readWord(sysRoot, `${folder}/operstate`),
+    readInteger(sysRoot, `${folder}/mtu`),
+    listNames(sysRoot, `${folder}/queues`),
+    options.physical ? readDevice(sysRoot, folder) : undefined,
+    options.physical ? readNumaNode(sysRoot, folder) : undefined,
+    readWord(sysRoot, `${folder}/address`),
+    options.irqs ? readIrqCpus(sysRoot, folder) : undefined,
+    readPairs(sysRoot, `${folder}/master/uevent`),
+    readWord(sysRoot, `${folder}/bonding/slaves`),
+  ]);
+  const asked = options.ethtool !== undefined && !speed.isAnswered ? await options.ethtool(name) : undefined;
+  return {
+    name,
+    gbps: asked?.megabits === undefined ? speed.gbps : { value: asked.megabits / 1000, source: `ethtool ${name}` },
+    defaultRoute: options.defaultRoute,
+    up: state === 'up' || state === 'unknown' || (state === undefined && options.defaultRoute),
+    driver: device?.driver ?? (asked?.driver === 'veth' ? undefined : asked?.driver),
+    physical: options.physical,
+    mtuBytes,
+    rxQueues: queues.filter((queue) => queue.startsWith('rx-')).length,
+    txQueues: queues.filter((queue) => queue.startsWith('tx-')).length,
+    numaNode,
+    pciAddress: device?.pciAddress,
+    macAddress,
+    irqCpus,
+    master: master.get('INTERFACE'),
+    members: members === undefined ? [] : members.split(/\s+/),
+    networkCard: { value: undefined, source: 'unknown: the metadata service was not asked' },
+  };
+}
+
+interface Speed {
+  readonly gbps: Sourced<number | undefined>;
+  /** The driver was asked, by whoever reads this file, and answered; that it does not know (-1) is an answer too. */
+  readonly isAnswered: boolean;
+}
+
+async function readSpeed(sysRoot: string, folder: string): Promise<Speed> {
+  const file = `${folder}/speed`;
+  // Reading the speed of a card that is down fails; a virtual one says -1.
+  const megabits = await readInteger(sysRoot, file);
+  if (megabits !== undefined && megabits > 0) {
+    return { gbps: { value: megabits / 1000, source: file }, isAnswered: true };
   }
-  const first = nics.find((nic) => nic.defaultRoute);
-  if (first?.gbps.value !== undefined) return { nics, gbps: { value: first.gbps.value, source: first.gbps.source } };
-  const why = first === undefined ? 'no default route' : `${first.name} does not say its speed`;
-  return { nics, gbps: { value: GBPS_ASSUMED, source: `assumed: ${why}` } };
+  return { gbps: { value: undefined, source: `unknown: ${file} does not say` }, isAnswered: megabits !== undefined };
+}
+
+interface Device {
+  readonly driver: string | undefined;
+  readonly pciAddress: string | undefined;
+}
+
+async function readDevice(sysRoot: string, folder: string): Promise<Device> {
+  const own = await readPairs(sysRoot, `${folder}/device/uevent`);
+  // A virtio card sits on a virtio bus, and that on PCI.
+  const parent = own.has('PCI_SLOT_NAME') ? own : await readPairs(sysRoot, `${folder}/device/../uevent`);
+  return { driver: own.get('DRIVER'), pciAddress: parent.get('PCI_SLOT_NAME') };
+}
+
+async function readNumaNode(sysRoot: string, folder: string): Promise<number | undefined> {
+  const node =
+    (await readInteger(sysRoot, `${folder}/device/numa_node`)) ??
+    (await readInteger(sysRoot, `${folder}/device/../numa_node`));
+  // -1: the firmware does not say, as on every machine with one node.
+  return node !== undefined && node >= 0 ? node : undefined;
+}
+
+/** The CPUs that serve any of the card's interrupts. */
+async function readIrqCpus(sysRoot: string, folder: string): Promise<string | undefined> {
+  let irqs = await listNames(sysRoot, `${folder}/device/msi_irqs`);
+  if (irqs.length === 0) irqs = await listNames(sysRoot, `${folder}/device/../msi_irqs`);
+  const lists = await Promise.all(
+    irqs.slice(0, IRQS_MAX).map(async (irq) => {
+      const effective = await readText(sysRoot, `/proc/irq/${irq}/effective_affinity_list`);
+      return effective ?? (await readText(sysRoot, `/proc/irq/${irq}/smp_affinity_list`));
+    }),
+  );
+  const cpus = new Set(lists.flatMap((list) => (list === undefined ? [] : (parseCpuList(list) ?? []))));
+  return cpus.size === 0 ? undefined : spellCpuList([...cpus].sort((a, b) => a - b));
 }

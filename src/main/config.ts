@@ -70,6 +70,8 @@ export interface MountConfig {
   /** Fetch more around random reads where that pays. */
   readonly readAround: boolean;
   readonly bindNics: readonly string[];
+  /** CPUs of net threads: a kernel list, or `any`; undefined = beside the network card where NUMA matters. */
+  readonly netCpus?: string;
   readonly fuseBinding: 'dev' | 'native';
   /** How much of what is read is verified by checksums. */
   readonly verify: VerifyMode;

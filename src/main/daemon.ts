@@ -31,8 +31,8 @@ import { S3Writer } from '../engine/writing/s3-writer.js';
 import { S3FileSystem } from '../fs/file-system.js';
 import { SpoolDirectory } from '../fs/writing/spool.js';
 import { Processes } from '../fuse/processes.js';
+import { parseCpuList } from '../hwdetect/cpu-list.js';
 import { detectHardware } from '../hwdetect/detect.js';
-import type { HardwareProfile } from '../hwdetect/profile.js';
 import { PoolPrefetcher } from '../prefetch/pool-prefetcher.js';
 import type { MountConfig } from './config.js';
 import type { ControlHandlers } from './control-socket.js';
@@ -87,7 +87,6 @@ interface Parts {
   readonly readerThreads: number;
   readonly governor: MemoryGovernor;
   readonly scheduler: SchedulerDriver;
-  readonly hardware: HardwareProfile;
   readonly sizing: Sizing;
   /** LISTs and calls under way. */
   readonly errands: () => number;
@@ -162,7 +161,7 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
 async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
   const localAddresses = addressesOf(config.bindNics);
   const [hardware, control] = await Promise.all([
-    detectHardware(),
+    detectHardware({ detail: 'mount' }),
     openControlPlane(config.store, { clock: systemClock, log }, { localAddresses }),
   ]);
   try {
@@ -180,6 +179,8 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
     const late: LateCalls = { nameChanged: () => undefined };
     const replier = new LateReplier((message) => log.error({}, `a read could not be answered: ${message}`));
     const connectionsMax = Math.max(1, Math.ceil(sizing.connectionsMax / sizing.netThreads));
+    const { netCpus } = sizing.placement;
+    const cpus = netCpus === undefined ? undefined : parseCpuList(netCpus);
     const net = new NetThreads(
       Array.from({ length: sizing.netThreads }, () => ({
         target: control.target,
@@ -187,6 +188,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         connectionsMax,
         anonymous,
         verify: config.verify,
+        ...(cpus === undefined ? {} : { cpus }),
       })),
       {
         onEvent: (index, event) => {
@@ -302,7 +304,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
     const errands = (): number => lists.size + calls.size;
     return {
       ...{ control, net, plane, calls, prefetcher, writer, fileSystem, pool, replier, late, readerThreads, governor },
-      ...{ scheduler, hardware, sizing, errands },
+      ...{ scheduler, sizing, errands },
     };
   } catch (error) {
     control.close();
@@ -326,9 +328,9 @@ function startMetrics(parts: Parts, kernel: KernelSide, log: Log): NodeJS.Timeou
 
 /** From now on this mount divides network and memory with the others of the host. */
 function shareHost(config: MountConfig, parts: Parts, kernel: KernelSide, log: Log): HostShareKeeper {
-  const { hardware, sizing, plane, governor, scheduler, errands } = parts;
+  const { sizing, plane, governor, scheduler, errands } = parts;
   return joinHost(
-    { config, hardware, sizing, owner: currentOwner() },
+    { config, sizing, owner: currentOwner() },
     {
       clock: systemClock,
       log,

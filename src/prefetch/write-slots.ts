@@ -25,6 +25,12 @@ const PINNED_RETRY_MS = 2;
 /** The share is used up: `give` says when it is not. Only its growing (the memory governor's) comes without a message. */
 const FULL_RETRY_MS = 100;
 
+/** Slots that writers may hold of a pool with so many to use. */
+export function writersShare(usableSlots: number): number {
+  const share = Math.max(WRITE_SLOTS_MIN, Math.floor(usableSlots / 2));
+  return Math.max(0, Math.min(share, usableSlots - READ_SLOTS_MIN));
+}
+
 interface Waiter {
   readonly resolve: (slot: number) => void;
 }
@@ -50,9 +56,7 @@ export class PoolWriteSlots implements WriteSlots {
 
   /** Of now: the memory governor takes from the pool and gives back to it. */
   get slotsMax(): number {
-    const { usableSlots } = this.#deps.index.table;
-    const share = Math.max(WRITE_SLOTS_MIN, Math.floor(usableSlots / 2));
-    return Math.max(0, Math.min(share, usableSlots - READ_SLOTS_MIN));
+    return writersShare(this.#deps.index.table.usableSlots);
   }
 
   get used(): number {

@@ -46,7 +46,7 @@ t.test('version', async (t) => {
 t.test('hwinfo', async (t) => {
   const text = await printed('hwinfo');
   t.match(text, /^ {2}cores +[\d.]+ +\S/m);
-  t.match(text, /^ {2}connections +\d+, at most \d+$/m);
+  t.match(text, /^ {2}connections +\d+, at most \d+ +--max-connections$/m);
   const data = JSON.parse(await printed('hwinfo', '--json')) as object;
   t.match(data, { profile: { cores: { value: Number, source: String } }, sizing: { poolBytes: Number } });
 });

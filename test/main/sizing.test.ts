@@ -70,8 +70,8 @@ t.test('any machine: within the target, whole blocks, a part fits four times', (
           profile(cores, memory, gbps),
           readPartBytes === undefined ? none : { ...none, readPartBytes },
         );
-        const { memory: plan, ...numbers } = sizing;
-        const positive = Object.values(numbers).every((value) => value > 0);
+        const { memory: plan } = sizing;
+        const positive = Object.values(sizing).every((value) => typeof value !== 'number' || value > 0);
         const blocks = sizing.poolBytes % MIB === 0 && sizing.partBytes % MIB === 0;
         const fits = sizing.partBytes * 4 <= sizing.poolBytes;
         const sum = plan.fixedBytes + plan.poolBytes + plan.poolTableBytes;

@@ -4,7 +4,6 @@
  */
 import type { Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
-import type { HardwareProfile } from '../../hwdetect/profile.js';
 import type { MountConfig } from '../config.js';
 import type { ShareTaker } from '../scheduler/share.js';
 import type { Sizing } from '../sizing.js';
@@ -16,8 +15,7 @@ import { makeRegistryDirectory } from './place.js';
 
 export interface JoinOptions {
   readonly config: Pick<MountConfig, 'mountPoint' | 'bindNics' | 'memoryTargetBytes'>;
-  readonly hardware: Pick<HardwareProfile, 'nics' | 'networkGbps'>;
-  readonly sizing: Pick<Sizing, 'targetGbps' | 'memoryTargetBytes'>;
+  readonly sizing: Pick<Sizing, 'targetGbps' | 'linkGbps' | 'nics' | 'memoryTargetBytes'>;
   readonly owner: Owner;
 }
 
@@ -45,11 +43,10 @@ export function joinHost(options: JoinOptions, deps: JoinDeps): HostShareKeeper 
 }
 
 /** What a mount would use alone. */
-export function claimOf({ config, hardware, sizing }: Omit<JoinOptions, 'owner'>): Omit<Claim, 'activity'> {
-  const bound = config.bindNics.length > 0;
+export function claimOf({ config, sizing }: Omit<JoinOptions, 'owner'>): Omit<Claim, 'activity'> {
   return {
-    nics: bound ? config.bindNics : hardware.nics.filter((nic) => nic.defaultRoute).map((nic) => nic.name),
-    linkGbps: bound ? sizing.targetGbps : hardware.networkGbps.value,
+    nics: config.bindNics.length > 0 ? config.bindNics : sizing.nics.map((nic) => nic.name),
+    linkGbps: sizing.linkGbps,
     targetGbps: sizing.targetGbps,
     defaultMemoryBytes: config.memoryTargetBytes === undefined ? sizing.memoryTargetBytes : undefined,
   };

@@ -14,6 +14,8 @@ export interface NetWorkerData {
   readonly anonymous: boolean;
   readonly verify: VerifyMode;
   readonly readDeadlineMs?: number;
+  /** Numbers of the CPUs that the thread stays on; absent: any. */
+  readonly cpus?: readonly number[];
 }
 
 /** Main thread to net thread. */

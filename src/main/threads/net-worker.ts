@@ -17,6 +17,7 @@ import { rehearseNet } from '../rehearsal/rehearse-net.js';
 import { LateReplier } from '../late-replier.js';
 import type { NetWorkerData, ToNetWorker } from './messages.js';
 import { Outbox } from './outbox.js';
+import { pinThisThread } from './pin-thread.js';
 
 const port = parentPort;
 invariant(port !== null, 'net-worker runs as a worker');
@@ -52,6 +53,14 @@ const thread = new NetThread(
     loopBusyMs: () => performance.eventLoopUtilization().active,
   },
 );
+
+// Before the rehearsal: the heap that it makes then lies beside the network card.
+if (data.cpus !== undefined) {
+  const why = pinThisThread(data.cpus);
+  const fields = { cpus: data.cpus.length };
+  if (why === undefined) post({ type: 'log', level: 'debug', fields, message: 'a net thread stays beside its card' });
+  else post({ type: 'log', level: 'warn', fields, message: `a net thread could not be kept on its CPUs: ${why}` });
+}
 
 // Beside the rest of the start; the first command for the store ends it.
 const rehearsal = new AbortController();
