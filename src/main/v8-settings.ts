@@ -6,7 +6,7 @@
  * mount cost 0.64 s of optimising compiler on top of 1.0 s of work, which made the work 0.4 s shorter. Functions that are
  * really hot get there all the same, a little later. Measured, fresh mounts, CPU seconds, default and several times it:
  * 1,600 small files 1.69 and 1.37, a 1 GiB file read buffered 1.08 and 0.94 a GB; and 10 MiB less memory.
- * A rehearsal of the whole read path gained no CPU time on top; the net thread's (rehearsal/) is for the first answers.
+ * Rehearsals (rehearsal/) gain no CPU time over long runs; they are for the first answers.
  * Refuses other flags without a figure.
  */
 import { setFlagsFromString } from 'node:v8';
