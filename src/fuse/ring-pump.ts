@@ -103,6 +103,14 @@ export class RingPump {
     });
   }
 
+  /**
+   * A producer's word came, in a turn of the event loop of its own: the records are served in this one, which saves a turn
+   * for each request of a caller that waits for every answer.
+   */
+  woken(): void {
+    if (!this.#scheduled) this.#turn();
+  }
+
   #turn(): void {
     let more = false;
     for (const consumer of this.#consumers) {

@@ -69,7 +69,7 @@ export class ReaderThreads {
       const { pool, loans } = options;
       const workerData: ReaderWorkerData = { pool, ring, counters, ...(loans ? { loans } : {}) };
       const worker = new Worker(new URL('./threads/reader-worker.js', import.meta.url), { workerData, name: 'reader' });
-      worker.on('message', () => this.#pump?.wake());
+      worker.on('message', () => this.#pump?.woken());
       worker.on('error', (error: unknown) => deps.onFatal(asError(error)));
       return { worker, ring, counters: new Int32Array(counters) };
     });

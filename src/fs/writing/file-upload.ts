@@ -25,6 +25,9 @@ const COPIES_MAX = 16;
 /** Sent parts that were changed afterwards, before the file counts as one that is written in no order. */
 const REWRITES_MAX = 4;
 
+/** Why requests end that nobody waits for any more; DOMException, which an abort makes for itself, takes a stack each time. */
+const CANCELLED = Object.assign(new Error('the file is closed'), { name: 'AbortError' });
+
 /** A part that was sent before the commit, or is being sent. */
 export interface StreamedPart {
   readonly partNumber: number;
@@ -60,7 +63,11 @@ export class FileUpload {
   readonly #source: ContentSource;
   readonly #deps: FileUploadDeps;
   readonly #parts: StreamedPart[] = [];
-  readonly #abort = new AbortController();
+  /** Made when the first request begins: most files are written with one. */
+  #abort: AbortController | undefined;
+  #isCancelled = false;
+  /** Commits under way. */
+  #commits = 0;
   #upload: Promise<Upload> | undefined;
   #begun: Upload | undefined;
   #sending = 0;
@@ -71,8 +78,6 @@ export class FileUpload {
   constructor(source: ContentSource, deps: FileUploadDeps) {
     this.#source = source;
     this.#deps = deps;
-    // One listener for each request under way.
-    setMaxListeners(0, this.#abort.signal);
   }
 
   /** Parts that were sent or are being sent, from the beginning of the file on, without gaps. */
@@ -115,7 +120,7 @@ export class FileUpload {
 
   /** Sends what is full. */
   pump(): void {
-    if (this.#isPaused || this.#rewrites > REWRITES_MAX || this.#abort.signal.aborted) return;
+    if (this.#isPaused || this.#rewrites > REWRITES_MAX || this.#isCancelled) return;
     const { extents } = this.#source;
     const rules = this.#deps.rules();
     while (this.#sending < SENDS_MAX && this.#parts.length < rules.partsMax) {
@@ -143,6 +148,15 @@ export class FileUpload {
 
   /** Makes the object of all of the file; paused before. Throws what the store said. */
   async commit(condition: WriteCondition): Promise<ObjectHead> {
+    this.#commits++;
+    try {
+      return await this.#commit(condition);
+    } finally {
+      this.#commits--;
+    }
+  }
+
+  async #commit(condition: WriteCondition): Promise<ObjectHead> {
     const { extents, key } = this.#source;
     const { writer } = this.#deps;
     const rules = this.#deps.rules();
@@ -150,9 +164,9 @@ export class FileUpload {
     const isKept = this.#parts.some(({ isDirty, to }) => !isDirty && to <= sizeBytes);
     if (sizeBytes <= rules.partBytes && !isKept) {
       await this.#abortOpen();
-      const body = await makeBody(this.#source, this.#deps.memory, 0, sizeBytes, this.#abort.signal);
+      const body = await makeBody(this.#source, this.#deps.memory, 0, sizeBytes, this.#signal);
       try {
-        return await writer.put(key, body.pieces, this.#deps.properties(), condition, this.#abort.signal);
+        return await writer.put(key, body.pieces, this.#deps.properties(), condition, this.#signal);
       } finally {
         body.release();
       }
@@ -183,7 +197,7 @@ export class FileUpload {
       ),
     ]);
     const parts = plan.flatMap(({ partNumber }) => uploaded.get(partNumber) ?? []);
-    return writer.completeUpload(upload, parts, condition, this.#abort.signal);
+    return writer.completeUpload(upload, parts, condition, this.#signal);
   }
 
   /** The object was made: the next one starts afresh. */
@@ -202,7 +216,19 @@ export class FileUpload {
 
   /** Ends all requests of this file now. */
   cancel(): void {
-    this.#abort.abort();
+    this.#isCancelled = true;
+    // An abort that nobody hears still costs 40 microseconds, 4 % of what a small file costs this thread (measured).
+    if (this.#sending + this.#commits > 0) this.#abort?.abort(CANCELLED);
+  }
+
+  get #signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      // One listener for each request under way.
+      setMaxListeners(0, this.#abort.signal);
+    }
+    if (this.#isCancelled) this.#abort.abort(CANCELLED);
+    return this.#abort.signal;
   }
 
   async #abortOpen(): Promise<void> {
@@ -222,7 +248,7 @@ export class FileUpload {
 
   async #create(): Promise<Upload> {
     const { writer, properties, watch } = this.#deps;
-    const upload = await writer.createUpload(this.#source.key, properties(), this.#abort.signal);
+    const upload = await writer.createUpload(this.#source.key, properties(), this.#signal);
     this.#begun = upload;
     watch.begun(upload);
     return upload;
@@ -230,7 +256,7 @@ export class FileUpload {
 
   async #stream(part: StreamedPart): Promise<void> {
     try {
-      const { signal } = this.#abort;
+      const signal = this.#signal;
       // Created while the body is put together: most often it is there at once.
       const creating = this.#begin();
       creating.catch(() => undefined);
@@ -246,7 +272,7 @@ export class FileUpload {
       // Not sent: the commit sends it again, if there is one.
       part.isDirty = true;
       // Cancelled is not failed: nobody waits for it, and the file may be closed already.
-      if (!this.#abort.signal.aborted) this.#deps.watch.failed(error);
+      if (!this.#isCancelled) this.#deps.watch.failed(error);
     } finally {
       this.#sending--;
       const waiting = this.#progress;
@@ -259,7 +285,7 @@ export class FileUpload {
   async #send(upload: Upload, part: PlannedPart, uploaded: Map<number, UploadedPart>): Promise<void> {
     const { writer, memory } = this.#deps;
     const { partNumber, from, to } = part;
-    const { signal } = this.#abort;
+    const signal = this.#signal;
     const { base } = this.#source;
     if (part.how === 'copy' && base) {
       const { key, etag } = base.version;

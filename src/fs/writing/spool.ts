@@ -7,7 +7,6 @@
  * the directory is private (0700).
  */
 import { open, mkdir, rm, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
 import { EIO, ENOSPC, EDQUOT, errnoName, ErrnoError } from '../../base/errno.js';
 import { Journal, type JournalDeps } from './journal.js';
 
@@ -65,8 +64,9 @@ export class SpoolFile {
   /** Nothing is made before the first write. Without `journal` it ends with this process. */
   constructor(directory: SpoolDirectory, name: string, journal: Omit<JournalDeps, 'ready'> | undefined) {
     this.#directory = directory;
-    this.path = join(directory.path, `${name}${DATA_SUFFIX}`);
-    const path = join(directory.path, `${name}${JOURNAL_SUFFIX}`);
+    // One of these is made for each written file, and hardly ever used: join() would be felt.
+    this.path = `${directory.path}/${name}${DATA_SUFFIX}`;
+    const path = `${directory.path}/${name}${JOURNAL_SUFFIX}`;
     this.journal = new Journal(path, journal && { ...journal, ready: () => directory.ready() });
   }
 
