@@ -15,6 +15,7 @@ export interface CliIo {
   /** JavaScript file of the background process. */
   readonly daemonEntry: string;
   readonly stderrIsTerminal: boolean;
+  readonly stdoutIsTerminal: boolean;
   /** One or more lines for standard output; the line end is added. */
   print(text: string): void;
   /** One line for standard error; the line end is added. */
@@ -39,6 +40,7 @@ export function processIo(daemonEntry: URL): CliIo {
     cwd: currentDirectory(),
     daemonEntry: fileURLToPath(daemonEntry),
     stderrIsTerminal: process.stderr.isTTY,
+    stdoutIsTerminal: process.stdout.isTTY,
     print: (text) => write(1, text),
     complain: (line) => write(2, line),
     end: endProcess,

@@ -14,6 +14,7 @@ import { mountCommand } from './mount.js';
 import { createParser, type ParsedArguments } from './parse.js';
 import { recoverCommand } from './recover.js';
 import { rmCommand } from './rm.js';
+import { statsCommand } from './stats.js';
 import { unmountCommand } from './unmount.js';
 
 /** Each fits 80 columns with its indentation. */
@@ -31,6 +32,7 @@ const commands: readonly Command[] = [
   unmountCommand,
   rmCommand,
   recoverCommand,
+  statsCommand,
   hwinfoCommand,
   benchCommand,
 ];
@@ -60,6 +62,7 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
       'mount-s3x unmount DIRECTORY [--lazy|--force]\n' +
       'mount-s3x rm [-r] PATH|s3://BUCKET/KEY [--force]\n' +
       'mount-s3x recover [BUCKET] [--complete ID|all] [--drop ID|all|old]\n' +
+      'mount-s3x stats DIRECTORY [--once] [--json] [--interval SECONDS]\n' +
       'mount-s3x hwinfo [--json]\n' +
       'mount-s3x bench DIRECTORY [options]\n\n' +
       'Mounts an S3 bucket as a file system.',

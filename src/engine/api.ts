@@ -5,6 +5,7 @@
  */
 import type { ChecksumName } from './checksum/running-checksum.js';
 import type { ListColumns } from './listing/columns.js';
+import type { NetDescription } from './net/describe.js';
 import type { NetSample } from './scheduler/api.js';
 import type { RequestTicketParts } from './ticket.js';
 import type { BodyPiece } from './write-api.js';
@@ -241,6 +242,8 @@ export type NetCommand =
   | { readonly type: 'credentials'; readonly credentials: DataCredentials | undefined }
   /** Close idle connections beyond this many; upper bound of open connections of this thread. */
   | { readonly type: 'limits'; readonly connectionsMax: number }
+  /** Say what only you know of yourself; answered by `described`. */
+  | { readonly type: 'describe'; readonly describeId: number }
   | { readonly type: 'close' };
 
 /** Net thread to main thread. */
@@ -295,4 +298,5 @@ export type NetEvent =
     }
   /** What the thread saw in the last interval: see scheduler/api.ts. */
   | { readonly type: 'sample'; readonly sample: NetSample }
+  | { readonly type: 'described'; readonly describeId: number; readonly description: NetDescription }
   | { readonly type: 'closed' };

@@ -201,6 +201,7 @@ export class DataPlane {
         return;
       // The scheduler's (src/main/scheduler/driver.ts).
       case 'sample':
+      case 'described':
       case 'ready':
       case 'closed':
         return;

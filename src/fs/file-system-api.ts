@@ -11,7 +11,7 @@ import type { AttributeOptions } from './attributes.js';
 import type { FileSystemLimits } from './limits.js';
 import type { FlushWitness } from './writing/flush-witness.js';
 import type { SpoolDirectory } from './writing/spool.js';
-import type { WritingOptions } from './writing/written-files.js';
+import type { WritingCounts, WritingOptions } from './writing/written-files.js';
 
 export interface FileSystemOptions extends AttributeOptions {
   /** '' or ends with '/': the part of the bucket that is mounted. */
@@ -86,4 +86,6 @@ export interface FileSystemStats {
   /** Small files fetched before they were opened, and those of them that then were. */
   readonly fetchedAhead: number;
   readonly fetchedAheadUsed: number;
+  /** Undefined on a read-only mount. */
+  readonly writing: WritingCounts | undefined;
 }

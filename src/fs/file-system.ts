@@ -78,6 +78,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       stale: this.#parts.versions.stale,
       fetchedAhead: this.#parts.siblings?.started ?? 0,
       fetchedAheadUsed: this.#parts.siblings?.used ?? 0,
+      writing: this.#parts.written?.counts,
     };
   }
 

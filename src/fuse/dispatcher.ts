@@ -87,6 +87,8 @@ export interface DispatcherStats {
   readonly inFlight: number;
   readonly inFlightPeak: number;
   readonly writeBytesInFlight: number;
+  /** Payload of all WRITEs. */
+  readonly writeBytes: number;
   /** Replies with an errno. */
   readonly errors: number;
   /** Replies whose request was gone. */
@@ -131,6 +133,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
   #requests = 0;
   #inFlightPeak = 0;
   #writeBytesInFlight = 0;
+  #writeBytes = 0;
   #errors = 0;
   #gone = 0;
   #malformed = 0;
@@ -272,6 +275,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
       inFlight: this.#interrupts.size,
       inFlightPeak: this.#inFlightPeak,
       writeBytesInFlight: this.#writeBytesInFlight,
+      writeBytes: this.#writeBytes,
       errors: this.#errors,
       gone: this.#gone,
       malformed: this.#malformed,
@@ -421,6 +425,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
     buffer?.set(data);
     loan?.hold();
     this.#writeBytesInFlight += bytes;
+    this.#writeBytes += bytes;
     const over = (): void => {
       const full = this.room === 0;
       this.#writeBytesInFlight -= bytes;

@@ -33,6 +33,7 @@ import { SpoolDirectory } from '../fs/writing/spool.js';
 import { Processes } from '../fuse/processes.js';
 import { parseCpuList } from '../hwdetect/cpu-list.js';
 import { detectHardware } from '../hwdetect/detect.js';
+import type { HardwareProfile } from '../hwdetect/profile.js';
 import { PoolPrefetcher } from '../prefetch/pool-prefetcher.js';
 import type { MountConfig } from './config.js';
 import type { ControlHandlers } from './control-socket.js';
@@ -47,6 +48,8 @@ import { NetThreads } from './net-threads.js';
 import { controllerBounds } from './sizing-bounds.js';
 import { SchedulerDriver } from './scheduler/driver.js';
 import { FeedbackController } from '../engine/scheduler/controller.js';
+import { Descriptions } from './stats/descriptions.js';
+import { gatherStats } from './stats/gather.js';
 import { placePool } from './pool-pages.js';
 import type { HostShareKeeper } from './registry/host-share.js';
 import { joinHost } from './registry/join.js';
@@ -93,9 +96,11 @@ interface Parts {
   readonly readerThreads: number;
   readonly governor: MemoryGovernor;
   readonly scheduler: SchedulerDriver;
+  readonly hardware: HardwareProfile;
   readonly sizing: Sizing;
   /** LISTs and calls under way. */
   readonly errands: () => number;
+  readonly descriptions: Descriptions;
 }
 
 /** Calls into what is built last: they do nothing until the mount is there. */
@@ -136,6 +141,7 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
   parts.late.nameChanged = (parent, name) => kernel.nameChanged(parent, name);
   const metrics = config.log.metrics ? startMetrics(parts, kernel, log) : undefined;
   const sharing = shareHost(config, parts, kernel, log);
+  const sinceMs = systemClock.nowMs();
   let stopReason: string | undefined;
   const done = kernel.ended.then(async () => {
     clearInterval(metrics);
@@ -167,6 +173,7 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
       if (typeof path !== 'string') throw new ErrnoError(EINVAL, 'remove-tree wants a path');
       return parts.fileSystem.removeTree(path, progress, signal);
     },
+    stats: () => gatherStats({ ...parts, config, clock: systemClock, kernel, sharing, sinceMs }),
   };
   return { done, stop, commands };
 }
@@ -206,11 +213,13 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       {
         onEvent: (index, event) => {
           if (event.type === 'sample') scheduler.sampled(index, event.sample);
-          else if (!lists.handle(event) && !calls.handle(event)) plane.handle(index, event);
+          else if (!descriptions.handle(index, event) && !lists.handle(event) && !calls.handle(event))
+            plane.handle(index, event);
         },
         onFatal: dieOf,
       },
     );
+    const descriptions = new Descriptions(net.ports, systemClock);
     const lists: ListPlane = new ListPlane(
       { bucket: config.store.bucket, asksRestore: control.asksRestore },
       { ports: net.ports, clock: systemClock },
@@ -317,7 +326,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
     const errands = (): number => lists.size + calls.size;
     return {
       ...{ control, net, plane, calls, prefetcher, writer, fileSystem, pool, replier, late, readerThreads, governor },
-      ...{ scheduler, sizing, errands },
+      ...{ scheduler, hardware, sizing, errands, descriptions },
     };
   } catch (error) {
     control.close();

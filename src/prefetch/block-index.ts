@@ -122,6 +122,14 @@ export class BlockIndex {
     };
   }
 
+  /** Payload memory of the blocks that fetches fill now. */
+  get fillingBytes(): number {
+    let bytes = 0;
+    const { slotCount } = this.table.view.memory;
+    for (const { slot } of this.#filling) bytes += slot < slotCount ? BLOCK_BYTES : SMALL_BYTES;
+    return bytes;
+  }
+
   /** The block, marked as used, whatever bytes of it are held. */
   get(nodeId: number, blockIndex: number): Block | undefined {
     const block = this.peek(nodeId, blockIndex);

@@ -29,6 +29,8 @@ export interface ReaderHost {
   streams(reader: PooledReader): void;
   /** Answers or parks the READ now, or as soon as there is room. */
   place(read: PendingRead): void;
+  /** A READ was answered so long after it came to this thread, with its bytes or an errno. */
+  answered(waitMs: number, bytes: number): void;
   /** Closed, and its last READ was answered. */
   gone(reader: PooledReader): void;
 }
@@ -64,10 +66,11 @@ export class PooledReader implements ObjectReader {
     const access = this.#note(offset, endOffset);
     const whole = access.kind === 'stream' || this.version.sizeBytes <= BLOCK_BYTES;
     const before = this.#unanswered++;
+    const sinceMs = this.#host.nowMs();
     const read = new PendingRead({ version: this.version, offset, endOffset, whole }, sink, {
       fetcher: this.#host.fetcher,
       place: (again) => this.#host.place(again),
-      over: () => this.#answered(access, offset, endOffset),
+      over: () => this.#answered(access, offset, endOffset, sinceMs),
     });
     if (isPlainRandom(access)) this.#host.around.reads(this.version, offset, endOffset);
     // The waiting read's own GET goes out first; then what the stream will want.
@@ -103,8 +106,9 @@ export class PooledReader implements ObjectReader {
     return access;
   }
 
-  #answered(access: Access, offset: number, endOffset: number): void {
+  #answered(access: Access, offset: number, endOffset: number, sinceMs: number): void {
     this.#unanswered--;
+    this.#host.answered(this.#host.nowMs() - sinceMs, endOffset - offset);
     if (isPlainRandom(access)) this.#host.around.answered(this.version, offset, endOffset);
     if (this.#closed && this.#unanswered === 0) this.#host.gone(this);
   }

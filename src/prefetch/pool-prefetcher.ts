@@ -13,6 +13,7 @@
  * Refuses to read ahead for a closed handle, and for anybody while the queue is not empty.
  */
 import type { Clock, Timer } from '../base/clock.js';
+import { LatencyHistogram, type BucketCounts } from '../base/latency-histogram.js';
 import type { Log } from '../base/log.js';
 import { BlockTable } from '../base/pool/block-table.js';
 import { BLOCK_BYTES } from '../base/pool/layout.js';
@@ -75,6 +76,8 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
   /** Streams in the order of their last read, with its time. */
   readonly #streams = new Map<PooledReader, number>();
   readonly #queue: PendingRead[] = [];
+  readonly #readWaits = new LatencyHistogram();
+  #readBytes = 0;
   #waking = false;
   #retry: Timer | undefined;
 
@@ -119,6 +122,16 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
 
   nowMs(): number {
     return this.#deps.clock.nowMs();
+  }
+
+  answered(waitMs: number, bytes: number): void {
+    this.#readWaits.add(waitMs);
+    this.#readBytes += bytes;
+  }
+
+  /** READs that came to this thread: how long each waited until this thread knew of its answer, and what they asked for. */
+  get reads(): { readonly waits: BucketCounts; readonly bytes: number } {
+    return { waits: this.#readWaits.counts, bytes: this.#readBytes };
   }
 
   get crowded(): boolean {

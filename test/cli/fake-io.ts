@@ -18,6 +18,7 @@ export function fakeIo(changes: Partial<CliIo> = {}): FakeIo {
     cwd: '/home/user',
     daemonEntry: '/nonexistent/daemon.js',
     stderrIsTerminal: false,
+    stdoutIsTerminal: false,
     print: (text) => void printed.push(text),
     complain: (line) => void complained.push(line),
     end: () => undefined,

@@ -18,6 +18,7 @@ import type { Connection } from '../net/connection.js';
 import type { ConnectionPool, Waiter } from '../net/connection-pool.js';
 import type { CredentialGate } from '../net/credential-gate.js';
 import type { Failure } from '../net/failure.js';
+import { countPhases, type PhaseCounts } from '../net/describe.js';
 import type { ResponseHead } from '../net/http-head.js';
 import type { NetTimeouts } from '../net/limits.js';
 import type { LogGate } from '../net/log-gate.js';
@@ -112,6 +113,11 @@ export class ErrandRunner {
 
   get size(): number {
     return this.#jobs.size;
+  }
+
+  /** What the requests are waiting for. */
+  get phases(): PhaseCounts {
+    return countPhases(this.#jobs.values());
   }
 
   start(errand: Errand): void {

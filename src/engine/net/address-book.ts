@@ -6,6 +6,7 @@
  */
 import { isIP } from 'node:net';
 import type { Clock } from '../../base/clock.js';
+import type { AddressState } from './describe.js';
 import {
   ADDRESSES_MAX,
   ADDRESS_EXPIRY_MS,
@@ -58,6 +59,15 @@ export class AddressBook {
   /** How many addresses are known now. */
   get size(): number {
     return this.#known.length;
+  }
+
+  /** All that are known, for who asks. */
+  get states(): AddressState[] {
+    const nowMs = this.#deps.clock.nowMs();
+    return this.#known.map(({ address, failedMs }) => ({
+      address,
+      isAvoided: nowMs - failedMs < ADDRESS_PENALTY_MS,
+    }));
   }
 
   /** The address to connect to next. Rejects with the resolver's error when none is known. */

@@ -12,6 +12,7 @@ import type { Clock } from '../../base/clock.js';
 import { invariant } from '../../base/invariant.js';
 import { PRIORITY_SPECULATIVE, PRIORITY_WAITING } from '../api.js';
 import { Connection } from './connection.js';
+import { ClosedTraffic, describeAddresses, type AddressState, type NetDescription } from './describe.js';
 import { failureFromError, transportFailure, type Failure } from './failure.js';
 import {
   CONNECTION_AGE_MAX_MS,
@@ -65,6 +66,7 @@ export class ConnectionPool {
   readonly #connections = new Map<Connection, Opening | undefined>();
   /** Those that work for somebody who does not wait. */
   readonly #background = new Set<Connection>();
+  readonly #closedTraffic = new ClosedTraffic();
   /** Most recently used last. */
   readonly #idle: Connection[] = [];
   #isPumping = false;
@@ -88,6 +90,17 @@ export class ConnectionPool {
       waiting: this.waiterCount,
       waitingReaders: this.#waiters[PRIORITY_WAITING]?.length ?? 0,
       connectionsMax: this.#connectionsMax,
+    };
+  }
+
+  /** What goes where, for who asks. `states`: what is thought of the addresses. */
+  describe(states: readonly AddressState[]): Pick<NetDescription, 'addresses' | 'opening' | 'inLine'> {
+    let opening = 0;
+    for (const open of this.#connections.values()) if (open !== undefined) opening++;
+    return {
+      addresses: describeAddresses(this.#connections.keys(), this.#closedTraffic, states),
+      opening,
+      inLine: this.#waiters.map((queue) => queue.length),
     };
   }
 
@@ -295,7 +308,7 @@ export class ConnectionPool {
   }
 
   #removed(connection: Connection): void {
-    this.#connections.delete(connection);
+    if (this.#connections.delete(connection)) this.#closedTraffic.add(connection);
     this.#background.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);

@@ -85,6 +85,7 @@ export class Connection {
   readonly #parser = new HeadParser();
   #state: State = 'opening';
   #socket: Socket | undefined;
+  #remoteAddress: string | undefined;
   #exchange: Exchange | undefined;
   #head: ResponseHead | undefined;
   #text: ErrorTextReader | undefined;
@@ -107,6 +108,10 @@ export class Connection {
   #mark = { remaining: 0, ms: 0 };
   /** Requests answered before this one. */
   #answered = 0;
+  /** Payload, for those who ask what goes where. */
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #requests = 0;
   /** How long it had been idle before the current request. */
   #idleBeforeMs = 0;
   #openedMs = 0;
@@ -145,13 +150,28 @@ export class Connection {
     return this.#answered;
   }
 
+  /** Payload that came and went over it. */
+  get bytesIn(): number {
+    return this.#bytesIn;
+  }
+
+  get bytesOut(): number {
+    return this.#bytesOut;
+  }
+
+  /** Requests that were begun on it. */
+  get requests(): number {
+    return this.#requests;
+  }
+
   /** When it was ready for the first one. */
   get openedMs(): number {
     return this.#openedMs;
   }
 
+  /** Also of one that is closed: a socket forgets it. */
   get remoteAddress(): string | undefined {
-    return this.#socket?.remoteAddress;
+    return this.#remoteAddress;
   }
 
   /** When it became idle or last moved bytes. */
@@ -167,6 +187,7 @@ export class Connection {
       return false;
     }
     this.#socket = socket;
+    this.#remoteAddress = socket.remoteAddress;
     this.#state = 'idle';
     this.#activeMs = this.#deps.nowMs();
     this.#openedMs = this.#activeMs;
@@ -182,6 +203,7 @@ export class Connection {
     this.#exchange = exchange;
     this.#state = 'head';
     this.#deps.meter.requests++;
+    this.#requests++;
     this.#parser.reset();
     const nowMs = this.#deps.nowMs();
     this.#idleBeforeMs = nowMs - this.#activeMs;
@@ -231,6 +253,7 @@ export class Connection {
       this.#inSocket--;
       if (error) return;
       this.#deps.meter.bytesOut += bytes.length;
+      this.#bytesOut += bytes.length;
       // An answer that came first says that the rest is not wanted.
       if (this.#exchange !== exchange || this.#state !== 'head') return;
       this.#activeMs = this.#deps.nowMs();
@@ -397,6 +420,7 @@ export class Connection {
     invariant(exchange !== undefined && bytes <= this.#remaining, 'bytes only for a body in progress');
     this.#remaining -= bytes;
     this.#deps.meter.bytesIn += bytes;
+    this.#bytesIn += bytes;
     exchange.filled(bytes);
     if (this.#remaining > 0 || this.#exchange !== exchange) return;
     this.#release();
@@ -418,6 +442,7 @@ export class Connection {
 
   #tookBody(bytes: Buffer): void {
     this.#deps.meter.bytesIn += bytes.length;
+    this.#bytesIn += bytes.length;
     this.#bodyFailure ??= this.#exchange?.body?.(bytes);
   }
 

@@ -18,6 +18,7 @@ import type { RequestSigner } from '../signing/request-signer.js';
 import type { Connection } from './connection.js';
 import type { ConnectionPool, Waiter } from './connection-pool.js';
 import type { CredentialGate } from './credential-gate.js';
+import { countPhases, type PhaseCounts } from './describe.js';
 import type { Failure } from './failure.js';
 import { Fetch } from './fetch.js';
 import { HedgePolicy } from './hedge-policy.js';
@@ -128,6 +129,11 @@ export class FetchRunner {
   /** Stalled bodies whose rest was asked for elsewhere. */
   get resumed(): number {
     return this.#resumed;
+  }
+
+  /** What the fetches are waiting for. */
+  get phases(): PhaseCounts {
+    return countPhases(this.#jobs.values());
   }
 
   has(fetchId: number): boolean {

@@ -23,6 +23,7 @@ import { RequestSigner } from '../signing/request-signer.js';
 import type { KernelReplier } from '../ticket.js';
 import { ConnectionPool } from './connection-pool.js';
 import { CredentialGate } from './credential-gate.js';
+import { heapBytes, type NetDescription } from './describe.js';
 import type { Failure } from './failure.js';
 import type { Fetch } from './fetch.js';
 import { FetchRunner } from './fetch-runner.js';
@@ -70,6 +71,7 @@ export class NetThread {
   readonly #deps: NetThreadDeps;
   readonly #timeouts: NetTimeouts;
   readonly #connections: ConnectionPool;
+  readonly #opener: SocketOpener;
   readonly #runner: FetchRunner;
   readonly #lists: ErrandRunner;
   readonly #calls: ErrandRunner;
@@ -99,7 +101,10 @@ export class NetThread {
     this.#timeouts = timeouts;
     this.#pool = pool;
     this.#target = target;
-    const opener = new SocketOpener({ target, connectMs: timeouts.connectMs }, { clock, network: deps.network });
+    const opener = (this.#opener = new SocketOpener(
+      { target, connectMs: timeouts.connectMs },
+      { clock, network: deps.network },
+    ));
     const isAbsolute = target.proxyUrl !== undefined && !target.tls;
     const authorization = isAbsolute ? parseProxyUrl(target.proxyUrl).authorization : undefined;
     const signer = (this.#signer = new RequestSigner(
@@ -215,6 +220,9 @@ export class NetThread {
       case 'limits':
         if (!this.#isClosed) this.#connections.setLimit(command.connectionsMax);
         break;
+      case 'describe':
+        this.#post({ type: 'described', describeId: command.describeId, description: this.#describe() });
+        break;
       case 'close':
         this.#close();
         break;
@@ -242,6 +250,18 @@ export class NetThread {
   /** Stalled bodies whose rest was asked for elsewhere. */
   get resumed(): number {
     return this.#runner.resumed;
+  }
+
+  #describe(): NetDescription {
+    return {
+      ...this.#connections.describe(this.#opener.addressStates),
+      fetches: this.#runner.phases,
+      lists: this.#lists.phases,
+      calls: this.#calls.phases,
+      parkedReads: this.#parked.size,
+      resumed: this.#runner.resumed,
+      heapBytes: heapBytes(),
+    };
   }
 
   #fetchDone(fetch: Fetch): void {

@@ -11,6 +11,7 @@ import type { Clock } from '../../base/clock.js';
 import type { DataTarget } from '../api.js';
 import { AddressBook, type Address } from './address-book.js';
 import { AddressRace } from './address-race.js';
+import type { AddressState } from './describe.js';
 import { transportFailure } from './failure.js';
 import { asError, authority, openTunnel, parseProxyUrl, type ProxyRoute } from './proxy.js';
 
@@ -80,6 +81,10 @@ export class SocketOpener {
       connect: (address, took) => this.#openTo(address, onread, took),
     });
     return { socket: race.run(), abort: () => race.abort() };
+  }
+
+  get addressStates(): AddressState[] {
+    return this.#addresses.states;
   }
 
   /** Another address answered far sooner than this one. */

@@ -85,6 +85,18 @@ export interface WrittenEntry {
   keeping: Promise<void> | undefined;
 }
 
+/** What is being written now. */
+export interface WritingCounts {
+  /** Open for writing, or not in the bucket as they are. */
+  readonly files: number;
+  readonly dirtyFiles: number;
+  /** Multipart uploads that are open in the store, and parts of them on their way. */
+  readonly uploads: number;
+  readonly partsSending: number;
+  /** WRITEs that wait for memory. */
+  readonly waiting: number;
+}
+
 export class WrittenFiles implements UncommittedFiles {
   readonly #options: WritingOptions;
   readonly #deps: WrittenFilesDeps;
@@ -120,6 +132,17 @@ export class WrittenFiles implements UncommittedFiles {
   /** Files that are open for writing or not committed. */
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** Gauges for `stats`. */
+  get counts(): WritingCounts {
+    let [uploads, partsSending] = [0, 0];
+    for (const { file } of this.#entries.values()) {
+      if (file.upload.open) uploads++;
+      partsSending += file.upload.sending;
+    }
+    const { memory, dirtyFiles } = this.#relief;
+    return { files: this.#entries.size, dirtyFiles, uploads, partsSending, waiting: memory.waiting };
   }
 
   of(node: FileNode): WrittenEntry | undefined {

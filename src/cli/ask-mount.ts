@@ -1,0 +1,80 @@
+/**
+ * Finds the daemon behind a path and asks it over its control socket. Never touches the mount itself: a mount that hangs
+ * is one more reason to ask. Refuses mounts that are not ours, and those of other users (their socket is theirs).
+ */
+import { realpathSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
+import { CommandError } from '../main/command-error.js';
+import { askControl, ControlError } from '../main/control-socket.js';
+import { EXIT_FAILURE, EXIT_NOT_MOUNTED, EXIT_USAGE } from '../main/exit-codes.js';
+import { findRunFile } from '../main/run-file.js';
+import type { CliIo } from './io.js';
+
+/** A daemon that can be asked. */
+export interface AskedMount {
+  readonly mountPoint: string;
+  /** Throws CommandError, MountGone for one that ended meanwhile. */
+  ask(command: string): Promise<unknown>;
+}
+
+/** The daemon has ended: for who asks again and again. */
+export class MountGone extends CommandError {}
+
+/** The mount that `given`, of the command line, is or lies in. Throws CommandError. */
+export function findAsked(given: string | undefined, command: string, io: Pick<CliIo, 'cwd' | 'owner'>): AskedMount {
+  if (given === undefined || given === '') {
+    throw new CommandError(
+      EXIT_USAGE,
+      'the directory of a mount is missing',
+      `e.g. \`mount-s3x ${command} /mnt/data\``,
+    );
+  }
+  const path = resolve(io.cwd, given);
+  const ours = readMounts().filter(({ type }) => type === FUSE_TYPE);
+  const holds = (name: string): MountRecord | undefined =>
+    ours
+      .filter(({ mountPoint }) => name === mountPoint || name.startsWith(`${mountPoint}/`))
+      .sort((a, b) => b.mountPoint.length - a.mountPoint.length)[0];
+  // As it was given first: what is behind the mount is not looked at then.
+  const found = holds(path) ?? holds(realName(path));
+  if (found === undefined) {
+    const others = ours.map(({ mountPoint }) => mountPoint).join(', ');
+    throw new CommandError(
+      EXIT_NOT_MOUNTED,
+      `${path} is not a mount of mount-s3x`,
+      ours.length === 0 ? 'nothing is mounted by mount-s3x' : `mounted by mount-s3x: ${others}`,
+    );
+  }
+  const { mountPoint } = found;
+  const run = findRunFile(mountPoint, io.owner);
+  const { socket } = run ?? {};
+  if (socket === undefined) {
+    throw new CommandError(
+      EXIT_FAILURE,
+      `the mount at ${mountPoint} cannot be asked: only its owner and root can, through its control socket`,
+      run === undefined ? 'ask as the user who mounted it, with the same XDG_RUNTIME_DIR' : 'mount it again',
+    );
+  }
+  return { mountPoint, ask: (question) => ask(socket, mountPoint, question) };
+}
+
+/** The path as the system knows it, as far as that can be said. The last component is not looked at: it may be a dead mount. */
+function realName(path: string): string {
+  try {
+    return join(realpathSync(dirname(path)), basename(path));
+  } catch {
+    return path;
+  }
+}
+
+async function ask(socket: string, mountPoint: string, command: string): Promise<unknown> {
+  try {
+    return await askControl(socket, { command });
+  } catch (error) {
+    if (error instanceof ControlError) {
+      throw new CommandError(EXIT_FAILURE, `${mountPoint}: ${error.message}`, error.remedy ?? 'mount it again');
+    }
+    throw new MountGone(EXIT_FAILURE, `the daemon of ${mountPoint} does not answer`, 'look into its log');
+  }
+}
