@@ -267,8 +267,7 @@ const table = {
   'max-bandwidth': {
     kind: 'value',
     group: 'Client options:',
-    describe: 'Most Gbit/s of what is read, and of what is written [default: no cap]',
-    state: 'later',
+    describe: 'Most Gbit/s of payload, what is read and what is written together [default: no limit]',
   },
   'max-attempts': {
     kind: 'value',

@@ -240,10 +240,13 @@ export type NetCommand =
    */
   | { readonly type: 'cancelCall'; readonly callId: number }
   | { readonly type: 'credentials'; readonly credentials: DataCredentials | undefined }
-  /** Close idle connections beyond this many; upper bound of open connections of this thread. */
-  | { readonly type: 'limits'; readonly connectionsMax: number }
   /** Say what only you know of yourself; answered by `described`. */
   | { readonly type: 'describe'; readonly describeId: number }
+  /**
+   * Close idle connections beyond this many; upper bound of open connections of this thread. `bytesPerMs`: what it may move,
+   * in and out together; without it there is no limit.
+   */
+  | { readonly type: 'limits'; readonly connectionsMax: number; readonly bytesPerMs?: number }
   | { readonly type: 'close' };
 
 /** Net thread to main thread. */

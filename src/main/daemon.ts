@@ -244,7 +244,12 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       replyError: (ticket, errno) => replier.error(ticket, errno),
     });
     const bounds = controllerBounds(sizing, config);
-    const scheduler: SchedulerDriver = new SchedulerDriver(bounds, connectionsMax, {
+    const limits = {
+      bounds,
+      connectionsPosted: connectionsMax,
+      bytesPerSecondMax: config.maxBandwidthBytesPerSecond ?? Infinity,
+    };
+    const scheduler: SchedulerDriver = new SchedulerDriver(limits, {
       clock: systemClock,
       log,
       controller: new FeedbackController(bounds),

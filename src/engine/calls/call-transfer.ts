@@ -4,7 +4,7 @@
  * command's answerBytesMax, an error's text by the connection.
  */
 import { invariant } from '../../base/invariant.js';
-import type { CallAnswer, CallCommand, DataTarget } from '../api.js';
+import { PRIORITY_WAITING, type CallAnswer, type CallCommand, type DataTarget } from '../api.js';
 import type { Connection, Exchange } from '../net/connection.js';
 import { transportFailure, type Failure } from '../net/failure.js';
 import type { ResponseHead } from '../net/http-head.js';
@@ -55,6 +55,10 @@ export class CallTransfer implements Exchange, Attempt {
     this.answerMs = command.answerMs;
     this.asksFirst = asksFirst;
     this.#deps = deps;
+  }
+
+  get isUrgent(): boolean {
+    return this.#command.priority === PRIORITY_WAITING;
   }
 
   get isOver(): boolean {

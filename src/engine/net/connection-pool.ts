@@ -11,6 +11,7 @@
 import type { Clock } from '../../base/clock.js';
 import { invariant } from '../../base/invariant.js';
 import { PRIORITY_SPECULATIVE, PRIORITY_WAITING } from '../api.js';
+import { BandwidthGate } from './bandwidth-gate.js';
 import { Connection } from './connection.js';
 import { ClosedTraffic, describeAddresses, type AddressState, type NetDescription } from './describe.js';
 import { failureFromError, transportFailure, type Failure } from './failure.js';
@@ -50,6 +51,7 @@ export interface ConnectionPoolDeps {
   /** An answer from this address was far slower than another. */
   slow?(address: string): void;
   readonly meter?: NetMeter;
+  readonly gate?: BandwidthGate;
 }
 
 export class ConnectionPool {
@@ -57,6 +59,7 @@ export class ConnectionPool {
   readonly #waitersMax: number;
   readonly #deps: ConnectionPoolDeps;
   readonly #meter: NetMeter;
+  readonly #gate: BandwidthGate;
   #connectionsMax: number;
   /** Idle time that the server has been seen not to grant, and when. */
   #idleSeen: { readonly idleMs: number; readonly atMs: number } | undefined;
@@ -78,6 +81,7 @@ export class ConnectionPool {
     this.#connectionsMax = Math.max(1, options.connectionsMax);
     this.#deps = deps;
     this.#meter = deps.meter ?? new NetMeter();
+    this.#gate = deps.gate ?? new BandwidthGate(deps.clock);
   }
 
   /** What a sample says of the connections. */
@@ -185,6 +189,7 @@ export class ConnectionPool {
   /** Closes everything; waiters hear nothing more. */
   close(): void {
     this.#isClosed = true;
+    this.#gate.close();
     for (const queue of this.#waiters) queue.length = 0;
     for (const [connection, opening] of [...this.#connections]) {
       opening?.abort();
@@ -221,6 +226,7 @@ export class ConnectionPool {
   #match(): { waiter: Waiter; connection: Connection } | undefined {
     for (const [priority, queue] of this.#waiters.entries()) {
       if (priority !== PRIORITY_WAITING && this.#background.size >= this.#backgroundMax) return undefined;
+      if (priority !== PRIORITY_WAITING && this.#gate.isCrowded) return undefined;
       // When the bound was lowered, those that are busy beyond it finish first.
       if (this.#connections.size - this.#idle.length >= this.#connectionsMax) return undefined;
       for (const waiter of queue) {
@@ -239,7 +245,7 @@ export class ConnectionPool {
     let opening = 0;
     for (const open of this.#connections.values()) if (open !== undefined) opening++;
     const waiting = this.#waiters[PRIORITY_WAITING]?.length ?? 0;
-    const room = Math.max(0, this.#backgroundMax - this.#background.size);
+    const room = this.#gate.isCrowded ? 0 : Math.max(0, this.#backgroundMax - this.#background.size);
     let wanted = waiting + Math.min(this.waiterCount - waiting, room) - opening;
     // What is idle now serves nobody in line: somebody wants a fresh one, and at the bound it needs a used one's place.
     if (wanted > 0 && this.#connections.size >= this.#connectionsMax) this.#idle[0]?.destroy();
@@ -252,6 +258,7 @@ export class ConnectionPool {
       closed: () => this.#removed(connection),
       wasIdle: (idleMs) => this.#closedIdle(idleMs),
       meter: this.#meter,
+      gate: this.#gate,
     });
     const opening = this.#deps.open(connection.onread);
     this.#connections.set(connection, opening);

@@ -14,6 +14,7 @@
  */
 import type { Socket } from 'node:net';
 import { invariant } from '../../base/invariant.js';
+import { LIMITED_BYTES, type BandwidthGate, type Held } from './bandwidth-gate.js';
 import { transportFailure, type Failure } from './failure.js';
 import { HeadError, HeadParser, type ResponseHead } from './http-head.js';
 import { BODY_INLINE_BYTES, BODY_PIECE_BYTES, DRIP_BYTES_PER_MS, SCRATCH_BYTES } from './limits.js';
@@ -52,6 +53,8 @@ export interface Exchange {
   sent?(): void;
   /** How long the answer may take once the request has left, and how long it may pause, if not as usual. */
   readonly answerMs?: number;
+  /** A READ waits for its bytes: it goes on first when bandwidth is limited. May change. */
+  readonly isUrgent?: boolean;
   /** The head says `Expect: 100-continue`: the body waits for that, or for a while. */
   readonly asksFirst?: boolean;
 }
@@ -64,6 +67,8 @@ export interface ConnectionDeps {
   wasIdle?(idleMs: number): void;
   /** Counts requests and payload. */
   readonly meter: NetMeter;
+  /** Says when it has to pause. */
+  readonly gate: BandwidthGate;
 }
 
 export interface ConnectionTimeouts {
@@ -119,6 +124,10 @@ export class Connection {
   #activeMs = 0;
   /** Longest pause within the body in progress. */
   #pauseMs = 0;
+  /** The bandwidth that we may use is used up: it neither reads nor sends. */
+  #held: Held | undefined;
+  /** When that was last so. */
+  #heldMs = -Infinity;
 
   constructor(timeouts: ConnectionTimeouts, deps: ConnectionDeps) {
     this.#timeouts = timeouts;
@@ -254,12 +263,23 @@ export class Connection {
       if (error) return;
       this.#deps.meter.bytesOut += bytes.length;
       this.#bytesOut += bytes.length;
+      const { gate } = this.#deps;
+      if (gate.isLimited) gate.spend(bytes.length);
       // An answer that came first says that the rest is not wanted.
       if (this.#exchange !== exchange || this.#state !== 'head') return;
       this.#activeMs = this.#deps.nowMs();
       exchange?.sent?.();
-      if (this.#sending !== undefined && this.#exchange === exchange) this.#sendMore(this.#sending);
+      if (this.#sending === undefined || this.#exchange !== exchange) return;
+      if (gate.mayGoOn(exchange?.isUrgent === true)) this.#sendMore(this.#sending);
+      else if (exchange !== undefined) this.#hold(exchange, () => this.#goOnSending(exchange));
     });
+  }
+
+  /** Meanwhile the server may have answered: then the rest is not wanted. */
+  #goOnSending(exchange: Exchange): void {
+    if (this.#exchange === exchange && this.#state === 'head' && this.#sending !== undefined) {
+      this.#sendMore(this.#sending);
+    }
   }
 
   /** The request has not left as a whole. */
@@ -273,8 +293,15 @@ export class Connection {
     this.#state = 'closed';
     this.#exchange = undefined;
     this.#sending = undefined;
+    if (this.#held) this.#deps.gate.leave(this.#held);
+    this.#held = undefined;
     this.#socket?.destroy();
     this.#deps.closed(this);
+  }
+
+  /** When it was last held up by our own limit of bandwidth; the present if it is just now. */
+  get heldMs(): number {
+    return this.#held ? this.#deps.nowMs() : this.#heldMs;
   }
 
   /** Longest pause between arrivals of the body that came last. */
@@ -289,6 +316,8 @@ export class Connection {
 
   /** Looks at the clock; fails the exchange when nothing has come for too long. */
   sweep(nowMs: number): void {
+    // Nobody but ourselves is slow then.
+    if (this.#held) this.#active(nowMs);
     const waitedMs = nowMs - this.#activeMs;
     const { firstByteMs, stallMs, sendStallMs, continueMs } = this.#timeouts;
     const answerMs = this.#exchange?.answerMs;
@@ -324,6 +353,7 @@ export class Connection {
   #nextBuffer(): Uint8Array {
     if (this.#state !== 'slots' || this.#exchange === undefined) return this.#scratch;
     const view = this.#exchange.view(this.#remaining);
+    if (this.#deps.gate.isLimited && view.length > LIMITED_BYTES) return view.subarray(0, LIMITED_BYTES);
     // Over TLS this runs for each record of 16 KiB: no message is made up unless it is needed.
     if (view.length === 0 || view.length > this.#remaining) {
       invariant(false, `view of ${view.length} for ${this.#remaining} bytes`);
@@ -422,9 +452,42 @@ export class Connection {
     this.#deps.meter.bytesIn += bytes;
     this.#bytesIn += bytes;
     exchange.filled(bytes);
+    if (this.#deps.gate.isLimited) this.#spent(bytes, exchange);
     if (this.#remaining > 0 || this.#exchange !== exchange) return;
     this.#release();
     exchange.done();
+  }
+
+  /** Stops reading within a body when more has come than may. */
+  #spent(bytes: number, exchange: Exchange): void {
+    const { gate } = this.#deps;
+    gate.spend(bytes);
+    if (this.#remaining === 0 || this.#exchange !== exchange || this.#held) return;
+    if (gate.mayGoOn(exchange.isUrgent === true)) return;
+    this.#socket?.pause();
+    this.#hold(exchange, () => this.#socket?.resume());
+  }
+
+  #hold(exchange: Exchange, goOn: () => void): void {
+    const held: Held = {
+      get isUrgent() {
+        return exchange.isUrgent === true;
+      },
+      goOn: () => {
+        this.#held = undefined;
+        this.#heldMs = this.#deps.nowMs();
+        this.#active(this.#heldMs);
+        goOn();
+      },
+    };
+    this.#held = held;
+    this.#deps.gate.wait(held);
+  }
+
+  /** Time until now says nothing about the peer. */
+  #active(nowMs: number): void {
+    this.#activeMs = nowMs;
+    this.#mark = { remaining: this.#remaining, ms: nowMs };
   }
 
   #endWithoutBody(rest: Buffer, exchange: Exchange): void {
@@ -443,6 +506,7 @@ export class Connection {
   #tookBody(bytes: Buffer): void {
     this.#deps.meter.bytesIn += bytes.length;
     this.#bytesIn += bytes.length;
+    if (this.#deps.gate.isLimited) this.#deps.gate.spend(bytes.length);
     this.#bodyFailure ??= this.#exchange?.body?.(bytes);
   }
 
@@ -470,6 +534,12 @@ export class Connection {
 
   /** The exchange is over: idle again, or closed when the connection is not to be trusted with another. */
   #release(): void {
+    // Bytes that TLS had decrypted already come although it is paused.
+    if (this.#held) {
+      this.#deps.gate.leave(this.#held);
+      this.#held = undefined;
+      this.#socket?.resume();
+    }
     this.#exchange = undefined;
     this.#text = undefined;
     this.#head = undefined;

@@ -266,6 +266,7 @@ export class FetchRunner {
     return new Transfer(job.fetch, asked, connection, {
       signer,
       nowMs: () => clock.nowMs(),
+      isUrgent: () => job.priority === PRIORITY_WAITING,
       leads: (transfer) => this.#leads(job, transfer),
       arrived: (_transfer, isPublished) => {
         job.progressMs = connection.activeMs;
@@ -514,6 +515,7 @@ export class FetchRunner {
       const tookMs = nowMs - mark.ms;
       if (tookMs < HEDGE_SLOW_WINDOW_MS && !isGap) continue;
       transfer.mark = { offset, ms: nowMs };
+      if (transfer.connection.heldMs > mark.ms) continue;
       const bytes = offset - mark.offset;
       const isSlow = bytes === 0 || (bytes / tookMs < slowBytesPerMs && transfer.missingBytes >= HEDGE_SLOW_BYTES_MIN);
       if (isSlow && !isGap && job.hedge === undefined && job.priority <= PRIORITY_WINDOW) this.#askTwice(job, 'slow');
@@ -544,7 +546,8 @@ export class FetchRunner {
       if (job.phase.kind !== 'transfer' || job.phase.transfer.headMs === undefined) continue;
       hasBodies = true;
       if (job.hedge !== undefined || job.priority > PRIORITY_WINDOW) continue;
-      const pausedMs = nowMs - Math.max(job.phase.transfer.connection.activeMs, this.#awakeMs);
+      const { connection } = job.phase.transfer;
+      const pausedMs = nowMs - Math.max(connection.activeMs, connection.heldMs, this.#awakeMs);
       if (pausedMs > (isSilence ? 2 * stallMs : stallMs)) this.#askTwice(job, 'stalled');
     }
     return hasBodies;

@@ -11,7 +11,7 @@
 import type { Clock, Timer } from '../../base/clock.js';
 import { ECANCELED } from '../../base/errno.js';
 import { assertNever } from '../../base/invariant.js';
-import { slotNumbers, type PoolMemory } from '../../base/pool/layout.js';
+import { BLOCK_BYTES, slotNumbers, type PoolMemory } from '../../base/pool/layout.js';
 import { PoolView } from '../../base/pool/pool-view.js';
 import type { DataTarget, NetCommand, NetEvent, VerifyMode } from '../api.js';
 import { CallErrand, CALLS_MAX } from '../calls/call-errand.js';
@@ -21,6 +21,7 @@ import { SAMPLE_MS } from '../scheduler/api.js';
 import { PrefixPacer } from '../scheduler/request-pacer.js';
 import { RequestSigner } from '../signing/request-signer.js';
 import type { KernelReplier } from '../ticket.js';
+import { BandwidthGate } from './bandwidth-gate.js';
 import { ConnectionPool } from './connection-pool.js';
 import { CredentialGate } from './credential-gate.js';
 import { heapBytes, type NetDescription } from './describe.js';
@@ -64,6 +65,9 @@ export interface NetThreadDeps {
   loopBusyMs?(): number;
 }
 
+/** What a READ may have to wait for: two blocks. When our own limit makes that slow, it is no failure of the store. */
+const READ_BYTES_MAX = 2 * BLOCK_BYTES;
+
 /** A sweep may come a little early: the sample is due then all the same. */
 const SAMPLE_EARLY_MS = 10;
 
@@ -81,6 +85,7 @@ export class NetThread {
   readonly #target: DataTarget;
   readonly #parked: ParkedReads;
   readonly #meter = new NetMeter();
+  readonly #bandwidth: BandwidthGate;
   #sampledMs = 0;
   #sampledBusyMs = 0;
   /** The last sample said that something is under way. */
@@ -99,6 +104,7 @@ export class NetThread {
     const deadlineMs = options.readDeadlineMs ?? DEFAULT_READ_DEADLINE_MS;
     const pool = new PoolView(options.pool);
     this.#timeouts = timeouts;
+    this.#bandwidth = new BandwidthGate(clock);
     this.#pool = pool;
     this.#target = target;
     const opener = (this.#opener = new SocketOpener(
@@ -117,10 +123,16 @@ export class NetThread {
     ));
     this.#connections = new ConnectionPool(
       { connectionsMax: options.connectionsMax, waitersMax: slotNumbers(options.pool.slotCount), timeouts },
-      { clock, open: (onread) => opener.open(onread), slow: (address) => opener.slow(address), meter: this.#meter },
+      {
+        clock,
+        open: (onread) => opener.open(onread),
+        slow: (address) => opener.slow(address),
+        meter: this.#meter,
+        gate: this.#bandwidth,
+      },
     );
     this.#parked = new ParkedReads(
-      { deadlineMs },
+      { deadlineMs: (reads) => deadlineMs + (reads * READ_BYTES_MAX) / this.#bandwidth.bytesPerMs },
       {
         pool,
         replier: deps.replier,
@@ -218,7 +230,9 @@ export class NetThread {
         this.#calls.credentialsChanged();
         break;
       case 'limits':
-        if (!this.#isClosed) this.#connections.setLimit(command.connectionsMax);
+        if (this.#isClosed) break;
+        this.#bandwidth.setRate(command.bytesPerMs ?? Infinity);
+        this.#connections.setLimit(command.connectionsMax);
         break;
       case 'describe':
         this.#post({ type: 'described', describeId: command.describeId, description: this.#describe() });

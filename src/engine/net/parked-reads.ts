@@ -15,7 +15,8 @@ import type { KernelReplier } from '../ticket.js';
 import { PARKED_READS_MAX } from './limits.js';
 
 export interface ParkedReadsOptions {
-  readonly deadlineMs: number;
+  /** How long a READ may wait that comes when so many wait, itself included. */
+  readonly deadlineMs: (reads: number) => number;
 }
 
 export interface ParkedReadsDeps {
@@ -54,7 +55,10 @@ export class ParkedReads {
 
   /** Takes over a READ; answers it at once when its bytes are there. */
   park(read: ParkedRead): void {
-    const waiting: Waiting = { read, deadlineMs: this.#deps.nowMs() + this.#options.deadlineMs };
+    const waiting: Waiting = {
+      read,
+      deadlineMs: this.#deps.nowMs() + this.#options.deadlineMs(this.#waiting.size + 1),
+    };
     this.#waiting.set(read.readId, waiting);
     if (this.#isClosed || this.#waiting.size > PARKED_READS_MAX) {
       this.#fail(waiting, EIO);

@@ -17,6 +17,8 @@ import { checkPayloadHead, failureFromAnswer, type Asked } from './response-chec
 export interface TransferDeps {
   readonly signer: RequestSigner;
   nowMs(): number;
+  /** Somebody waits for its bytes now. */
+  isUrgent(): boolean;
   /** Its answer is good and its bytes come next: a rival must be aborted before this returns. */
   leads(transfer: Transfer): void;
   /** Bytes came; if `isPublished`, READs that wait for them can be answered. */
@@ -56,6 +58,10 @@ export class Transfer implements Exchange {
   /** Nothing more will be said about this attempt. */
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  get isUrgent(): boolean {
+    return this.#deps.isUrgent();
   }
 
   /** First body byte that has not come. */

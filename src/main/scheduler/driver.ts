@@ -10,6 +10,7 @@
  */
 import type { Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
+import type { NetCommand } from '../../engine/api.js';
 import type { NetPort } from '../../engine/data-plane.js';
 import type {
   ControllerBounds,
@@ -25,6 +26,19 @@ import { Recent } from './recent.js';
 const RECENT_FIRST_BYTES = 2048;
 /** Steps that throughput is averaged over: one second. */
 const RECENT_STEPS = 10;
+
+export interface DriverOptions {
+  readonly bounds: ControllerBounds;
+  /** What each thread was started with. */
+  readonly connectionsPosted: number;
+  /** What all threads together may move, in and out; no limit without it. */
+  readonly bytesPerSecondMax?: number;
+}
+
+type Limits = Extract<NetCommand, { type: 'limits' }>;
+
+/** Of a limit of bandwidth, this share is divided evenly, so that a thread that begins has something; the rest by use. */
+const EVEN_SHARE = 0.5;
 
 export interface DriverDeps {
   readonly clock: Clock;
@@ -90,7 +104,8 @@ export class SchedulerDriver implements ShareTaker {
   readonly #busy = new Set<number>();
   #setting: Setting;
   #share: HostShare | undefined;
-  #posted: readonly number[];
+  readonly #bytesPerMs: number;
+  #posted: readonly Limits[];
   #totals: { -readonly [K in keyof NetTotals]: number } = {
     bytesIn: 0,
     bytesOut: 0,
@@ -113,11 +128,12 @@ export class SchedulerDriver implements ShareTaker {
   #told = 0;
 
   /** `connectionsPosted`: what each thread was started with. */
-  constructor(bounds: ControllerBounds, connectionsPosted: number, deps: DriverDeps) {
+  constructor({ bounds, connectionsPosted, bytesPerSecondMax = Infinity }: DriverOptions, deps: DriverDeps) {
     this.#deps = deps;
     this.#bounds = bounds;
     this.#latest = deps.ports.map(() => undefined);
-    this.#posted = deps.ports.map(() => connectionsPosted);
+    this.#bytesPerMs = bytesPerSecondMax / 1000;
+    this.#posted = deps.ports.map(() => ({ type: 'limits', connectionsMax: connectionsPosted }));
     this.#setting = deps.controller.setting;
     this.#steppedMs = deps.clock.nowMs();
     this.#loopBusyMs = deps.loopBusyMs();
@@ -221,13 +237,27 @@ export class SchedulerDriver implements ShareTaker {
     const share = this.#share?.networkShare ?? 1;
     const connections = Math.max(active, Math.round(this.#setting.connections * share));
     // The first threads get what does not divide; those that get no new fetches end what they have with one.
-    const posted = ports.map((_port, thread) =>
-      thread >= active ? 1 : Math.floor(connections / active) + (thread < connections % active ? 1 : 0),
-    );
+    const posted = ports.map((_port, thread): Limits => {
+      const more = thread < connections % active ? 1 : 0;
+      const connectionsMax = thread >= active ? 1 : Math.floor(connections / active) + more;
+      const bytesPerMs = this.#rateOf(thread);
+      return { type: 'limits', connectionsMax, ...(bytesPerMs === Infinity ? {} : { bytesPerMs }) };
+    });
     setActiveThreads(active);
-    posted.forEach((connectionsMax, thread) => {
-      if (this.#posted[thread] !== connectionsMax) ports[thread]?.post({ type: 'limits', connectionsMax });
+    posted.forEach((limits, thread) => {
+      const before = this.#posted[thread];
+      if (before?.connectionsMax === limits.connectionsMax && before.bytesPerMs === limits.bytesPerMs) return;
+      ports[thread]?.post(limits);
     });
     this.#posted = posted;
+  }
+
+  /** A thread's part of the limit of bandwidth, bytes/ms: by what it moved lately. */
+  #rateOf(thread: number): number {
+    const moved = (latest: Latest | undefined): number => (latest ? latest.sample.bytesIn + latest.sample.bytesOut : 0);
+    const total = this.#latest.reduce((sum, latest) => sum + moved(latest), 0);
+    const byUse = total === 0 ? 1 / this.#latest.length : moved(this.#latest[thread]) / total;
+    const even = 1 / this.#latest.length;
+    return this.#bytesPerMs * (EVEN_SHARE * even + (1 - EVEN_SHARE) * byUse);
   }
 }

@@ -31,7 +31,7 @@ class Bench {
       this.pool.bytes(slot, 0, 100).fill(0x41 + slot);
     }
     this.parked = new ParkedReads(
-      { deadlineMs },
+      { deadlineMs: () => deadlineMs },
       {
         pool: this.pool,
         replier: {

@@ -64,16 +64,19 @@ function bench(threads = 2, posted = 64) {
   const sent: (readonly [thread: number, command: NetCommand])[] = [];
   const active: number[] = [];
   const state = { readsTotal: 0, isCrowded: false, busyMs: 0 };
-  const driver = new SchedulerDriver(BOUNDS, posted, {
-    clock,
-    log: silentLog,
-    controller,
-    ports: Array.from({ length: threads }, (_none, thread) => ({ post: (command) => sent.push([thread, command]) })),
-    setActiveThreads: (count) => active.push(count),
-    poolPressure: () => 0.25,
-    loopBusyMs: () => state.busyMs,
-    demand: () => state,
-  });
+  const driver = new SchedulerDriver(
+    { bounds: BOUNDS, connectionsPosted: posted },
+    {
+      clock,
+      log: silentLog,
+      controller,
+      ports: Array.from({ length: threads }, (_none, thread) => ({ post: (command) => sent.push([thread, command]) })),
+      setActiveThreads: (count) => active.push(count),
+      poolPressure: () => 0.25,
+      loopBusyMs: () => state.busyMs,
+      demand: () => state,
+    },
+  );
   return { clock, controller, sent, active, state, driver };
 }
 
