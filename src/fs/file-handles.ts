@@ -6,10 +6,13 @@
  * again by the first READ after it became a version of the bucket (`versionChanged`).
  * Refuses to know how bytes come: it clamps, delegates and watches the answers.
  */
-import { EBADF, ENOENT, ErrnoError, ESTALE } from '../base/errno.js';
+import { EBADF, EIO, ENOENT, ErrnoError, ESTALE } from '../base/errno.js';
 import type { ReadReply } from '../fuse/handlers.js';
 import type { ObjectReader, ObjectVersion, Prefetcher, ReadSink } from '../prefetch/api.js';
 import type { FileNode, InodeTable } from './inode-table.js';
+
+/** So many commits and renames of one file may come in between before a READ of it fails. */
+const UNSAVED_ATTEMPTS_MAX = 8;
 
 /** Who hears of reads that were answered with an error. */
 export interface ReadWatch {
@@ -21,7 +24,9 @@ export interface ReadWatch {
 
 /** Content that the bucket does not have. */
 export interface UnsavedContent {
-  /** Answers all bytes asked for up to its end, or an errno; may throw ErrnoError. */
+  /** Goes up when what it is read from is replaced (a commit, a rename): a read that failed meanwhile says nothing. */
+  readonly generation: number;
+  /** Answers all bytes asked for up to its end, or an errno, from this thread; may throw ErrnoError. */
   read(offset: number, sizeBytes: number, reply: ReadSink): void;
 }
 
@@ -70,6 +75,13 @@ class NodeVersion implements ObjectVersion {
   }
 }
 
+/** What is left of content that was written and did not become an object. */
+export const lostReader: ObjectReader = {
+  read: (_offset, _sizeBytes, sink) => sink.error(ESTALE),
+  accessed: () => undefined,
+  close: () => undefined,
+};
+
 export class FileHandles {
   readonly #deps: FileHandlesDeps;
   readonly #handles = new Map<number, FileHandle>();
@@ -100,11 +112,25 @@ export class FileHandles {
   }
 
   read(handle: number, offset: number, sizeBytes: number, reply: ReadReply): void {
+    this.#read(handle, offset, sizeBytes, reply, 1);
+  }
+
+  #read(handle: number, offset: number, sizeBytes: number, reply: ReadReply, attempt: number): void {
     const opened = this.#get(handle);
     const { node } = opened;
     const unsaved = this.#deps.unsaved?.(node.nodeId);
     if (unsaved) {
-      unsaved.read(offset, sizeBytes, new WatchedSink(reply, node, this.#deps));
+      const sink = new WatchedSink(reply, node, this.#deps);
+      const { generation } = unsaved;
+      unsaved.read(offset, sizeBytes, {
+        ticket: undefined,
+        data: (parts) => sink.data(parts),
+        error: (errno) => {
+          if (unsaved.generation === generation || attempt >= UNSAVED_ATTEMPTS_MAX) sink.error(errno);
+          else this.#again(handle, offset, sizeBytes, reply, attempt + 1);
+        },
+        handedOver: () => ({ finished: () => undefined }),
+      });
       return;
     }
     const clampedBytes = Math.min(sizeBytes, node.sizeBytes - offset);
@@ -154,6 +180,15 @@ export class FileHandles {
 
   closeAll(): void {
     for (const handle of [...this.#handles.keys()]) this.release(handle);
+  }
+
+  /** Our own commit or rename came in between: what was asked is somewhere else now. */
+  #again(handle: number, offset: number, sizeBytes: number, reply: ReadReply, attempt: number): void {
+    try {
+      this.#read(handle, offset, sizeBytes, reply, attempt);
+    } catch (error) {
+      reply.error(error instanceof ErrnoError ? error.errno : EIO);
+    }
   }
 
   #get(handle: number): FileHandle {

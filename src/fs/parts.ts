@@ -13,7 +13,7 @@ import { contentTypeOf } from './content-type.js';
 import { DirectoryHandles } from './directory-handles.js';
 import { EntryMaker } from './entry-maker.js';
 import { FaultLog } from './fault-log.js';
-import { FileHandles, type ReadWatch } from './file-handles.js';
+import { FileHandles, lostReader, type ReadWatch } from './file-handles.js';
 import type { FileSystemDeps, FileSystemOptions } from './file-system-api.js';
 import { Freshness } from './freshness.js';
 import { InodeReaders } from './inode-readers.js';
@@ -165,6 +165,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
           prefetcher,
           clock,
           log: deps.log,
+          faults,
           propertiesOf: (node) => {
             const contentType = options.inferContentType === true ? contentTypeOf(node.key) : undefined;
             const userMetadata = posix?.metadataOf(node);
@@ -180,7 +181,11 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
             if (isWritten) prefetcher.seclude(node.nodeId);
             else prefetcher.share(node.nodeId);
           },
-          discarded: (node) => versions.forget(node),
+          discarded: (node) => {
+            // What it held is not to be had any more, and what the bucket holds is another content.
+            files.redirect(node, () => lostReader);
+            versions.forget(node);
+          },
         })
       : undefined;
   const witness = deps.witness ?? flushedByOpener;

@@ -106,6 +106,7 @@ export class BlockFetcher {
   readonly index: BlockIndex;
   readonly view: PoolView;
   readonly plane: DataPlane;
+  readonly log: Log;
   readonly #deps: BlockFetcherDeps;
   readonly #partBytes: () => number;
   #speculativeFetches = 0;
@@ -127,6 +128,7 @@ export class BlockFetcher {
     this.index = deps.index;
     this.view = deps.view;
     this.plane = deps.plane;
+    this.log = deps.log;
     this.#deps = deps;
     this.#partBytes = options.partBytes;
   }
@@ -437,7 +439,7 @@ export class BlockFetcher {
           this.#settle(fetchId);
         },
         failed: (errno, code, message) => {
-          this.#deps.log.debug({ key: version.key, errno, code }, message);
+          this.log.debug({ key: version.key, errno, code }, message);
           if (!fetch.cancelled) this.#holdOffUntilMs.set(version.nodeId, this.#deps.nowMs() + HOLD_OFF_MS);
           this.#settle(fetchId);
           if (errno === ESTALE) this.#deps.versionLost(version.nodeId, version.etag);

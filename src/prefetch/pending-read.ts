@@ -119,8 +119,17 @@ export class PendingRead {
   #lost(spans: readonly ReadSpan[]): void {
     this.#readId = undefined;
     for (const span of spans) this.#deps.fetcher.view.unpin(span.slot);
-    if (this.#placings >= PLACINGS_MAX) this.#refuse(EIO);
-    else this.#deps.place(this);
+    if (this.#placings < PLACINGS_MAX) {
+      this.#deps.place(this);
+      return;
+    }
+    const { version, offset } = this.#range;
+    const fields = { key: version.key, offset, placings: this.#placings };
+    this.#deps.fetcher.log.error(
+      fields,
+      `a READ of '${version.key}' is answered EIO: its fetch was cancelled ${this.#placings} times`,
+    );
+    this.#refuse(EIO);
   }
 
   /**

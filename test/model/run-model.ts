@@ -46,13 +46,25 @@ export async function runModel(t: Test, python: string, plan: ModelPlan): Promis
   const log = join(work, 'operations.jsonl');
   const args = [mount.path, reference, String(plan.seed), String(plan.operations)];
   const lines: string[] = [];
+  // What the mount said before, and what the bucket holds, when they first differ: shrinking writes much more.
+  let found: Promise<{ log: string; keys: string[] }> | undefined;
+  const look = async (): Promise<{ log: string; keys: string[] }> => {
+    const before = mount.log().slice(-6000);
+    const view = storeView(server, BUCKET);
+    const keys = await view.keys('tree/');
+    view.close();
+    return { log: before, keys: [...keys.keys()] };
+  };
   const done = await runPython(
     python,
     '../../model/operations.py',
     [...args, '--log', log, '--shrink', String(SHRINK_SECONDS)],
     {
       killMs: START_KILL_MS + plan.operations * OPERATION_KILL_MS,
-      onLine: (line) => lines.push(line),
+      onLine: (line) => {
+        if (line.startsWith('{"finding"')) found ??= look();
+        lines.push(line);
+      },
     },
   );
   t.comment(lines.at(-1) ?? 'no output');
@@ -63,7 +75,7 @@ export async function runModel(t: Test, python: string, plan: ModelPlan): Promis
       ...(lines.length === 0 && { last, stderr: done.stderr.slice(-2000) }),
       timedOut: done.timedOut,
       signal: done.signal,
-      log: mount.log().slice(-4000),
+      ...(await found),
     });
     return;
   }

@@ -17,6 +17,10 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
   speculates = true;
   poolBytes = 256 * 1024 * 1024;
   closed = 0;
+  /** READs wait until the test lets them go, and say what is in the bucket then. */
+  isHeld = false;
+  #held: { readonly nodeId: number; readonly go: () => void }[] = [];
+  #settled: (() => void)[] = [];
   /** Answers as a net thread would: the sink hears nothing of the error, only this does. */
   versionLost: ((nodeId: number, etag: string) => void) | undefined;
 
@@ -29,16 +33,20 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
     return {
       read: (offset: number, sizeBytes: number, sink: ReadSink): void => {
         const { key, etag } = version;
+        const answer = (): void => {
+          const object = this.store.objects.get(key);
+          if (object?.etag === etag) {
+            sink.data([object.body.subarray(offset, offset + sizeBytes)]);
+          } else if (this.versionLost) {
+            sink.handedOver(() => undefined).finished();
+            this.versionLost(version.nodeId, version.etag);
+          } else {
+            sink.error(ESTALE);
+          }
+        };
         this.reads.push({ key, offset, sizeBytes });
-        const object = this.store.objects.get(key);
-        if (object?.etag === etag) {
-          sink.data([object.body.subarray(offset, offset + sizeBytes)]);
-        } else if (this.versionLost) {
-          sink.handedOver(() => undefined).finished();
-          this.versionLost(version.nodeId, version.etag);
-        } else {
-          sink.error(ESTALE);
-        }
+        if (this.isHeld) this.#held.push({ nodeId: version.nodeId, go: answer });
+        else answer();
       },
       accessed: (offset, sizeBytes) => {
         this.accesses.push({ key: version.key, offset, sizeBytes });
@@ -47,6 +55,13 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
         this.closed++;
       },
     };
+  }
+
+  /** Answers all that wait, and those that come from now on at once. */
+  letGo(): void {
+    this.isHeld = false;
+    for (const { go } of this.#held.splice(0)) go();
+    for (const resolve of this.#settled.splice(0)) resolve();
   }
 
   speculate(version: ObjectVersion): boolean {
@@ -58,8 +73,9 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
     return this.speculated.some((version) => version.nodeId === nodeId) && !this.forgotten.includes(nodeId);
   }
 
-  settled(): Promise<void> {
-    return Promise.resolve();
+  settled(nodeId: number): Promise<void> {
+    if (!this.#held.some((each) => each.nodeId === nodeId)) return Promise.resolve();
+    return new Promise((resolve) => this.#settled.push(resolve));
   }
 
   /** Nodes whose blocks nobody may find now. */

@@ -7,7 +7,7 @@
  * Bounded: fetches by the slots of the pool (each owns at least one), attempts and waits by retry-policy.ts and limits.ts.
  * Refuses to give an answer to READs: it reports what arrived and what is over.
  */
-import { EACCES, ECANCELED, EIO } from '../../base/errno.js';
+import { EACCES, ECANCELED, EIO, errnoName, ESTALE } from '../../base/errno.js';
 import type { Clock, Timer } from '../../base/clock.js';
 import { assertNever, invariant } from '../../base/invariant.js';
 import type { PoolView } from '../../base/pool/pool-view.js';
@@ -138,6 +138,11 @@ export class FetchRunner {
 
   has(fetchId: number): boolean {
     return this.#jobs.has(fetchId);
+  }
+
+  /** The object that a fetch under way is of. */
+  keyOf(fetchId: number): string | undefined {
+    return this.#jobs.get(fetchId)?.fetch.command.key;
   }
 
   start(command: FetchCommand): void {
@@ -423,10 +428,13 @@ export class FetchRunner {
     this.#jobs.delete(fetch.command.fetchId);
     this.#answered(job);
     this.#dropHedge(job);
-    if (failure.code === 'NoChecksum' || failure.code === 'ChecksumMismatch') {
-      // Whoever reads sees EIO only; that it is not the network must be said somewhere.
+    // Whoever reads sees an errno only. A version that is gone is told by the file system, once for all its readers.
+    if (failure.errno !== ECANCELED && failure.errno !== ESTALE) {
       const { key } = fetch.command;
-      this.#deps.log.log(failure.code, 'error', { key, code: failure.code }, failure.message);
+      const { nextOffset, missingBytes } = fetch;
+      const fields = { key, offset: nextOffset, missingBytes, attempts: fetch.record.total, code: failure.code };
+      const sentence = `'${key}' cannot be read (${errnoName(failure.errno)}): ${failure.message}`;
+      this.#deps.log.log(`failed:${failure.code}`, 'error', { ...fields, status: failure.status }, sentence);
     }
     if (phase.kind === 'inLine') this.#deps.connections.withdraw(phase.waiter);
     else if (phase.kind === 'backoff') phase.timer.cancel();

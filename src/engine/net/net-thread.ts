@@ -131,6 +131,7 @@ export class NetThread {
         gate: this.#bandwidth,
       },
     );
+    const log = new LogGate(clock, (level, fields, message) => this.#post({ type: 'log', level, fields, message }));
     this.#parked = new ParkedReads(
       { deadlineMs: (reads) => deadlineMs + (reads * READ_BYTES_MAX) / this.#bandwidth.bytesPerMs },
       {
@@ -139,11 +140,15 @@ export class NetThread {
         nowMs: () => clock.nowMs(),
         isFetching: (fetchId) => this.#runner.has(fetchId),
         wanted: (fetchId) => this.#runner.wanted(fetchId),
+        refused: ({ readId, spans }, because) => {
+          const keys = spans.flatMap(({ fetchId }) => this.#runner.keyOf(fetchId) ?? []);
+          const of = keys.length > 0 ? ` of '${keys.at(-1)}'` : '';
+          log.log('refused', 'error', { readId, key: keys.at(-1) }, `a READ${of} is answered EIO: ${because}`);
+        },
         over: (readId, errno) => this.#readOver(readId, errno),
         elsewhere: (readId) => this.#post({ type: 'readElsewhere', readId }),
       },
     );
-    const log = new LogGate(clock, (level, fields, message) => this.#post({ type: 'log', level, fields, message }));
     const gate = (this.#gate = new CredentialGate(options.anonymous ?? false, {
       refused: (code) => this.#post({ type: 'credentialsRefused', code }),
     }));

@@ -27,6 +27,8 @@ export interface ParkedReadsDeps {
   isFetching(fetchId: number): boolean;
   /** Somebody waits for this fetch now. */
   wanted(fetchId: number): void;
+  /** It is answered EIO, and nobody else knows why. */
+  refused(read: ParkedRead, because: string): void;
   over(readId: number, errno: number): void;
   elsewhere(readId: number): void;
 }
@@ -61,6 +63,7 @@ export class ParkedReads {
     };
     this.#waiting.set(read.readId, waiting);
     if (this.#isClosed || this.#waiting.size > PARKED_READS_MAX) {
+      if (!this.#isClosed) this.#deps.refused(read, `more than ${PARKED_READS_MAX} READs wait`);
       this.#fail(waiting, EIO);
       return;
     }
@@ -107,6 +110,7 @@ export class ParkedReads {
   sweep(nowMs: number): void {
     for (const waiting of this.#waiting.values()) {
       if (waiting.deadlineMs > nowMs) break;
+      this.#deps.refused(waiting.read, `its bytes did not come within ${this.#options.deadlineMs / 1000} s`);
       this.#fail(waiting, EIO);
     }
   }

@@ -32,7 +32,8 @@ export class Removal {
         if (hold.isOpen) await hold.keepBase(signal);
         else await orphans.keep(node, signal);
         await this.#delete(directoryKey, name);
-      } else this.#gone(directoryKey, name);
+      } else if (hold.covers) await this.#delete(directoryKey, name);
+      else this.#gone(directoryKey, name);
       if (hold.isOpen) hold.orphaned();
     } finally {
       hold.release();

@@ -80,7 +80,7 @@ export class FileRename {
   }
 
   async #move(
-    { from, to, source, noReplace }: FileMove,
+    { from, to, source, target, noReplace }: FileMove,
     node: FileNode | undefined,
     hold: UncommittedHold | undefined,
     signal: AbortSignal,
@@ -92,12 +92,29 @@ export class FileRename {
     const object = hold ? hold.base : source.object;
     if (object) await this.#moveObject({ ...object, key: fromKey }, { from, toKey, noReplace }, hold, signal);
     else if (node && hold) {
+      if (hold.covers) await this.#deleteCovered(from);
       table.moveFile(node, toKey, undefined, this.#deps.freshness.nowMs());
       remembered.moved(fromKey, toKey, undefined);
-      await hold.moved(toKey, undefined);
+      await hold.moved(toKey, undefined, target.kind === 'file');
     }
     changes.removed(fromKey);
     kept.keep(from.directoryKey);
+  }
+
+  /** What an earlier rename put the file over goes with the name: nobody will replace it. */
+  async #deleteCovered(from: Place): Promise<void> {
+    const { writer, names, faults } = this.#deps;
+    const key = from.directoryKey + from.name;
+    const marked = this.#directories.leaving(from.directoryKey, from.name);
+    try {
+      await writer.delete(key);
+    } catch (error) {
+      names.distrust(key);
+      faults.report('rename', key, error);
+      throw error;
+    } finally {
+      await marked;
+    }
   }
 
   async #moveObject(

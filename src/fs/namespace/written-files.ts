@@ -34,6 +34,8 @@ export interface UncommittedHold {
   readonly isUncommitted: boolean;
   /** The object of the key that the bucket holds, which the file was opened from or last committed as; undefined: none. */
   readonly base: SourceObject | undefined;
+  /** It was renamed over an object that stays in the bucket until the commit: to be deleted when this name goes before that. */
+  readonly covers: boolean;
   /**
    * The file gets another name next: what of it is on its way to the bucket under this one does not stay so. Throws what the
    * store says. May commit, so that `base` is another afterwards.
@@ -46,10 +48,11 @@ export interface UncommittedHold {
   keepBase(signal: AbortSignal): Promise<void>;
   /**
    * The file has another name: `node.key` was changed already. `base` is the object that the bucket holds under the new key,
-   * when the old object was moved there; undefined when there was none. A commit replaces whatever is at the new key then.
+   * when the old object was moved there; undefined when there was none. A commit replaces whatever is at the new key then:
+   * `covers` says that there is something (without it: if there was under the old name).
    * Resolves when nothing asks for the object of the old key any more: it is deleted next.
    */
-  moved(key: string, base: ObjectHead | undefined): MaybePromise<void>;
+  moved(key: string, base: ObjectHead | undefined, covers?: boolean): MaybePromise<void>;
   /** The name is gone: the file is never committed, its handles go on reading and writing until they are closed. */
   orphaned(): void;
   /** Somebody has the file open for writing now. */

@@ -2,7 +2,7 @@
  * Bytes of the object as it was when a file was opened for writing. They are read through the prefetcher like any others, but
  * under a node id of their own: the kernel's READs of the node must never be answered from them once something was written.
  *
- * Thread: main. Opens its reader with the first read. Refuses to outlive `close`.
+ * Thread: main. Opens its reader with the first read. Refuses to outlive `close`: ESTALE.
  */
 import { ErrnoError, ESTALE, errnoName } from '../../base/errno.js';
 import { BLOCK_BYTES } from '../../base/pool/layout.js';
@@ -20,6 +20,7 @@ export class BaseReader {
   readonly #privateId: () => number;
   #nodeId: number | undefined;
   #reader: ObjectReader | undefined;
+  #isClosed = false;
 
   /** `privateId` gives a node id that no other node has or will have. */
   constructor(version: BaseVersion, deps: { readonly prefetcher: Prefetcher; readonly privateId: () => number }) {
@@ -28,7 +29,7 @@ export class BaseReader {
     this.#privateId = deps.privateId;
   }
 
-  /** Answers a READ that wants bytes of the base only. */
+  /** Answers a READ that wants bytes of the base only; may throw ESTALE. */
   answer(offset: number, sizeBytes: number, sink: ReadSink): void {
     this.#open().read(offset, sizeBytes, sink);
   }
@@ -45,6 +46,7 @@ export class BaseReader {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#reader?.close();
     this.#reader = undefined;
     if (this.#nodeId !== undefined) this.#prefetcher.forgetVersion(this.#nodeId);
@@ -52,6 +54,7 @@ export class BaseReader {
   }
 
   #open(): ObjectReader {
+    if (this.#isClosed) throw new ErrnoError(ESTALE, `'${this.version.key}' as it was is gone`);
     const nodeId = (this.#nodeId ??= this.#privateId());
     return (this.#reader ??= this.#prefetcher.open({ nodeId, ...this.version }));
   }

@@ -55,11 +55,19 @@ export async function readContent(source: ContentSource, offset: number, into: U
     else slow.push(extent);
   }
   const { spool, base } = source;
+  // A commit meanwhile replaces both: the spool stays for as long as it is held, the base says that it is gone.
+  const release = spool.hold();
+  try {
+    for (const { kind, from, to } of slow) {
+      if (kind === 'spool') await spool.read(from, into.subarray(from - offset, to - offset));
+    }
+  } finally {
+    release();
+  }
   for (const { kind, from, to } of slow) {
-    const place = into.subarray(from - offset, to - offset);
-    if (kind === 'spool') await spool.read(from, place);
-    else if (kind === 'base' && base) await base.read(from, place);
-    else throw lostError(source.key, from, to);
+    if (kind === 'spool') continue;
+    if (kind !== 'base' || !base) throw lostError(source.key, from, to);
+    await base.read(from, into.subarray(from - offset, to - offset));
   }
 }
 

@@ -42,6 +42,8 @@ export class MemoryRelief {
   readonly #kept: { readonly file: WrittenFile; readonly part: StreamedPart }[] = [];
   #keptBytes = 0;
   #isRelieving = false;
+  /** Something became free to move while it was looked for. */
+  #isAskedAgain = false;
 
   constructor(deps: MemoryReliefDeps) {
     this.#deps = deps;
@@ -107,23 +109,16 @@ export class MemoryRelief {
     return any;
   }
 
-  /** Somebody waits for a slot. */
+  /** Somebody waits for a slot, or has waited while something could not be moved that now can. */
   async #relieve(): Promise<void> {
+    // What was found in use a moment ago may not be any more: looked at once more, or those who wait would wait for ever.
+    this.#isAskedAgain = true;
     if (this.#isRelieving) return;
     this.#isRelieving = true;
     try {
-      while (this.memory.waiting > 0) {
-        if (this.#forgetKept(0) || this.#forgetClean()) continue;
-        if (this.#sendingSlots() >= this.memory.slotsMax * SENDING_SHARE) return;
-        let spilt = 0;
-        for (const file of this.#dirty) {
-          // Of a thousand open writers few have any.
-          if (file.slots === 0) continue;
-          spilt = await file.spill('some');
-          if (spilt > 0) break;
-        }
-        // All is on its way, or in the hands of a reader thread: it comes back by itself.
-        if (spilt === 0) return;
+      while (this.#isAskedAgain) {
+        this.#isAskedAgain = false;
+        await this.#makeRoom();
       }
     } catch (error) {
       const failure = error instanceof ErrnoError ? error : new ErrnoError(EIO, String(error));
@@ -131,6 +126,22 @@ export class MemoryRelief {
       if (this.#sendingSlots() === 0) this.memory.refuse(failure);
     } finally {
       this.#isRelieving = false;
+    }
+  }
+
+  async #makeRoom(): Promise<void> {
+    while (this.memory.waiting > 0) {
+      if (this.#forgetKept(0) || this.#forgetClean()) continue;
+      if (this.#sendingSlots() >= this.memory.slotsMax * SENDING_SHARE) return;
+      let spilt = 0;
+      for (const file of this.#dirty) {
+        // Of a thousand open writers few have any.
+        if (file.slots === 0) continue;
+        spilt = await file.spill('some');
+        if (spilt > 0) break;
+      }
+      // All is on its way, or in the hands of a reader thread: it comes back by itself.
+      if (spilt === 0) return;
     }
   }
 

@@ -60,6 +60,9 @@ export class SpoolFile {
   readonly journal: Journal;
   readonly #directory: SpoolDirectory;
   #handle: Promise<FileHandle> | undefined;
+  #holds = 0;
+  #isEnded = false;
+  #letGo: (() => void)[] = [];
 
   /** Nothing is made before the first write. Without `journal` it ends with this process. */
   constructor(directory: SpoolDirectory, name: string, journal: Omit<JournalDeps, 'ready'> | undefined) {
@@ -101,6 +104,16 @@ export class SpoolFile {
     }
   }
 
+  /** It is neither closed nor removed until the returned function is called, once. */
+  hold(): () => void {
+    this.#holds++;
+    return () => {
+      this.#holds--;
+      if (this.#holds > 0) return;
+      for (const resolve of this.#letGo.splice(0)) resolve();
+    };
+  }
+
   /** What was written is on the disk. */
   async sync(): Promise<void> {
     if (!this.#handle) return;
@@ -113,21 +126,30 @@ export class SpoolFile {
 
   /** Closes both; the files stay. */
   async close(): Promise<void> {
+    await this.#end();
     await this.journal.close();
     const handle = this.#handle;
     this.#handle = undefined;
     await handle?.then((file) => file.close()).catch(() => undefined);
   }
 
-  /** Closes and removes both. Nobody reads or writes any more. */
+  /** Closes and removes both, as soon as nobody holds it. */
   async remove(): Promise<void> {
+    await this.#end();
     await this.journal.remove();
     if (!this.#handle) return;
     await this.close();
     await rm(this.path, { force: true }).catch(() => undefined);
   }
 
+  async #end(): Promise<void> {
+    this.#isEnded = true;
+    if (this.#holds > 0) await new Promise<void>((resolve) => this.#letGo.push(resolve));
+  }
+
   #open(): Promise<FileHandle> {
+    // Not made anew: what it held is gone, and nobody would remove it.
+    if (this.#isEnded && this.#holds === 0) throw new Error('is closed');
     this.#handle ??= this.#directory.ready().then(() => open(this.path, 'w+', 0o600));
     const opening = this.#handle;
     opening.catch(() => {

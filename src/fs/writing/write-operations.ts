@@ -65,6 +65,9 @@ export class WriteOperations {
     if (!file) return undefined;
     const { faults } = this.#deps;
     return {
+      get generation() {
+        return file.generation;
+      },
       read: (offset, sizeBytes, reply: ReadSink) => {
         try {
           file.read(offset, sizeBytes, reply);
@@ -122,7 +125,8 @@ export class WriteOperations {
     try {
       if (entry.file.sizeBytes === sizeBytes && !hadWriters) return;
       await entry.file.resize(sizeBytes, context.signal);
-      if (!hadWriters) await files.commit(entry);
+      // Those who were there may have gone while it waited for its turn: then nobody else tells the caller what became of it.
+      if (entry.writers - entry.claims === 1) await files.commit(entry);
     } finally {
       await files.close(entry, { isWriteOnly: false });
       table.closed(node);
@@ -179,19 +183,7 @@ export class WriteOperations {
     const writer = this.#writers.get(handle);
     if (!writer) return;
     this.#writers.delete(handle);
-    const { entry, isWriteOnly } = writer;
-    const { files } = this.#deps;
-    // Somebody may open, write and close it meanwhile: this is then still the last.
-    while (
-      entry.writers - entry.claims === 1 &&
-      entry.file.isDirty &&
-      !entry.isOrphaned &&
-      !entry.file.failure &&
-      !entry.isAbandoned
-    ) {
-      await files.commit(entry).catch(() => undefined);
-    }
-    await files.close(entry, { isWriteOnly });
+    await this.#deps.files.close(writer.entry, writer);
   }
 
   isWriter(handle: number): boolean {

@@ -59,6 +59,10 @@ export interface WrittenFileWatch {
   /** Its size or its time changed. */
   readonly changed: (file: WrittenFile) => void;
   readonly partSent: (file: WrittenFile, part: StreamedPart) => void;
+  /** All bytes are those of this object now; in the same turn as `isDirty` says so. */
+  readonly committed: (file: WrittenFile, head: ObjectHead) => void;
+  /** A READ is answered with this. */
+  readonly unreadable: (file: WrittenFile, error: ErrnoError) => void;
   /** `failure` was set, for the first time. */
   readonly failed: (file: WrittenFile, error: unknown) => void;
   /** How much more the file may hold before it waits for its own parts. */
@@ -82,6 +86,8 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   isWritten = false;
   /** What every later change, fsync and close answers. */
   failure: ErrnoError | undefined;
+  /** Goes up when what the bytes were read from is replaced: a read that failed meanwhile is to be tried again. */
+  generation = 0;
   readonly #deps: WrittenFileDeps;
   /** The chunk that takes the next bytes. */
   #tail: Chunk | undefined;
@@ -159,7 +165,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     return this.turns.isFree ? work() : this.turns.run(work, signal);
   }
 
-  /** Answers a READ: all bytes asked for up to the file's end, or an errno. */
+  /** Answers a READ: all bytes asked for up to the file's end, or an errno; see `generation`. Always from this thread. */
   read(offset: number, sizeBytes: number, reply: ReadSink): void {
     const end = Math.min(offset + sizeBytes, this.sizeBytes);
     if (offset >= end) {
@@ -179,9 +185,14 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     const lost = slice.find(({ kind }) => kind === 'lost');
     if (lost) throw lostError(this.key, lost.from, lost.to);
     const into = Buffer.allocUnsafe(end - offset);
+    const { generation } = this;
     readContent(this, offset, into).then(
       () => reply.data([into]),
-      (error: unknown) => reply.error(asErrnoError(error).errno),
+      (error: unknown) => {
+        const failure = asErrnoError(error);
+        if (this.generation === generation) this.#deps.watch.unreadable(this, failure);
+        reply.error(failure.errno);
+      },
     );
   }
 
@@ -194,16 +205,15 @@ export class WrittenFile implements ContentSource, ChunkOwner {
    * Makes the object of what was written so far, in the caller's turn; nothing when it is there already. A failure is kept and
    * thrown. `condition` is asked when everything is there but the object.
    */
-  async commitInTurn(condition: () => WriteCondition): Promise<ObjectHead | undefined> {
+  async commitInTurn(condition: () => WriteCondition): Promise<void> {
     if (this.failure) throw this.failure;
-    if (!this.isDirty) return undefined;
+    if (!this.isDirty) return;
     await this.upload.pause();
     // A part of the stream may have failed meanwhile.
     this.#throwFailure();
     try {
       const head = await this.upload.commit(condition());
       this.#isObject(head);
-      return head;
     } catch (error) {
       this.#fail(error);
       throw error;
@@ -215,6 +225,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   /** The object was moved in the bucket, or there is none at the new key (`base` undefined). In a hold's turn; nothing is sent. */
   moved(key: string, base: BaseVersion | undefined): void {
     this.key = key;
+    this.generation++;
     this.base?.close();
     this.base = base && this.#deps.openBase(base);
   }
@@ -300,6 +311,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     this.upload.cancel();
     await this.upload.pause();
     await this.#spilling?.catch(() => undefined);
+    this.generation++;
     this.extents.resize(0);
     this.#tail = undefined;
     this.base?.close();
@@ -456,6 +468,8 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     this.#removing = Promise.all([this.#removing, spool.remove()]);
     this.isDirty = false;
     this.isWritten = false;
+    this.generation++;
+    this.#deps.watch.committed(this, head);
   }
 
   async #spill(what: 'some' | 'all'): Promise<number> {
@@ -469,11 +483,15 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     }
     if (picked.length === 0) return 0;
     for (const { memory } of picked) memory?.beginRead();
+    const { spool } = this;
+    const release = spool.hold();
     try {
       for (const { from, to, buffers } of runsOf(picked)) {
-        await this.spool.write(from, buffers);
-        this.spool.journal.note({ type: 'spool', from, to });
+        await spool.write(from, buffers);
+        spool.journal.note({ type: 'spool', from, to });
       }
+      // Committed meanwhile: the bytes are in the spool of a version that is gone, and the file's are in memory or the bucket.
+      if (this.spool !== spool) return bytes;
       for (const { memory, from, to, at } of picked) {
         for (const now of this.extents.slice(from, to)) {
           if (now.memory !== memory || now.at - now.from !== at - from) continue;
@@ -481,6 +499,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
         }
       }
     } finally {
+      release();
       for (const { memory } of picked) memory?.endRead();
     }
     return bytes;

@@ -16,6 +16,7 @@ import type { ObjectHead } from '../../engine/api.js';
 import { StoreError } from '../../engine/store-error.js';
 import type { ObjectProperties, ObjectWriter, WriteCondition } from '../../engine/write-api.js';
 import type { Prefetcher } from '../../prefetch/api.js';
+import type { FaultLog } from '../fault-log.js';
 import type { FileNode, InodeTable } from '../inode-table.js';
 import type { UncommittedFile, UncommittedFiles, UncommittedHold } from '../namespace/written-files.js';
 import { BaseReader } from './base-reader.js';
@@ -52,6 +53,7 @@ export interface WrittenFilesDeps {
   readonly prefetcher: Prefetcher;
   readonly clock: Clock;
   readonly log: Log;
+  readonly faults: FaultLog;
   readonly propertiesOf: (node: FileNode) => ObjectProperties;
   /** The object is in the bucket since now; answers that moment. */
   readonly wrote: (head: ObjectHead) => number;
@@ -77,6 +79,8 @@ export interface WrittenEntry {
   isOrphaned: boolean;
   /** Whatever is at its key is replaced: it was renamed to there. */
   replaces: boolean;
+  /** It was renamed over an object, which the bucket holds until the commit. */
+  covers: boolean;
   /** Its writer was killed, or the mount ended: not published. */
   isAbandoned: boolean;
   /** Somebody closed a descriptor of it and nothing was written since. */
@@ -124,6 +128,8 @@ export class WrittenFiles implements UncommittedFiles {
       becameDirty: (file) => this.#becameDirty(this.#entry(file)),
       changed: (file) => this.#changed(this.#entry(file)),
       partSent: (file, part) => this.#relief.partSent(file, part),
+      committed: (file, head) => this.#committed(this.#entry(file), head),
+      unreadable: (file, error) => deps.faults.report('read', file.key, error),
       failed: (file, error) => this.#failed(this.#entry(file), error),
       slotsMax: () => this.#relief.fileSlotsMax(this.#rules().partBytes),
     };
@@ -163,8 +169,23 @@ export class WrittenFiles implements UncommittedFiles {
     return entry;
   }
 
-  /** A writer is gone; with the last one the file is, committed or not. */
+  /**
+   * A writer goes. The last one commits what is left, whoever it is: a handle, a rename or a truncation without a handle;
+   * what goes wrong is kept by the file (`failure`). Never rejects.
+   */
   async close(entry: WrittenEntry, access: { readonly isWriteOnly: boolean }): Promise<void> {
+    const { file } = entry;
+    // Somebody may open, write and close it meanwhile: this is then still the last. Claims only wait for others.
+    while (
+      entry.writers - entry.claims === 1 &&
+      file.isDirty &&
+      !file.failure &&
+      !entry.isOrphaned &&
+      !entry.isAbandoned
+    ) {
+      await this.commit(entry).catch(() => undefined);
+    }
+    // No turn of the event loop lies between the look above and this.
     invariant(entry.writers > 0, 'a writer closes once');
     entry.writers--;
     if (access.isWriteOnly) entry.writeOnly--;
@@ -197,7 +218,10 @@ export class WrittenFiles implements UncommittedFiles {
       this.#interval?.cancel();
       this.#interval = undefined;
     }
-    if (isLost) this.#deps.discarded(node);
+    if (isLost) {
+      invariant(file.failure !== undefined, 'the last writer commits');
+      this.#deps.discarded(node);
+    }
     await file.close(isLost);
   }
 
@@ -310,12 +334,10 @@ export class WrittenFiles implements UncommittedFiles {
     this.#deps.table.opened(node);
     const close = (): void => {
       entry.claims--;
-      void this.#unclaim(entry)
-        .then(() => this.close(entry, access))
-        .finally(() => {
-          this.#deps.table.closed(node);
-          return this.nodeClosed(node);
-        });
+      void this.close(entry, access).finally(() => {
+        this.#deps.table.closed(node);
+        return this.nodeClosed(node);
+      });
     };
     try {
       return await this.#hold(entry, signal, close);
@@ -323,13 +345,6 @@ export class WrittenFiles implements UncommittedFiles {
       close();
       throw error;
     }
-  }
-
-  /** What the last who wrote left to the next one is left to nobody. */
-  async #unclaim(entry: WrittenEntry): Promise<void> {
-    const { file } = entry;
-    if (entry.writers > 1 || !file.isDirty || file.failure || entry.isOrphaned || entry.isAbandoned) return;
-    await this.commit(entry).catch(() => undefined);
   }
 
   #begin(node: FileNode): WrittenEntry {
@@ -353,6 +368,7 @@ export class WrittenFiles implements UncommittedFiles {
       isExclusive: false,
       isOrphaned: false,
       replaces: false,
+      covers: false,
       isAbandoned: false,
       isFlushed: false,
       keeping: undefined,
@@ -435,18 +451,24 @@ export class WrittenFiles implements UncommittedFiles {
   async #commitInTurn(entry: WrittenEntry): Promise<void> {
     const { file, node } = entry;
     if (entry.isOrphaned) return;
+    // READs that began before the file was written ask for a version that is about to be replaced.
+    await this.#deps.prefetcher.settled(node.nodeId);
     try {
-      const head = await file.commitInTurn(() => this.#condition(entry));
-      if (!head) return;
-      entry.isExclusive = false;
-      entry.replaces = false;
-      this.#relief.committed(file);
-      this.#deps.table.becomes(node, head, this.#deps.wrote(head));
-      this.#deps.versionChanged(node, false);
+      await file.commitInTurn(() => this.#condition(entry));
     } catch (error) {
       await entry.keeping;
       throw file.failure ?? error;
     }
+  }
+
+  #committed(entry: WrittenEntry, head: ObjectHead): void {
+    const { file, node } = entry;
+    entry.isExclusive = false;
+    entry.replaces = false;
+    entry.covers = false;
+    this.#relief.committed(file);
+    this.#deps.table.becomes(node, head, this.#deps.wrote(head));
+    this.#deps.versionChanged(node, false);
   }
 
   #condition({ file, isExclusive, replaces }: WrittenEntry): WriteCondition {
@@ -533,11 +555,15 @@ export class WrittenFiles implements UncommittedFiles {
         await this.#leaveKey(entry);
       },
       keepBase: (abort) => (isClosed() ? Promise.resolve() : this.#keepBase(entry, abort)),
-      moved: (key, base) => {
+      get covers() {
+        return entry.covers;
+      },
+      moved: (key, base, covers = entry.covers) => {
         if (isClosed()) return;
         this.#unname(entry);
         file.moved(key, base && { key, etag: base.etag, sizeBytes: base.sizeBytes });
         entry.replaces = true;
+        entry.covers = covers && base === undefined;
         entry.isExclusive = false;
         this.#byKey.set(key, entry);
       },

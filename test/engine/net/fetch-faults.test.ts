@@ -203,6 +203,9 @@ t.test('answers that lie are never published, and asked for again', async (t) =>
     once.harness.assertPool(t, `${what}, once: bytes`);
     const always = await play(t, [answer, answer, answer, answer], { timeouts: fast });
     t.match(always.end, { type: 'fetchFailed', errno, code }, `${what}, always`);
+    const said = always.harness.of('log').filter(({ level }) => level === 'error');
+    if (errno === EIO)
+      t.match(said, [{ fields: { code }, message: /cannot be read \(EIO\)/ }], `${what}: the log says why`);
     t.equal(always.server.requests.length, 3, `${what}: asked three times`);
     always.harness.assertPool(t, `${what}, always: nothing lands`);
   }

@@ -19,6 +19,7 @@ class Bench {
   readonly wanted: number[] = [];
   /** What happened, in order: kernel answers and reports. */
   readonly log: string[] = [];
+  readonly refused: string[] = [];
   nowMs = 0;
   readonly parked: ParkedReads;
 
@@ -41,6 +42,7 @@ class Bench {
         nowMs: () => this.nowMs,
         isFetching: (fetchId) => this.fetching.has(fetchId),
         wanted: (fetchId) => this.wanted.push(fetchId),
+        refused: ({ readId }, because) => this.refused.push(`${readId}: ${because}`),
         over: (readId, errno) => this.log.push(`over ${readId} ${errno}`),
         elsewhere: (readId) => this.log.push(`elsewhere ${readId}`),
       },
@@ -275,6 +277,7 @@ t.test('deadlines, close, and the bound of the table', (t) => {
   t.same(bench.log, []);
   bench.parked.sweep(100);
   t.same(bench.log, [`error 1 ${EIO}`, `over 1 ${EIO}`]);
+  t.same(bench.refused, ['1: its bytes did not come within 0.1 s']);
   bench.parked.sweep(160);
   t.same(bench.log.slice(2), [`error 2 ${EIO}`, `over 2 ${EIO}`]);
   for (let readId = 10; readId < 10 + PARKED_READS_MAX; readId++) bench.park(readId, [span]);

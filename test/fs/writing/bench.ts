@@ -52,6 +52,7 @@ export class WriteBench {
   readonly log = new LineLog();
   readonly witness = new ToldWitness();
   readonly spoolPath: string;
+  readonly spool: SpoolDirectory;
   readonly fs: S3FileSystem;
   readonly kernel: MiniKernel;
 
@@ -62,6 +63,7 @@ export class WriteBench {
     this.prefetcher = new MemoryPrefetcher(this.store);
     this.spoolPath = mkdtempSync(join(tmpdir(), 'mount-s3x-spool-'));
     t.teardown(() => rmSync(this.spoolPath, { recursive: true, force: true }));
+    this.spool = new SpoolDirectory(this.spoolPath, 'test', { bucket: 'bucket', mountPoint: '/mnt' });
     this.fs = new S3FileSystem(
       {
         ...defaultOptions,
@@ -77,7 +79,7 @@ export class WriteBench {
         log: this.log,
         writer: this.writer,
         writeSlots: this.slots,
-        spool: new SpoolDirectory(this.spoolPath, 'test', { bucket: 'bucket', mountPoint: '/mnt' }),
+        spool: this.spool,
         witness: this.witness,
       },
     );

@@ -3,7 +3,7 @@
  * others, killed writers, conflicts.
  */
 import t from 'tap';
-import { EEXIST, EFBIG, EIO, ESTALE } from '../../../src/base/errno.js';
+import { EACCES, EEXIST, EFBIG, EIO, ESTALE } from '../../../src/base/errno.js';
 import { context, errnoOf, ROOT, settle } from '../../support/memory-store-kernel.js';
 import { storeError } from '../../support/memory-store-writer.js';
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, TestFile, WriteBench } from './bench.js';
@@ -132,6 +132,102 @@ void t.test('truncate without a handle is done when it returns', async (t) => {
   t.equal(bench.object('a'), 'some');
   await bench.fs.setattr(bench.context(), nodeId, { sizeBytes: 6 });
   t.equal(bench.object('a'), 'some\0\0');
+});
+
+void t.test('truncate without a handle, while the last writer is going', async (t) => {
+  const bench = new WriteBench(t);
+  const file = await bench.create('a');
+  const reader = await bench.open('a', O_RDONLY);
+  await file.flush();
+  bench.writer.hold(({ kind }) => kind === 'put');
+  // The kernel does not wait for RELEASE: its commit is under way when the truncation comes.
+  const released = file.release();
+  const truncated = bench.fs.setattr(bench.context(), file.nodeId, { sizeBytes: 4 });
+  await settle();
+  bench.writer.letGo();
+  await Promise.all([released, truncated]);
+  t.equal(bench.object('a'), '\0\0\0\0');
+  t.equal((await reader.read(0, 100)).toString(), '\0\0\0\0');
+  await reader.release();
+  t.same(bench.spooled, []);
+});
+
+void t.test('whoever reads what did not become an object gets ESTALE when its last writer is gone', async (t) => {
+  const bench = new WriteBench(t);
+  bench.store.put('a', 'something');
+  const reader = await bench.open('a', O_RDONLY);
+  const file = await bench.open('a', O_WRONLY);
+  await file.write(9, ', and more');
+  bench.writer.fail(undefined, storeError('AccessDenied', 403));
+  t.equal(await errnoOf(() => file.flush()), EACCES);
+  t.equal((await reader.read(0, 100)).toString(), 'something, and more');
+  await file.release();
+  t.equal(await errnoOf(() => reader.read(0, 100)), ESTALE);
+  await reader.release();
+  const again = await bench.open('a', O_RDONLY);
+  t.equal((await again.read(0, 100)).toString(), 'something');
+});
+
+void t.test('bytes go to the spool while they become the object', async (t) => {
+  const bench = new WriteBench(t, { slots: 1 });
+  const file = await bench.create('a', O_RDWR | O_CREAT);
+  const bytes = Buffer.alloc(100_000, 'x');
+  await file.write(0, bytes);
+  let openSpool = (): void => undefined;
+  const isOpen = new Promise<void>((resolve) => (openSpool = resolve));
+  bench.spool.ready = () => isOpen;
+  // Needs the slot: what the first file has is written to its spool file meanwhile.
+  const other = await bench.create('b');
+  const written = other.write(0, bytes);
+  await settle();
+  await file.fsync();
+  t.equal(bench.object('a')?.length, 100_000);
+  openSpool();
+  await settle();
+  t.ok((await file.read(0, 100_000)).equals(bytes), 'whoever has it open reads what is in the bucket');
+  await written;
+  await file.write(100_000, 'y');
+  await file.close();
+  t.equal(bench.object('a'), `${bytes.toString()}y`);
+  await other.close();
+  t.equal(bench.object('b'), bytes.toString());
+  t.equal(bench.slots.used, 0);
+  t.same(bench.spooled, []);
+});
+
+void t.test('a read of unchanged bytes while they become another object', async (t) => {
+  const bench = new WriteBench(t);
+  bench.store.put('a', 'something');
+  const file = await bench.open('a', O_RDWR);
+  await file.write(0, 'S');
+  bench.prefetcher.isHeld = true;
+  const reads = [file.read(4, 5), file.read(0, 9)];
+  await settle();
+  bench.prefetcher.isHeld = false;
+  await file.fsync();
+  t.equal(bench.object('a'), 'Something');
+  bench.prefetcher.letGo();
+  t.same((await Promise.all(reads)).map(String), ['thing', 'Something']);
+  await file.close();
+  t.same(bench.log.lines, []);
+});
+
+void t.test('a read that began before the file was written is answered before it is replaced', async (t) => {
+  const bench = new WriteBench(t);
+  bench.store.put('a', 'something');
+  const reader = await bench.open('a', O_RDONLY);
+  bench.prefetcher.isHeld = true;
+  const read = reader.read(0, 9);
+  const file = await bench.open('a', O_WRONLY | O_TRUNC);
+  await file.write(0, 'new');
+  const closed = file.close();
+  await settle();
+  t.equal(bench.object('a'), 'something');
+  bench.prefetcher.letGo();
+  t.equal((await read).toString(), 'something');
+  await closed;
+  t.equal(bench.object('a'), 'new');
+  t.equal((await reader.read(0, 9)).toString(), 'new');
 });
 
 void t.test('somebody else replaced the object', async (t) => {
@@ -396,6 +492,27 @@ void t.test('a file is renamed while parts of it are sent', async (t) => {
     t.equal(bench.slots.used, 0);
     t.same(bench.spooled, []);
   }
+});
+
+void t.test('a new file is renamed over an object, and goes before it is in the bucket', async (t) => {
+  const bench = new WriteBench(t);
+  for (const how of ['unlink', 'rename'] as const) {
+    bench.store.put('b', 'old');
+    bench.clock.advance(10_000);
+    const file = await bench.create('a', O_RDWR | O_CREAT);
+    await file.write(0, 'new');
+    await bench.fs.rename(context(), ROOT, 'a', ROOT, 'b', 0);
+    t.equal(bench.object('b'), 'old', 'replaced whole, at the close');
+    if (how === 'unlink') await bench.fs.unlink(context(), ROOT, 'b');
+    else await bench.fs.rename(context(), ROOT, 'b', ROOT, 'c', 0);
+    t.equal(bench.object('b'), undefined, `${how}: what it was put over is gone for good`);
+    t.equal((await file.read(0, 10)).toString(), 'new');
+    await file.close();
+    t.equal(bench.object('b'), undefined);
+    t.equal(bench.object('c'), how === 'rename' ? 'new' : undefined);
+  }
+  t.equal(bench.slots.used, 0);
+  t.same(bench.log.lines, []);
 });
 
 void t.test('a late refusal of the version before ours retires nothing', async (t) => {

@@ -21,6 +21,8 @@ interface Modelled {
   handles: { readonly file: TestFile; readonly flags: number }[];
   /** What the bucket must hold; undefined while nobody can know. */
   committed: Buffer | undefined;
+  /** RELEASEs that are under way: the kernel waits for none. */
+  releases: Promise<void>;
 }
 
 /** Requests to the store are answered after some turns of the event loop. */
@@ -75,12 +77,15 @@ class History {
       content: Buffer.alloc(0),
       handles: [],
       committed: undefined,
+      releases: Promise.resolve(),
     }));
   }
 
   async run(file: Modelled, steps: number): Promise<void> {
     for (let step = 0; step < steps; step++) await this.#step(file);
     while (file.handles.length > 0) await this.#close(file);
+    await file.releases;
+    file.committed = Buffer.from(file.content);
     this.#checkObject(file);
   }
 
@@ -92,6 +97,7 @@ class History {
     if (dice < 0.03 && file.handles.length < 3) return this.#open(file);
     if (dice < 0.06) return this.#close(file);
     if (dice < 0.2) return this.#read(file);
+    if (dice < 0.22) return this.#truncatePath(file);
     if (writable.length === 0) return this.#open(file);
     const { file: handle } = random.pick(writable);
     if (dice < 0.24) {
@@ -168,11 +174,32 @@ class History {
     if ((flags & (O_TRUNC | O_CREAT)) !== 0) file.content = Buffer.alloc(0);
   }
 
+  /** truncate(2): without a handle. */
+  async #truncatePath(file: Modelled): Promise<void> {
+    const { bench, random } = this;
+    const nodeId = file.handles[0]?.file.nodeId;
+    if (nodeId === undefined || file.isStream) return;
+    const sizeBytes = random.below(Math.min(FILE_BYTES_MAX, file.content.length + 300 * KIB));
+    this.trace.push(`${file.name} truncate the path ${sizeBytes}`);
+    file.committed = undefined;
+    await bench.fs.setattr(bench.context(), nodeId, { sizeBytes });
+    file.content = resized(file.content, sizeBytes);
+  }
+
   async #close(file: Modelled): Promise<void> {
     const [closed] = file.handles.splice(this.random.below(file.handles.length), 1);
     if (!closed) return;
     this.trace.push(`${file.name} close ${closed.flags.toString(8)}`);
-    await closed.file.close();
+    await closed.file.flush();
+    const isLast = file.handles.every(({ flags }) => (flags & 3) === O_RDONLY);
+    const released = closed.file.release();
+    // What comes next comes before its answer, as the kernel does it: it waits for FLUSH only.
+    if (this.random.chance(0.5)) {
+      file.releases = Promise.all([file.releases, released]).then(() => undefined);
+      if (isLast) file.committed = undefined;
+      return;
+    }
+    await Promise.all([released, file.releases]);
     if (file.handles.every(({ flags }) => (flags & 3) === O_RDONLY)) {
       file.committed = Buffer.from(file.content);
       this.#checkObject(file);
