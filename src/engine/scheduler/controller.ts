@@ -16,19 +16,30 @@ import { DECISIONS_MAX, SAMPLE_MS } from './api.js';
 import type { ControllerBounds, ControllerInput, Decision, SchedulerController, Setting } from './api.js';
 import { Measurement, type Seen } from './measurement.js';
 import { observe, type Interval } from './observation.js';
-import { judgeTrial, planTrial, type Trial, type TrialKind } from './trials.js';
+import { isClear, judgeTrial, planTrial, type Trial, type TrialKind } from './trials.js';
 import { count, percent } from './words.js';
 
-/** Intervals that a comparison needs while growing: quick, as a wrong step is soon corrected. */
-const QUICK_INTERVALS = 2;
-/** And when calm: until the mean is known to ERROR_GOAL, within these bounds. */
-const CALM_INTERVALS_MIN = 4;
-const CALM_INTERVALS_MAX = 12;
-const ERROR_GOAL = 0.02;
+/**
+ * Intervals that are measured: until the mean is known well enough, or a trial's outcome is clear, within these bounds.
+ * While it grows little is enough, as a wrong step is soon corrected.
+ */
+const QUICK = { least: 2, most: 4, error: 0.1 };
+const CALM = { least: 4, most: 12, error: 0.02 };
+
+/** So long it looks out for large steps, although there is nothing to try. */
+const QUICK_MS = 1_500;
 
 /** How long a kind of trial rests after it was refused; doubled each time. */
 const REST_FIRST_MS = 1_000;
+/** Other parts disturb most: while both sizes are under way readers wait for the larger ones (simulated). */
+const PART_REST_FIRST_MS = 3_000;
 const REST_MAX_MS = 60_000;
+/** After one has helped, its opposite rests. */
+const OPPOSITE_REST_MS = 15_000;
+const OPPOSITES: { readonly [kind in TrialKind]?: TrialKind } = {
+  connectionsUp: 'connectionsDown',
+  netThreadsUp: 'netThreadsDown',
+};
 /** Between two trials when calm, so that most of the time is spent on what is known to be good. */
 const CALM_PAUSE_MS = 500;
 
@@ -69,6 +80,7 @@ export class FeedbackController implements SchedulerController {
   #measurement = new Measurement();
   /** Steps are large and comparisons short until the first of them does not help. */
   #isQuick = true;
+  #quickSinceMs = 0;
   /** What is measured before that belongs to the setting before. */
   #settledMs = -Infinity;
   #nextTrialMs = -Infinity;
@@ -124,8 +136,11 @@ export class FeedbackController implements SchedulerController {
 
   #isMeasured(): boolean {
     const { intervals, error } = this.#measurement;
-    if (this.#isQuick) return intervals >= QUICK_INTERVALS;
-    return intervals >= CALM_INTERVALS_MAX || (intervals >= CALM_INTERVALS_MIN && error <= ERROR_GOAL);
+    const { least, most, error: goal } = this.#isQuick ? QUICK : CALM;
+    if (intervals >= most) return true;
+    if (!this.#running) return intervals >= least && error <= goal;
+    const { trial, base } = this.#running;
+    return intervals >= QUICK.least && isClear(trial, base, this.#measurement.seen());
   }
 
   /** A measurement of the setting as it stands: is it still the same world? */
@@ -135,7 +150,7 @@ export class FeedbackController implements SchedulerController {
     if (!this.#isQuick && before > 0 && Math.abs(seen.bytesPerSecond / before - 1) > CHANGED_SHARE) {
       this.#rests.clear();
       this.#best = seen.bytesPerSecond;
-      this.#isQuick = true;
+      this.#beQuick();
     }
     return seen;
   }
@@ -147,6 +162,10 @@ export class FeedbackController implements SchedulerController {
     const isWhole = verdict.isBetter && verdict.setting === trial.setting;
     if (verdict.isBetter) this.#rests.delete(trial.kind);
     else this.#letRest(trial.kind, nowMs);
+    // What was just gained by having more would be lost by having fewer.
+    const opposite = OPPOSITES[trial.kind];
+    if (verdict.isBetter && opposite)
+      this.#rests.set(opposite, { untilMs: nowMs + OPPOSITE_REST_MS, lengthMs: REST_FIRST_MS });
     if (!verdict.goOn) {
       this.#isQuick = false;
       this.#nextTrialMs = nowMs + CALM_PAUSE_MS;
@@ -165,7 +184,11 @@ export class FeedbackController implements SchedulerController {
   #tryNext(seen: Seen, nowMs: number): void {
     const mayTry = (kind: TrialKind): boolean => nowMs >= (this.#rests.get(kind)?.untilMs ?? -Infinity);
     const trial = planTrial(seen, this.#setting, this.#bounds, mayTry, this.#isQuick);
-    if (!trial) return;
+    if (!trial) {
+      // At the beginning windows are small, and what they will need is yet to be seen.
+      if (nowMs - this.#quickSinceMs >= QUICK_MS) this.#isQuick = false;
+      return;
+    }
     const setting = this.#bounded(trial.setting);
     this.#running = { trial: { ...trial, setting }, from: this.#setting, base: seen };
     this.#settledMs = nowMs + trial.settleMs;
@@ -173,7 +196,8 @@ export class FeedbackController implements SchedulerController {
   }
 
   #letRest(kind: TrialKind, nowMs: number): void {
-    const lengthMs = Math.min(REST_MAX_MS, 2 * (this.#rests.get(kind)?.lengthMs ?? REST_FIRST_MS / 2));
+    const firstMs = kind === 'partDown' || kind === 'partUp' ? PART_REST_FIRST_MS : REST_FIRST_MS;
+    const lengthMs = Math.min(REST_MAX_MS, 2 * (this.#rests.get(kind)?.lengthMs ?? firstMs / 2));
     this.#rests.set(kind, { untilMs: nowMs + lengthMs, lengthMs });
   }
 
@@ -191,7 +215,12 @@ export class FeedbackController implements SchedulerController {
     this.#rests.clear();
     this.#best = 0;
     this.#calm = undefined;
+    this.#beQuick();
+  }
+
+  #beQuick(): void {
     this.#isQuick = true;
+    this.#quickSinceMs = this.#nowMs;
   }
 
   /** The store asked for fewer requests: half of the connections that are busy, at once. */
@@ -205,7 +234,7 @@ export class FeedbackController implements SchedulerController {
     this.#settledMs = nowMs + SLOW_DOWN_CALM_MS;
     const from = this.#running?.from ?? this.#setting;
     this.#running = undefined;
-    this.#isQuick = true;
+    this.#beQuick();
     const { least, fixed } = this.#bounds;
     const half = Math.max(least.connections, Math.floor(Math.min(busy || from.connections, from.connections) / 2));
     const connections = fixed.connections ? from.connections : Math.min(from.connections, half);

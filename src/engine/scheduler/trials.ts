@@ -45,10 +45,16 @@ const SPARE = 1.15;
 const GAIN_MIN = 0.03;
 /** So many standard errors of the difference; intervals lean on each other, so two would be too few (simulated). */
 const ERRORS = 2;
+/** Nothing bad is said of other parts before this. */
+const PART_INTERVALS_MIN = 4;
+/** Two intervals may agree by chance. */
+const ERROR_FLOOR = 0.02;
 /** What may be lost by having fewer, against the best that was seen with more. */
 const LOSS_MAX = 0.03;
 /** A gain of so much of what more connections promise means that the link is not full. */
 const GAIN_SHARE = 0.5;
+/** And so does one that nobody would want to miss. */
+const GAIN_LARGE = 0.2;
 
 /** Busy above this: the thread is what is short. Below: another thread could take it over. */
 const THREAD_FULL = 0.88;
@@ -59,6 +65,11 @@ const POOL_FULL = 0.9;
 /** A part should take so many times its first byte's wait, and not less than this: then four fifths of the time bring bytes. */
 const PART_WAITS = 3;
 const PART_MS_MIN = 50;
+/** Requests are about as long as parts may be; a part that takes so long is worth cutting before they are. */
+const PART_FELT = 0.7;
+const PART_MS_LONG = 400;
+/** Requests in line for each busy connection below which connections are not what is short. */
+const FEW_IN_LINE = 0.3;
 /** What smaller parts must promise, by arithmetic, to be tried. */
 const PROMISE_MIN = 0.08;
 /** Waiting for the first byte takes more of a request's time than this: its part is small. */
@@ -99,6 +110,7 @@ export function planTrial(
   if (!request || !(seen.bytesPerSecond > 0)) return undefined;
   const isShort = seen.waiting >= 0.5 || seen.busy >= 0.95 * connections;
   const isThreadFull = seen.netBusy >= THREAD_FULL;
+  const isCpuFull = isThreadFull || seen.mainBusy >= THREAD_FULL;
   const carries = `${count(seen.busy, 'busy connection')} carry ${megabytes(seen.bytesPerSecond)}`;
   const settle = (ms: number): number => Math.min(Math.max(ms, SETTLE_MS_MIN), SETTLE_MS_MAX);
 
@@ -112,11 +124,46 @@ export function planTrial(
     };
   }
 
+  // Few are in line: more connections alone would find nothing to do, and smaller parts would want some.
+  const inLine = seen.waiting / Math.max(1, seen.busy);
+  // Windows cut requests shorter than a part: while they grow that passes, later parts must be shorter still to be felt.
+  const cutBytes = isQuick ? partBytes : Math.min(partBytes, Math.max(MIB, request.bytes));
+  const partMs = cutBytes / request.bytesPerMs;
+  const isPartFelt = !isQuick || request.bytes >= PART_FELT * partBytes || partMs >= PART_MS_LONG;
+  if (
+    inLine < FEW_IN_LINE &&
+    isPartFelt &&
+    !isCpuFull &&
+    !fixed.partBytes &&
+    partBytes > least.partBytes &&
+    mayTry('partDown')
+  ) {
+    const goal = request.bytesPerMs * Math.max(PART_WAITS * seen.firstByteMs, PART_MS_MIN);
+    const smaller = blocks(Math.max(least.partBytes, Math.min(cutBytes / 2, Math.max(goal, cutBytes / 8))));
+    const promise = (seen.firstByteMs + partMs) / (seen.firstByteMs + smaller / request.bytesPerMs) - 1;
+    if (promise >= PROMISE_MIN && smaller < cutBytes) {
+      // The window then holds more parts, and each wants a connection.
+      const wanted = Math.ceil(((seen.busy + seen.waiting) * SPARE * request.bytes) / Math.min(smaller, request.bytes));
+      const more = fixed.connections ? connections : Math.min(most.connections, Math.max(connections, wanted));
+      const line = seen.waiting < 0.5 ? 'none is waited for' : `only ${count(seen.waiting, 'request')} wait for one`;
+      return {
+        kind: 'partDown',
+        setting: { ...setting, partBytes: smaller, connections: more },
+        reason: `${carries} and ${line}, so the windows hold too few parts of ${sizeOf(partBytes)}: trying ${sizeOf(smaller)}`,
+        settleMs: settle(request.totalMs),
+      };
+    }
+  }
+
   if (isShort && !isThreadFull && !fixed.connections && connections < most.connections && mayTry('connectionsUp')) {
     const each = seen.bytesPerSecond / Math.max(1, seen.busy);
-    const wanted = ((bounds.targetGbps * 1e9) / 8 / each) * SPARE;
-    const factor = isQuick ? Math.min(Math.max(wanted / connections, GROWTH_QUICK), GROWTH_MAX) : GROWTH_CALM;
-    const more = Math.min(most.connections, Math.max(connections + 1, Math.ceil(connections * factor)));
+    const filling = (((bounds.targetGbps * 1e9) / 8 / each) * SPARE) / connections;
+    const factor = isQuick ? Math.min(Math.max(filling, GROWTH_QUICK), GROWTH_MAX) : GROWTH_CALM;
+    const useful = Math.max(GROWTH_QUICK * connections, SPARE * (seen.busy + seen.waiting));
+    const more = Math.min(
+      most.connections,
+      Math.max(connections + 1, Math.ceil(Math.min(connections * factor, useful))),
+    );
     return {
       kind: 'connectionsUp',
       setting: { ...setting, connections: more },
@@ -126,32 +173,13 @@ export function planTrial(
     };
   }
 
-  if (!isShort && !isThreadFull && !fixed.partBytes && partBytes > least.partBytes && mayTry('partDown')) {
-    const goal = request.bytesPerMs * Math.max(PART_WAITS * seen.firstByteMs, PART_MS_MIN);
-    const smaller = blocks(Math.max(least.partBytes, Math.min(partBytes / 2, Math.max(goal, partBytes / 8))));
-    const bodyMs = partBytes / request.bytesPerMs;
-    const smallerMs = smaller / request.bytesPerMs;
-    const promise = (seen.firstByteMs + bodyMs) / (seen.firstByteMs + smallerMs) - 1;
-    if (promise >= PROMISE_MIN && smaller < partBytes) {
-      // The window then holds more parts, and each wants a connection.
-      const wanted = Math.ceil(((seen.busy * request.bytes) / Math.min(smaller, request.bytes)) * SPARE);
-      const more = fixed.connections ? connections : Math.min(most.connections, Math.max(connections, wanted));
-      return {
-        kind: 'partDown',
-        setting: { ...setting, partBytes: smaller, connections: more },
-        reason: `${carries} and none is waited for, so the windows hold too few parts of ${sizeOf(partBytes)}: trying ${sizeOf(smaller)}`,
-        settleMs: settle(request.totalMs),
-      };
-    }
-  }
-
   const waitShare = seen.firstByteMs / request.totalMs;
-  const isCpuFull = isThreadFull || seen.mainBusy >= THREAD_FULL;
   const isWaiting = isShort && waitShare >= WAIT_SHARE;
   if ((isCpuFull || isWaiting) && !fixed.partBytes && seen.poolPressure < POOL_FULL && mayTry('partUp')) {
-    const larger = blocks(Math.min(most.partBytes, partBytes * 2));
+    const goal = isWaiting ? request.bytesPerMs * PART_WAITS * seen.firstByteMs : 0;
+    const larger = blocks(Math.min(most.partBytes, 4 * partBytes, Math.max(2 * partBytes, goal)));
     // Where windows already cut requests shorter than a part, larger ones change nothing.
-    if (larger > partBytes && request.bytes > 0.7 * partBytes) {
+    if (larger > partBytes && request.bytes > PART_FELT * partBytes) {
       const why = isCpuFull
         ? `the ${isThreadFull ? 'net threads are' : 'main thread is'} busy ${percent(Math.max(seen.netBusy, seen.mainBusy))} of the time`
         : `a request waits ${milliseconds(seen.firstByteMs)} of its ${milliseconds(request.totalMs)} for its first byte`;
@@ -165,7 +193,13 @@ export function planTrial(
   }
 
   const spareBusy = (seen.netBusy * netThreads) / Math.max(1, netThreads - 1);
-  if (spareBusy <= THREAD_SPARE && !fixed.netThreads && netThreads > least.netThreads && mayTry('netThreadsDown')) {
+  if (
+    !isQuick &&
+    spareBusy <= THREAD_SPARE &&
+    !fixed.netThreads &&
+    netThreads > least.netThreads &&
+    mayTry('netThreadsDown')
+  ) {
     return {
       kind: 'netThreadsDown',
       setting: { ...setting, netThreads: netThreads - 1 },
@@ -175,7 +209,7 @@ export function planTrial(
   }
 
   const fewer = Math.max(least.connections, netThreads, Math.floor(connections * SHRINK));
-  if (isShort && !fixed.connections && fewer < connections && mayTry('connectionsDown')) {
+  if (!isQuick && isShort && !fixed.connections && fewer < connections && mayTry('connectionsDown')) {
     return {
       kind: 'connectionsDown',
       setting: { ...setting, connections: fewer },
@@ -186,6 +220,24 @@ export function planTrial(
   return undefined;
 }
 
+/** How far apart two measurements are: the gain as a share, and its standard error. */
+function gainOf(base: Seen, seen: Seen): { gain: number; error: number } {
+  const before = base.bytesPerSecond;
+  const gain = before > 0 ? seen.bytesPerSecond / before - 1 : 0;
+  const error = Math.hypot(base.errorBytesPerSecond, seen.errorBytesPerSecond) / Math.max(1, before);
+  return { gain, error };
+}
+
+/** Whether measuring a trial for longer could hardly change what judgeTrial says. */
+export function isClear(trial: Trial, base: Seen, seen: Seen): boolean {
+  const { gain, error } = gainOf(base, seen);
+  // Parts of both sizes are under way for a while, and readers wait for the larger ones.
+  const isPart = trial.kind === 'partDown' || trial.kind === 'partUp';
+  if (isPart && gain < GAIN_MIN && seen.intervals < PART_INTERVALS_MIN) return false;
+  const isDown = trial.kind === 'connectionsDown' || trial.kind === 'netThreadsDown';
+  return Math.abs(gain - (isDown ? -LOSS_MAX : GAIN_MIN)) > ERRORS * Math.max(error, ERROR_FLOOR);
+}
+
 /**
  * Whether a trial was worth it. `best`: the most that was seen lately, bytes a second, so that small losses which are each
  * too small to tell cannot add up.
@@ -193,8 +245,7 @@ export function planTrial(
 export function judgeTrial(trial: Trial, from: Setting, base: Seen, seen: Seen, best: number): Verdict {
   const before = base.bytesPerSecond;
   const after = seen.bytesPerSecond;
-  const gain = before > 0 ? after / before - 1 : 0;
-  const error = Math.hypot(base.errorBytesPerSecond, seen.errorBytesPerSecond) / Math.max(1, before);
+  const { gain, error } = gainOf(base, seen);
   const sure = Math.max(GAIN_MIN, Math.min(ERRORS * error, 3 * GAIN_MIN));
   const change = `${megabytes(after)} after ${megabytes(before)}`;
   const { setting } = trial;
@@ -207,7 +258,7 @@ export function judgeTrial(trial: Trial, from: Setting, base: Seen, seen: Seen, 
       const promised = setting.connections / from.connections - 1;
       // What the new ones did not bring, fewer of them would have brought as well.
       const enough = Math.ceil(from.connections * (1 + gain) * SPARE);
-      if (gain >= GAIN_SHARE * promised || enough >= 0.9 * setting.connections) {
+      if (gain >= Math.min(GAIN_SHARE * promised, GAIN_LARGE) || enough >= 0.9 * setting.connections) {
         return kept(`${setting.connections} connections bring ${change}: kept`);
       }
       return {

@@ -7,7 +7,7 @@
  * parts are a quarter of a window at most (block-fetcher.ts), half of the pool is divided between the streams
  * (pool-prefetcher.ts), fetches go to the thread with the least bytes outstanding (data-plane.ts), connections are opened
  * when somebody waits, and each thread has its share of them.
- * What it leaves out: hedging, failures other than 503, writes, blocks (bytes of a part can be read as they arrive).
+ * What it leaves out: hedges other than their effect on the tail, failures other than 503, writes, blocks (bytes of a part can be read as they arrive).
  *
  * Deterministic: all randomness comes from the world's seed. State is in arrays by index, because a search for the best
  * setting runs this hundreds of times (about 20 ms of one core for four seconds with 100 connections).
@@ -35,10 +35,11 @@ const BACKOFF_CAP_MS = 5_000;
 /** A store's patience is counted in a bucket of so much time. */
 const STORE_BURST_MS = 100;
 
-const IDLE = 0;
-const CONNECTING = 1;
-const WAITING = 2;
-const FLOWING = 3;
+const CLOSED = 0;
+const IDLE = 1;
+const CONNECTING = 2;
+const WAITING = 3;
+const FLOWING = 4;
 
 interface Part {
   readonly stream: Stream;
@@ -129,6 +130,7 @@ export class Simulation {
   readonly #free: number[] = [];
   readonly #nicOf: Uint8Array;
   readonly #nicQueueMs: Float64Array;
+  readonly #nicBusy: number[];
 
   constructor(world: World, setting: Setting, options: SimulationOptions = {}) {
     this.world = world;
@@ -137,7 +139,8 @@ export class Simulation {
     this.#setting = setting;
     this.#readerRate = world.readers.rate;
     this.#storeRate = world.conditions.requestsPerSecond;
-    const most = Math.max(world.bounds.most.connections, setting.connections) + world.bounds.most.netThreads;
+    // Threads that were left with their fetches keep connections beside those of the others.
+    const most = 3 * Math.max(world.bounds.most.connections, setting.connections) + world.bounds.most.netThreads;
     this.#state = new Uint8Array(most);
     this.#threadOf = new Uint8Array(most);
     this.#timer = new Float64Array(most);
@@ -148,6 +151,7 @@ export class Simulation {
     this.#isRefused = new Uint8Array(most);
     this.#nicOf = new Uint8Array(most);
     this.#nicQueueMs = new Float64Array(world.conditions.nics.length);
+    this.#nicBusy = world.conditions.nics.map(() => 0);
     const threads = Math.max(world.bounds.most.netThreads, setting.netThreads);
     for (let at = 0; at < threads; at++) {
       this.#threads.push({
@@ -403,7 +407,9 @@ export class Simulation {
 
   #limitOf(thread: number): number {
     const { connections, netThreads } = this.#setting;
-    if (thread >= netThreads) return 0;
+    // A thread that gets no more fetches finishes those that it has.
+    if (thread >= netThreads)
+      return (this.#threads[thread]?.outstanding ?? 0) > 1 ? Math.ceil(connections / netThreads) : 0;
     return Math.max(1, Math.floor(connections / netThreads) + (thread < connections % netThreads ? 1 : 0));
   }
 
@@ -433,31 +439,71 @@ export class Simulation {
     while (thread.idle.length > 0 && thread.queueHead < thread.queue.length) {
       const part = this.#take(index, thread);
       if (!part) break;
-      const at = thread.idle.pop();
+      const at = this.#popIdle(thread);
       if (at !== undefined) this.#ask(at, thread, part, leftMs);
     }
     const opening = Math.min(thread.queue.length - thread.queueHead, limit - thread.open);
     for (let more = 0; more < opening; more++) {
       const at = this.#free.pop() ?? this.#connections++;
+      if (at >= this.#state.length)
+        throw new Error(`more connections than the ${this.#state.length} there is room for`);
       thread.open++;
+      this.#nicOf[at] = this.#leastUsedNic();
       this.#state[at] = CONNECTING;
       this.#threadOf[at] = index;
-      this.#nicOf[at] = at % this.#conditions.nics.length;
       this.#timer[at] = 2 * this.#conditions.rttMs;
       this.#flowRate[at] = FLOW_START_BYTES / this.#conditions.rttMs;
     }
   }
 
+  /** The most recently used one, of the card that has least to do. */
+  #popIdle(thread: Thread): number | undefined {
+    if (this.#conditions.nics.length > 1) {
+      const least = this.#nicBusy.indexOf(Math.min(...this.#nicBusy));
+      const at = thread.idle.findLastIndex((idle) => this.#nicOf[idle] === least);
+      if (at >= 0) return thread.idle.splice(at, 1)[0];
+    }
+    return thread.idle.pop();
+  }
+
+  #openByNic(): number[] {
+    const counts = this.#conditions.nics.map(() => 0);
+    for (let at = 0; at < this.#connections; at++) {
+      const nic = this.#nicOf[at] ?? 0;
+      if (this.#state[at] !== CLOSED) counts[nic] = (counts[nic] ?? 0) + 1;
+    }
+    return counts;
+  }
+
+  /** As src/engine/net spreads connections over cards. */
+  #leastUsedNic(): number {
+    const counts = this.#openByNic();
+    return counts.indexOf(Math.min(...counts));
+  }
+
+  /** Its card has fewer connections than another. */
+  #isScarce(at: number): boolean {
+    if (this.#conditions.nics.length < 2) return false;
+    const counts = this.#openByNic();
+    return (counts[this.#nicOf[at] ?? 0] ?? 0) < Math.max(...counts);
+  }
+
   #ask(at: number, thread: Thread, part: Part, leftMs: number): void {
     const { firstByteMs, firstByteSpread, tailPerMille, tailMs, connectionRate, connectionSpread } = this.#conditions;
     const random = this.#random;
+    const nic = this.#nicOf[at] ?? 0;
     let waitMs = firstByteMs * Math.exp(firstByteSpread * this.#normal());
-    if (random.next() * 1000 < tailPerMille) waitMs += tailMs;
-    waitMs += this.#nicQueueMs[this.#nicOf[at] ?? 0] ?? 0;
+    if (random.next() * 1000 < tailPerMille) {
+      // A GET that is late is asked again after twice the 95th percentile (src/engine/net/hedge-policy.ts).
+      const lateMs = 2 * firstByteMs * Math.exp(1.65 * firstByteSpread);
+      waitMs = Math.min(waitMs + tailMs, lateMs + firstByteMs * Math.exp(firstByteSpread * this.#normal()));
+    }
+    waitMs += this.#nicQueueMs[nic] ?? 0;
     this.requests++;
     thread.requests++;
     thread.cpuMs += this.world.machine.netMsPerRequest / this.#netShare;
     this.#state[at] = WAITING;
+    this.#nicBusy[nic] = (this.#nicBusy[nic] ?? 0) + 1;
     this.#part[at] = part;
     this.#timer[at] = waitMs - leftMs;
     this.#rate[at] = connectionRate * Math.exp(connectionSpread * this.#normal());
@@ -495,16 +541,22 @@ export class Simulation {
     while (thread.open > limit) {
       const at = thread.idle.pop();
       if (at === undefined) return;
+      this.#state[at] = CLOSED;
       this.#free.push(at);
       thread.open--;
     }
   }
 
   #release(at: number, index: number, thread: Thread, leftMs: number): void {
+    if ((this.#state[at] ?? 0) >= WAITING) {
+      const nic = this.#nicOf[at] ?? 0;
+      this.#nicBusy[nic] = (this.#nicBusy[nic] ?? 1) - 1;
+    }
     this.#state[at] = IDLE;
     this.#part[at] = undefined;
     thread.idle.push(at);
-    if (thread.open > this.#limitOf(index)) this.#closeExtra(index);
+    // The connections of the card that has fewer end sooner: were they closed first, that card would end up with none.
+    if (thread.open > this.#limitOf(index) && !this.#isScarce(at)) this.#closeExtra(index);
     else if (thread.queueHead < thread.queue.length) this.#dispatch(index, leftMs);
   }
 
@@ -521,7 +573,7 @@ export class Simulation {
     for (let at = 0; at < count; at++) {
       this.#want[at] = 0;
       const now = state[at] ?? IDLE;
-      if (now === IDLE) continue;
+      if (now <= IDLE) continue;
       let flowMs = TICK_MS;
       if (now !== FLOWING) {
         const timer = (this.#timer[at] ?? 0) - TICK_MS;
@@ -555,8 +607,9 @@ export class Simulation {
     }
     const nicScale = nics.map((rate, nic) => {
       const over = (nicWant[nic] ?? 0) / Math.max(1e-9, rate * TICK_MS);
-      this.#nicQueueMs[nic] = over > 1 ? Math.min(queueMs * (over - 1), 4 * queueMs) : 0;
-      return over > 1 ? 1 / over / (1 + Math.min(0.3, overloadLoss * (over - 1))) : 1;
+      const times = over > 1 ? Math.log2(over) : 0;
+      this.#nicQueueMs[nic] = queueMs * times;
+      return over > 1 ? (1 - overloadLoss * times) / over : 1;
     });
     for (let at = 0; at < count; at++) {
       const want = this.#want[at] ?? 0;
