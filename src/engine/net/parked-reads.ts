@@ -35,6 +35,7 @@ export interface ParkedReadsDeps {
 
 interface Waiting {
   readonly read: ParkedRead;
+  readonly parkedMs: number;
   readonly deadlineMs: number;
 }
 
@@ -57,9 +58,11 @@ export class ParkedReads {
 
   /** Takes over a READ; answers it at once when its bytes are there. */
   park(read: ParkedRead): void {
+    const parkedMs = this.#deps.nowMs();
     const waiting: Waiting = {
       read,
-      deadlineMs: this.#deps.nowMs() + this.#options.deadlineMs(this.#waiting.size + 1),
+      parkedMs,
+      deadlineMs: parkedMs + this.#options.deadlineMs(this.#waiting.size + 1),
     };
     this.#waiting.set(read.readId, waiting);
     if (this.#isClosed || this.#waiting.size > PARKED_READS_MAX) {
@@ -110,7 +113,7 @@ export class ParkedReads {
   sweep(nowMs: number): void {
     for (const waiting of this.#waiting.values()) {
       if (waiting.deadlineMs > nowMs) break;
-      this.#deps.refused(waiting.read, `its bytes did not come within ${this.#options.deadlineMs / 1000} s`);
+      this.#deps.refused(waiting.read, `its bytes did not come within ${(nowMs - waiting.parkedMs) / 1000} s`);
       this.#fail(waiting, EIO);
     }
   }
