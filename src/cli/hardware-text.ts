@@ -7,7 +7,8 @@ import { formatBytes } from '../base/units.js';
 import type { HardwareProfile, NicProfile } from '../hwdetect/profile.js';
 import type { Sizing } from '../main/sizing.js';
 
-type Row = readonly [name: string, value: string, source: string];
+/** A line of a table; an empty source is left out. */
+export type Row = readonly [name: string, value: string, source: string];
 
 const NAME_COLUMNS = 16;
 const VALUE_COLUMNS_MIN = 14;
@@ -58,7 +59,8 @@ export function explainHardware(profile: HardwareProfile, sizing: Sizing): strin
   ].join('\n');
 }
 
-function machineRows(profile: HardwareProfile): Row[] {
+/** What the machine is, each fact with its source. */
+export function machineRows(profile: HardwareProfile): Row[] {
   const { machine, cpu, kernel, limits } = profile;
   const rows: Row[] = [];
   if (machine.product.value !== undefined) {
@@ -206,7 +208,8 @@ function notes(profile: HardwareProfile): string[] {
   return found;
 }
 
-function table(rows: readonly Row[]): string[] {
+/** Lines in columns, indented. */
+export function table(rows: readonly Row[]): string[] {
   const widest = Math.max(0, ...rows.map(([, value]) => value.length).filter((length) => length <= VALUE_COLUMNS_MAX));
   const columns = Math.max(VALUE_COLUMNS_MIN, widest + 2);
   return rows.map(([name, value, source]) => {
@@ -216,7 +219,7 @@ function table(rows: readonly Row[]): string[] {
 }
 
 /** Lines of at most TEXT_COLUMNS, those after the first indented. */
-function fold(text: string): string[] {
+export function fold(text: string): string[] {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {

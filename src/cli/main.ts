@@ -8,6 +8,7 @@ import { EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
 import { describeFailure, failureLine } from '../main/failure.js';
 import { benchCommand } from './bench.js';
 import type { Command } from './command.js';
+import { explainCommand } from './explain.js';
 import { hwinfoCommand } from './hwinfo.js';
 import type { CliIo } from './io.js';
 import { mountCommand } from './mount.js';
@@ -33,6 +34,7 @@ const commands: readonly Command[] = [
   rmCommand,
   recoverCommand,
   statsCommand,
+  explainCommand,
   hwinfoCommand,
   benchCommand,
 ];
@@ -63,6 +65,7 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
       'mount-s3x rm [-r] PATH|s3://BUCKET/KEY [--force]\n' +
       'mount-s3x recover [BUCKET] [--complete ID|all] [--drop ID|all|old]\n' +
       'mount-s3x stats DIRECTORY [--once] [--json] [--interval SECONDS]\n' +
+      'mount-s3x explain DIRECTORY [--json]\n' +
       'mount-s3x hwinfo [--json]\n' +
       'mount-s3x bench DIRECTORY [options]\n\n' +
       'Mounts an S3 bucket as a file system.',

@@ -49,6 +49,7 @@ import { controllerBounds } from './sizing-bounds.js';
 import { SchedulerDriver } from './scheduler/driver.js';
 import { FeedbackController } from '../engine/scheduler/controller.js';
 import { Descriptions } from './stats/descriptions.js';
+import { explainMount } from './stats/explanation.js';
 import { gatherStats } from './stats/gather.js';
 import { placePool } from './pool-pages.js';
 import type { HostShareKeeper } from './registry/host-share.js';
@@ -173,6 +174,7 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
       if (typeof path !== 'string') throw new ErrnoError(EINVAL, 'remove-tree wants a path');
       return parts.fileSystem.removeTree(path, progress, signal);
     },
+    explain: () => Promise.resolve(explainMount({ ...parts, config, clock: systemClock, sharing })),
     stats: () => gatherStats({ ...parts, config, clock: systemClock, kernel, sharing, sinceMs }),
   };
   return { done, stop, commands };

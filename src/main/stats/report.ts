@@ -69,7 +69,7 @@ export function reportOf(before: MountSnapshot, after: MountSnapshot): StatsRepo
       retriesPerSecond: perSecond(was.retries, is.retries),
       slowDownsPerSecond: perSecond(was.slowDowns, is.slowDowns),
       readBytesPerSecond: perSecond(bytesOf(before), bytesOf(after)),
-      readsPerSecond: ((fromPool + placed) * 1000) / spanMs,
+      readsPerSecond: perSecond(0, fromPool + placed),
       writeBytesPerSecond: perSecond(before.writes.bytes, after.writes.bytes),
       poolHitShare: shareOf(fromPool, placed),
       kernelRequestsPerSecond: perSecond(requestsOf(before), requestsOf(after)),
