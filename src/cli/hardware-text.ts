@@ -86,8 +86,10 @@ export function machineRows(profile: HardwareProfile): Row[] {
   for (const [, alike] of groups(profile.accelerators.value, ({ name }) => name)) {
     const [first] = alike;
     if (first === undefined) continue;
-    const nodes = alike.map(({ numaNode }) => numaNode);
-    const where = nodes.includes(undefined) ? '' : `, NUMA nodes ${nodes.join(' ')}`;
+    const places = [...groups(alike, ({ numaNode }) => String(numaNode ?? ''))];
+    const where = places.some(([node]) => node === '')
+      ? ''
+      : `, ${places.map(([node, there]) => `node ${node}: ${there.length}`).join(', ')}`;
     const kind = { gpu: 'GPUs', neuron: 'accelerators', other: 'accelerators' }[first.kind];
     rows.push([
       kind,
@@ -168,7 +170,7 @@ function nicRows(nics: readonly NicProfile[]): Row[] {
     if (alike.length === 1) {
       const route = first.defaultRoute ? 'default route; ' : '';
       const irqs = first.irqCpus === undefined ? '' : `; interrupts on ${shortList(first.irqCpus)}`;
-      return [`card ${first.name}`, facts(first), `${route}${first.gbps.source.replace(/^unknown: /, '')}${irqs}`];
+      return [`card ${first.name}`, facts(first), `${route}/sys/class/net/${first.name}${irqs}`];
     }
     return [
       `${alike.length} more cards`,

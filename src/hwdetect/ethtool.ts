@@ -1,5 +1,5 @@
 /**
- * Speed and driver of a card by ioctl(SIOCETHTOOL), for where /sys is not mounted (some containers) or says nothing.
+ * Speed and driver of a card by ioctl(SIOCETHTOOL), for where /sys is not mounted (some containers).
  * Through koffi, loaded at the first call; without its native part there is no answer, and that is all.
  * The call runs on a thread of koffi's: a driver that asks its firmware may take long, and the probe has a deadline.
  * Refuses everything that changes a card.

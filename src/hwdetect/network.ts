@@ -20,7 +20,7 @@ const IRQS_MAX = 32;
 export interface NetworkOptions {
   /** Also which CPUs serve each card's interrupts: a file for each. */
   readonly irqs: boolean;
-  /** Asked where /sys cannot be read, on the machine itself only: it asks the driver what /sys would have. */
+  /** Asked about cards that /sys does not have (it is not mounted), on the machine itself only. */
   readonly ethtool?: (nic: string) => Promise<EthtoolFacts>;
 }
 
@@ -74,10 +74,11 @@ async function readNic(sysRoot: string, name: string, options: NicOptions): Prom
     readPairs(sysRoot, `${folder}/master/uevent`),
     readWord(sysRoot, `${folder}/bonding/slaves`),
   ]);
-  const asked = options.ethtool !== undefined && !speed.isAnswered ? await options.ethtool(name) : undefined;
+  // Where /sys has the card, its `speed` is what the driver says to ethtool too; asked again, ena logs a warning each time.
+  const asked = options.ethtool !== undefined && mtuBytes === undefined ? await options.ethtool(name) : undefined;
   return {
     name,
-    gbps: asked?.megabits === undefined ? speed.gbps : { value: asked.megabits / 1000, source: `ethtool ${name}` },
+    gbps: asked?.megabits === undefined ? speed : { value: asked.megabits / 1000, source: `ethtool ${name}` },
     defaultRoute: options.defaultRoute,
     up: state === 'up' || state === 'unknown' || (state === undefined && options.defaultRoute),
     driver: device?.driver ?? (asked?.driver === 'veth' ? undefined : asked?.driver),
@@ -95,20 +96,13 @@ async function readNic(sysRoot: string, name: string, options: NicOptions): Prom
   };
 }
 
-interface Speed {
-  readonly gbps: Sourced<number | undefined>;
-  /** The driver was asked, by whoever reads this file, and answered; that it does not know (-1) is an answer too. */
-  readonly isAnswered: boolean;
-}
-
-async function readSpeed(sysRoot: string, folder: string): Promise<Speed> {
+async function readSpeed(sysRoot: string, folder: string): Promise<Sourced<number | undefined>> {
   const file = `${folder}/speed`;
-  // Reading the speed of a card that is down fails; a virtual one says -1.
+  // Reading the speed of a card that is down fails, and that of EC2's ena; a virtual one says -1.
   const megabits = await readInteger(sysRoot, file);
-  if (megabits !== undefined && megabits > 0) {
-    return { gbps: { value: megabits / 1000, source: file }, isAnswered: true };
-  }
-  return { gbps: { value: undefined, source: `unknown: ${file} does not say` }, isAnswered: megabits !== undefined };
+  return megabits !== undefined && megabits > 0
+    ? { value: megabits / 1000, source: file }
+    : { value: undefined, source: `unknown: ${file} does not say` };
 }
 
 interface Device {

@@ -252,10 +252,9 @@ function deriveNetThreads(
   if (cores < CORES_FOR_TWO_NET_THREADS) {
     return { value, why: `with ${round(cores)} cores a second one only takes time from the readers; ${carries}` };
   }
-  return {
-    value,
-    why: `${carries}, and a quarter of the ${round(cores)} cores, ${NET_THREADS_MAX} at most, are taken${short}`,
-  };
+  const share =
+    value === NET_THREADS_MAX ? `${NET_THREADS_MAX} are the most` : 'at most a quarter of the cores is taken, but two';
+  return { value, why: `${carries}, and ${share}${short}` };
 }
 
 function netThreadsFor(cores: number, targetGbps: number): number {

@@ -58,6 +58,77 @@ t.test('what the user says', (t) => {
   t.end();
 });
 
+t.test('readers beyond two: by speed and cores', (t) => {
+  const readers = (cores: number, gbps: number) => deriveSizing(profile(cores, 64 * GIB, gbps), none).readerThreads;
+  t.equal(readers(2, 400), 2);
+  t.equal(readers(23, 100), 2);
+  t.equal(readers(32, 100), 4);
+  t.equal(readers(96, 25), 3);
+  t.equal(readers(192, 400), 8);
+  t.end();
+});
+
+t.test('limits of the process', (t) => {
+  const source = 'test';
+  const limits = (openFiles: number | undefined, tasks: number | undefined) => ({
+    limits: {
+      openFilesMax: { value: openFiles, source },
+      lockedBytesMax: { value: undefined, source },
+      tasksLeft: { value: tasks, source },
+    },
+  });
+  const why = (sizing: ReturnType<typeof deriveSizing>, setting: string) =>
+    sizing.reasons.find((reason) => reason.setting === setting)?.why;
+  const files = deriveSizing(profile(96, 768 * GIB, 100, limits(400, undefined)), none);
+  t.match(files, { connectionsFirst: 200, connectionsMax: 200 }, 'half of them, where they are few');
+  t.match(why(files, 'connections'), /limit of 400 open files/);
+  t.match(deriveSizing(profile(96, 768 * GIB, 100, limits(1024, undefined)), none), {
+    connectionsFirst: 250,
+    connectionsMax: 500,
+  });
+  t.match(deriveSizing(profile(96, 768 * GIB, 100, limits(300, undefined)), { ...none, connectionsMax: 4000 }), {
+    connectionsMax: 150,
+  });
+  const tasks = deriveSizing(profile(96, 768 * GIB, 100, limits(undefined, 40)), none);
+  t.equal(tasks.netThreads, 8, '40 less 24 for the rest and 8 readers');
+  t.match(why(tasks, 'net threads'), /only 40 more threads/);
+  t.equal(deriveSizing(profile(96, 768 * GIB, 100, limits(undefined, 3)), none).netThreads, 1, 'one in any case');
+  t.end();
+});
+
+t.test('each setting has a reason and the option that overrides it, and the option does', (t) => {
+  const machine = profile(96, 768 * GIB, 100);
+  const { reasons } = deriveSizing(machine, none);
+  t.strictSame(
+    reasons.map(({ setting, flag }) => [setting, flag]),
+    [
+      ['target', '--maximum-throughput-gbps'],
+      ['connections', '--max-connections'],
+      ['net threads', '--net-threads'],
+      ['net CPUs', '--net-cpus'],
+      ['reader threads', '--max-threads'],
+      ['part', '--read-part-size'],
+      ['memory target', '--memory-target'],
+      ['pool', '--memory-target'],
+      ['upload slots', '--memory-target'],
+    ],
+  );
+  for (const { why, value } of reasons) t.ok(why.length > 10 && value !== '', `${value}: ${why}`);
+  const said = deriveSizing(machine, {
+    ...{ bindNics: [], throughputGbps: 3, connectionsMax: 5, netThreads: 7, netCpus: 'any' },
+    ...{ readerThreads: 1, readPartBytes: 32 * MIB, memoryTargetBytes: GIB },
+  });
+  for (const { setting, why } of said.reasons) {
+    if (setting === 'pool' || setting === 'upload slots') continue;
+    t.match(why, /you said so/, setting);
+  }
+  t.match(said, {
+    ...{ targetGbps: 3, linkGbps: 100, connectionsFirst: 5, connectionsMax: 5, netThreads: 7, readerThreads: 1 },
+    ...{ partBytes: 32 * MIB, memoryTargetBytes: GIB, placement: { netCpus: undefined } },
+  });
+  t.end();
+});
+
 t.test('any machine: within the target, whole blocks, a part fits four times', (t) => {
   fc.assert(
     fc.property(

@@ -10,6 +10,9 @@ import type { HardwareProfile, NicProfile } from '../../hwdetect/profile.js';
 /** What is assumed where nobody says: the same as Mountpoint outside EC2. */
 export const GBPS_ASSUMED = 10;
 
+/** What a veth pair says, wherever it leads (drivers/net/veth.c). */
+const GBPS_OF_VIRTUAL = 10;
+
 /**
  * What S3 can use of types whose peak is mostly EFA (specified by the AWS CRT's table of platforms: "from the CPU"; EC2's
  * guide grants p5 800 of its 3200 to IP). The p6 are not in that table: taken as p5en.
@@ -71,48 +74,63 @@ export function networkTarget(
 interface CardSpeed {
   readonly name: string;
   readonly gbps: number;
-  readonly why: string;
+  /** Where it comes from; cards of one source are explained in one clause. */
+  readonly origin: 'table' | 'card' | 'virtual' | 'assumed';
 }
 
 /** What each card is good for; interfaces on one network card of EC2 divide it. */
 function cardSpeeds(profile: HardwareProfile, nics: readonly NicProfile[]): CardSpeed[] {
-  const { instance, instanceType } = profile.machine;
+  const { instance } = profile.machine;
   const peak = instance.value?.gbpsPeak;
-  return nics.map((nic) => {
+  return nics.map((nic): CardSpeed => {
+    const { name } = nic;
     if (peak !== undefined && instance.value !== undefined && (nic.physical || nic.defaultRoute)) {
-      const cards = instance.value.networkCards;
       const index = nic.networkCard.value;
       const onCard = index === undefined ? 1 : nics.filter((other) => other.networkCard.value === index).length;
-      const baseline = instance.value.gbpsBaseline;
-      const burst =
-        baseline !== undefined && baseline < peak
-          ? `, ${round(baseline)} of it for good and the rest by burst credit`
-          : '';
-      return {
-        name: nic.name,
-        gbps: peak / cards / onCard,
-        why:
-          cards === 1
-            ? `${instanceType.value} has ${round(peak)} Gbit/s${burst} (instance table)`
-            : `${nic.name} is ${onCard > 1 ? `1 of ${onCard} on ` : ''}one of ${cards} network cards of ${instanceType.value}, which have ${round(peak)} Gbit/s together${burst}`,
-      };
+      return { name, gbps: peak / instance.value.networkCards / onCard, origin: 'table' };
     }
-    if (nic.gbps.value !== undefined) {
-      return { name: nic.name, gbps: nic.gbps.value, why: `${nic.name} says so (${nic.gbps.source})` };
-    }
-    return {
-      name: nic.name,
-      gbps: GBPS_ASSUMED,
-      why: `${nic.name} does not say its speed, and ${GBPS_ASSUMED} Gbit/s are assumed`,
-    };
+    if (nic.gbps.value === undefined) return { name, gbps: GBPS_ASSUMED, origin: 'assumed' };
+    const isMadeUp = !nic.physical && nic.members.length === 0 && nic.gbps.value === GBPS_OF_VIRTUAL;
+    return { name, gbps: nic.gbps.value, origin: isMadeUp ? 'virtual' : 'card' };
   });
 }
 
 function whySpeeds(profile: HardwareProfile, speeds: readonly CardSpeed[]): string {
-  if (speeds.length > 0) return [...new Set(speeds.map(({ why }) => why))].join('; ');
-  return profile.nics.length === 0
-    ? `no network card is to be seen, and ${GBPS_ASSUMED} Gbit/s are assumed`
-    : `there is no default route, and ${GBPS_ASSUMED} Gbit/s are assumed`;
+  if (speeds.length === 0) {
+    return profile.nics.length === 0
+      ? `no network card is to be seen, and ${GBPS_ASSUMED} Gbit/s are assumed`
+      : `there is no default route, and ${GBPS_ASSUMED} Gbit/s are assumed`;
+  }
+  const clause = (origin: CardSpeed['origin'], words: (names: string, many: boolean) => string): string => {
+    const names = speeds.filter((speed) => speed.origin === origin).map(({ name }) => name);
+    return names.length === 0 ? '' : words(names.join(', '), names.length > 1);
+  };
+  return [
+    clause('table', (names) => whyTable(profile, names, speeds)),
+    clause('card', (names, many) => `${names} ${many ? 'say' : 'says'} so (/sys/class/net)`),
+    clause(
+      'virtual',
+      (names, many) =>
+        `${names} ${many ? 'are' : 'is'} virtual, and ${GBPS_OF_VIRTUAL} Gbit/s is what such a one says whatever is behind it`,
+    ),
+    clause(
+      'assumed',
+      (names, many) =>
+        `${names} ${many ? 'do not say their' : 'does not say its'} speed, and ${GBPS_ASSUMED} Gbit/s are assumed`,
+    ),
+  ]
+    .filter((text) => text !== '')
+    .join('; ');
+}
+
+function whyTable(profile: HardwareProfile, names: string, speeds: readonly CardSpeed[]): string {
+  const { instance, instanceType } = profile.machine;
+  const { gbpsPeak: peak = 0, gbpsBaseline: baseline, networkCards: cards = 1 } = instance.value ?? {};
+  const burst =
+    baseline !== undefined && baseline < peak ? `, ${round(baseline)} of it for good and the rest by burst credit` : '';
+  if (cards === 1) return `${instanceType.value} has ${round(peak)} Gbit/s${burst} (instance table)`;
+  const each = [...new Set(speeds.map(({ gbps }) => round(gbps)))].join(' or ');
+  return `${instanceType.value} has ${round(peak)} Gbit/s over ${cards} network cards${burst} (instance table), which makes ${each} for ${speeds.length > 1 ? 'each of ' : ''}${names}`;
 }
 
 function whyCapped(profile: HardwareProfile, gbps: number): string {
