@@ -115,7 +115,10 @@ export class RingPump {
     let more = false;
     for (const consumer of this.#consumers) {
       // 'full' waits for onRoom; the rings keep what they hold.
-      if (pumpRing(consumer, this.#dispatcher, this.#callbacks) === 'more') more = true;
+      let result = pumpRing(consumer, this.#dispatcher, this.#callbacks);
+      // Most often that was all, and the second look says so to the producer: no turn of its own for that.
+      if (result === 'more') result = pumpRing(consumer, this.#dispatcher, this.#callbacks);
+      if (result === 'more') more = true;
     }
     if (more) this.wake();
   }
