@@ -23,8 +23,11 @@ import {
 /** Records of one ring taken in one turn. Guessed: about a millisecond of work. */
 export const PUMP_BATCH = 128;
 
-/** 'idle': empty, and the next record brings a wake-up; 'more': call again in a later turn; 'full': call again when the dispatcher has room. */
-export type PumpResult = 'idle' | 'more' | 'full';
+/**
+ * 'idle': empty, and the next record brings a wake-up; 'emptied': there were less than a batch, call again for that; 'more': call
+ * again in a later turn; 'full': call again when the dispatcher has room.
+ */
+export type PumpResult = 'idle' | 'emptied' | 'more' | 'full';
 
 export interface PumpCallbacks {
   /**
@@ -44,7 +47,8 @@ const access = newAccessRecord();
 export function pumpRing(consumer: RingConsumer, dispatcher: FuseDispatcher, callbacks: PumpCallbacks): PumpResult {
   const { room } = dispatcher;
   if (room === 0) return 'full';
-  const count = consumer.drain(Math.min(PUMP_BATCH, room), (kind, payload) => {
+  const limit = Math.min(PUMP_BATCH, room);
+  const count = consumer.drain(limit, (kind, payload) => {
     switch (kind) {
       case RECORD_REQUEST:
         dispatcher.dispatch(payload);
@@ -70,7 +74,8 @@ export function pumpRing(consumer: RingConsumer, dispatcher: FuseDispatcher, cal
     }
   });
   if (count === 0) return 'idle';
-  return dispatcher.room === 0 ? 'full' : 'more';
+  if (dispatcher.room === 0) return 'full';
+  return count < limit ? 'emptied' : 'more';
 }
 
 function u32At(payload: Uint8Array, at: number): number {
@@ -117,8 +122,8 @@ export class RingPump {
       // 'full' waits for onRoom; the rings keep what they hold.
       let result = pumpRing(consumer, this.#dispatcher, this.#callbacks);
       // Most often that was all, and the second look says so to the producer: no turn of its own for that.
-      if (result === 'more') result = pumpRing(consumer, this.#dispatcher, this.#callbacks);
-      if (result === 'more') more = true;
+      if (result === 'emptied') result = pumpRing(consumer, this.#dispatcher, this.#callbacks);
+      if (result === 'emptied' || result === 'more') more = true;
     }
     if (more) this.wake();
   }
