@@ -5,16 +5,19 @@
  * Refuses to print figures of a run in which something failed without saying so: the exit code is 1 then.
  */
 import { randomBytes } from 'node:crypto';
+import { existsSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { CommandError } from '../main/command-error.js';
-import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK } from '../main/exit-codes.js';
+import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
 import { packageVersion } from '../main/version.js';
 import type { GeneratorOptions } from '../workload/generator.js';
+import { BucketTarget } from './bench/bucket-target.js';
 import { findExisting, makeDataSet, removeDataSet } from './bench/data-set.js';
 import { filesOf, ownLayout } from './bench/layout.js';
 import { measure, type Side } from './bench/measure.js';
+import { htmlReport } from './bench/report-html.js';
 import { describeFiles, describeResults } from './bench/report-text.js';
 import type { BenchResults } from './bench/results.js';
 import { openDirectory, type Target } from './bench/target.js';
@@ -45,7 +48,7 @@ function declareBench(parser: Argv): Argv {
 }
 
 async function bench(parsed: ParsedArguments, io: CliIo): Promise<number> {
-  const wish = readWish(parsed);
+  const wish = readWish(parsed, io.cwd);
   const interruption = new Interruption(io);
   const options: GeneratorOptions = { waitMs: wish.waitMs, signal: interruption.signal };
   const sides: Side[] = [];
@@ -68,7 +71,21 @@ async function bench(parsed: ParsedArguments, io: CliIo): Promise<number> {
   }
 }
 
+/** A bucket when it can be nothing else: an address, or a plain name that is no directory here. */
+function isBucket(name: string, cwd: string): boolean {
+  if (/^(s3:\/\/|arn:)/i.test(name)) return true;
+  return !name.includes('/') && name !== '.' && name !== '..' && !existsSync(resolve(cwd, name));
+}
+
 async function openTarget(wish: BenchWish, io: CliIo, options: GeneratorOptions): Promise<Target> {
+  if (isBucket(wish.target, io.cwd)) return BucketTarget.open(wish.target, wish.mountFlags, io);
+  if (wish.mountFlags.length > 0) {
+    throw new CommandError(
+      EXIT_USAGE,
+      `${wish.target} is a directory, and flags of a mount (${wish.mountFlags.join(' ')}) do not change it`,
+      'give a bucket, or leave out what stands after --',
+    );
+  }
   return openDirectory(wish.target, resolve(io.cwd, wish.target), wish.pid, io.owner, options);
 }
 
@@ -113,8 +130,22 @@ async function report(wish: BenchWish, sides: readonly Side[], io: CliIo, option
     notes: [],
     figures,
   };
+  if (wish.htmlFile !== undefined) writeReport(wish.htmlFile, results);
   io.print(wish.isJson ? JSON.stringify(results, null, 2) : describeResults(results));
   return figures.some(({ failures }) => failures.length > 0) ? EXIT_FAILURE : EXIT_OK;
+}
+
+function writeReport(file: string, results: BenchResults): void {
+  try {
+    writeFileSync(file, htmlReport(results));
+  } catch (error) {
+    const { message } = error as Error;
+    throw new CommandError(
+      EXIT_FAILURE,
+      `--html ${file}: ${message}`,
+      'give a file in a directory that may be written',
+    );
+  }
 }
 
 const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

@@ -169,6 +169,8 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
     void tellLeftOvers(config.write, config.store.bucket, { log, writer: parts.writer, clock: systemClock });
   }
   const commands: ControlHandlers = {
+    /** Payload and requests since the mount began, for `bench`; the last tenth of a second may be missing. */
+    traffic: () => Promise.resolve(parts.scheduler.snapshot().totals),
     'remove-tree': (request, progress, signal) => {
       const { path } = request;
       if (typeof path !== 'string') throw new ErrnoError(EINVAL, 'remove-tree wants a path');

@@ -2,7 +2,7 @@
  * What a benchmark does to a file system besides measuring: directories, finding files, free space. Blocking calls, for the
  * child of generator.ts. Refuses to follow symbolic links and to look at more than it is asked for.
  */
-import { lstatSync, mkdirSync, readdirSync, realpathSync, rmdirSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, rmdirSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { assertNever } from '../base/invariant.js';
 import { StepError } from './lane.js';
@@ -13,7 +13,7 @@ import type { Chore, ChoreResult } from './steps.js';
 export function doChore(chore: Chore): ChoreResult {
   switch (chore.chore) {
     case 'make-directories':
-      for (const path of chore.paths) mkdirSync(path, { recursive: true });
+      for (const path of chore.paths) makeDirectory(path);
       return {};
     case 'remove-directories':
       for (const path of chore.paths) removeDirectory(path);
@@ -37,12 +37,18 @@ export function doChore(chore: Chore): ChoreResult {
   }
 }
 
-function removeDirectory(path: string): void {
+/** Not `recursive`: node then says ENOENT where the kernel says EROFS. */
+function makeDirectory(path: string): void {
   try {
-    rmdirSync(path);
+    mkdirSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
+}
+
+function removeDirectory(path: string): void {
+  // Asked first: a read-only file system refuses to remove also what is not there.
+  if (existsSync(path)) rmdirSync(path);
 }
 
 function notDirectory(path: string): StepError {

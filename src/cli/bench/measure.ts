@@ -3,6 +3,7 @@
  * machine does meanwhile hits both alike. A workload that fails is a result, and the others go on.
  * Refuses to go on after an interruption.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { generate, type GeneratorOptions } from '../../workload/generator.js';
 import { StepError } from '../../workload/lane.js';
 import { ProcessMeter } from '../../workload/process-meter.js';
@@ -13,6 +14,9 @@ import { sampleOf, type Figure, type Sample } from './results.js';
 import type { Target } from './target.js';
 import { askTraffic, trafficBetween } from './traffic.js';
 import type { FigureRow, Workload } from './workloads.js';
+
+/** A daemon's counters are a tenth of a second old (SAMPLE_MS of src/engine/scheduler): twice that, and a margin. */
+const SAMPLE_WAIT_MS = 300;
 
 export interface Side {
   readonly target: Target;
@@ -89,6 +93,7 @@ async function measureOnce(side: Side, workload: Workload, round: number, option
     meter = daemon && new ProcessMeter(daemon.pid);
     const result = await generate(isFresh ? { lanes: load.lanes } : load, options);
     const cost = meter?.stop();
+    if (before) await sleep(SAMPLE_WAIT_MS);
     const traffic = trafficBetween(before, await askTraffic(daemon?.socket));
     const { cached } = result;
     const costs = {

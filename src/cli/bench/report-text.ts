@@ -52,7 +52,7 @@ function columns(cells: readonly string[]): string {
     median.padStart(15),
     range.padStart(15),
     latency.padStart(13),
-    cpu.padStart(11),
+    cpu.padStart(12),
     memory.padStart(8),
     store.padStart(17),
     generator.padStart(10),
@@ -78,8 +78,6 @@ export function letterOf(target: string, results: BenchResults): string {
 
 function row(figure: Figure, summary: FigureSummary, on: string): string {
   const { value } = summary;
-  const perGb = summary.daemonCpuSecondsPerGb;
-  const cpu = perGb !== undefined ? `${short(perGb)} s/GB` : cell(summary.daemonCpuSeconds, (s) => `${short(s)} s`);
   const latency =
     summary.p50Ms === undefined || summary.p99Ms === undefined ? '' : `${short(summary.p50Ms)}/${short(summary.p99Ms)}`;
   return columns([
@@ -88,11 +86,24 @@ function row(figure: Figure, summary: FigureSummary, on: string): string {
     `${short(value.median)} ${figure.unit}`,
     value.count > 1 ? `${short(value.least)}-${short(value.most)}` : '',
     latency,
-    cpu,
+    describeCpu(figure, summary),
     cell(summary.daemonPeakBytes, (bytes) => `${Math.round(bytes / 1048576)} MiB`),
-    cell(summary.requests, (requests) => `${short(requests)} req${overFetch(summary)}`),
+    cell(summary.requests, (requests) => `${count(requests)} req${overFetch(summary)}`),
     `${short(summary.generatorCores)} cores`,
   ]);
+}
+
+/** Requests are whole; a median of two rounds may lie between. */
+function count(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+/** By what was asked for: a GB of a stream, or a file, an entry, a read. */
+export function describeCpu(figure: Figure, summary: FigureSummary): string {
+  const { daemonCpuSecondsPerGb: perGb, daemonCpuMsPerOperation: each, daemonCpuSeconds: all } = summary;
+  if (figure.unit === 'MB/s' && perGb !== undefined) return `${short(perGb)} s/GB`;
+  if (figure.unit !== 'MB/s' && each !== undefined) return `${short(each)} ms each`;
+  return all === undefined ? '' : `${short(all)} s`;
 }
 
 function overFetch(summary: FigureSummary): string {
@@ -118,7 +129,7 @@ export function notesOf(results: BenchResults): string[] {
   if (unknown.length > 0) notes.push(`whether the page cache answered is not known for: ${namesOf(unknown)}`);
   const own = summaries.filter(({ summary }) => summary?.overFetch !== undefined && summary.overFetch < 0.9);
   if (own.length > 0) {
-    notes.push(`answered in part from the daemon's own memory, because it had read the files before: ${namesOf(own)}`);
+    notes.push(`answered in part from the daemon's own memory (bytes that it had fetched before): ${namesOf(own)}`);
   }
   const busy = summaries.filter(({ summary }) => (summary?.generatorCores ?? 0) > GENERATOR_CORES_MOST);
   if (busy.length > 0) {

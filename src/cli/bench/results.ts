@@ -19,6 +19,9 @@ export interface Sample {
   readonly bytes: number;
   readonly seconds: number;
   readonly latencyMs?: { readonly p50: number; readonly p99: number };
+  /** Of all lanes of the run, also those of other figures: what the costs are for. */
+  readonly runBytes: number;
+  readonly operations: number;
   /** CPU of the load generator, all lanes. */
   readonly generatorCpuSeconds: number;
   readonly daemonCpuSeconds?: number;
@@ -60,6 +63,8 @@ export interface FigureSummary {
   readonly p99Ms?: number;
   readonly daemonCpuSeconds?: number;
   readonly daemonCpuSecondsPerGb?: number;
+  /** A file, an entry or a random read. */
+  readonly daemonCpuMsPerOperation?: number;
   /** The largest. */
   readonly daemonPeakBytes?: number;
   readonly generatorCpuSeconds: number;
@@ -75,6 +80,8 @@ export interface FigureSummary {
 
 /** Below this many bytes a figure per GB is noise. */
 const PER_GB_BYTES_MIN = 1e7;
+/** CPU time comes in steps of 10 ms. */
+const PER_OPERATION_MIN = 20;
 
 /** Undefined without a sample. */
 export function summarizeFigure(figure: Figure): FigureSummary | undefined {
@@ -88,7 +95,7 @@ export function summarizeFigure(figure: Figure): FigureSummary | undefined {
     const values = samples.map(read).filter((value) => value !== undefined);
     return values.length === 0 ? undefined : Math.max(...values);
   };
-  const isRead = !figure.workload.startsWith('write') && figure.unit !== 'entries/s' && figure.unit !== 'ms';
+  const isRead = !figure.figure.includes('write') && figure.unit !== 'entries/s' && figure.unit !== 'ms';
   return {
     value: summarize(samples.map((sample) => sample.value)),
     generatorCpuSeconds: middle((sample) => sample.generatorCpuSeconds) ?? 0,
@@ -106,6 +113,7 @@ export function summarizeFigure(figure: Figure): FigureSummary | undefined {
       middle((sample) => sample.daemonCpuSeconds),
     ),
     ...present('daemonCpuSecondsPerGb', middle(cpuPerGb)),
+    ...present('daemonCpuMsPerOperation', middle(cpuPerOperation)),
     ...present(
       'daemonPeakBytes',
       largest((sample) => sample.daemonPeakBytes),
@@ -134,8 +142,13 @@ export function summarizeFigure(figure: Figure): FigureSummary | undefined {
 }
 
 function cpuPerGb(sample: Sample): number | undefined {
-  if (sample.daemonCpuSeconds === undefined || sample.bytes < PER_GB_BYTES_MIN) return undefined;
-  return sample.daemonCpuSeconds / (sample.bytes / 1e9);
+  if (sample.daemonCpuSeconds === undefined || sample.runBytes < PER_GB_BYTES_MIN) return undefined;
+  return sample.daemonCpuSeconds / (sample.runBytes / 1e9);
+}
+
+function cpuPerOperation(sample: Sample): number | undefined {
+  if (sample.daemonCpuSeconds === undefined || sample.operations < PER_OPERATION_MIN) return undefined;
+  return (sample.daemonCpuSeconds * 1000) / sample.operations;
 }
 
 function present<N extends string>(name: N, value: number | undefined): Partial<Record<N, number>> {
@@ -171,6 +184,8 @@ export function sampleOf(
     value: value(),
     bytes,
     seconds,
+    runBytes: all((lane) => lane.bytes).reduce((sum, one) => sum + one, 0),
+    operations,
     ...(latencies.length > 1 && { latencyMs: { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) } }),
     generatorCpuSeconds: result.generatorCpuSeconds,
     ...costs,

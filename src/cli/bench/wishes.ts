@@ -2,6 +2,7 @@
  * From the arguments of `mount-s3x bench` to what is to be measured: every value checked, nothing touched yet.
  * Refuses combinations that would measure something other than they say.
  */
+import { resolve } from 'node:path';
 import { GIB, MIB } from '../../base/units.js';
 import { CommandError } from '../../main/command-error.js';
 import { EXIT_USAGE } from '../../main/exit-codes.js';
@@ -28,6 +29,7 @@ export interface BenchWish {
   readonly isVerified: boolean;
   readonly waitMs: number;
   readonly isJson: boolean;
+  readonly htmlFile: string | undefined;
 }
 
 const flags = ['json', 'verify'] as const;
@@ -41,6 +43,7 @@ const valueOptions = {
   against: 'A second directory, measured in turn with the first',
   pid: 'The process that serves DIR, for its CPU and memory [default: found for our own mounts]',
   'against-pid': 'The same of --against',
+  html: 'Write a report with charts to this file',
   timeout: 'Seconds after which one measurement is given up [default: 600]',
 } as const;
 
@@ -59,9 +62,11 @@ const BIG_BYTES_MIN = MIB;
 const BIG_BYTES_MAX = 4096 * GIB;
 const SMALL_FILES_DEFAULT = 2000;
 const SMALL_FILES_MIN = 20;
+/** Their names and sizes are kept in memory, and go to the load generator. */
+const SMALL_FILES_MAX = 200_000;
 
 /** Throws CommandError. */
-export function readWish(parsed: ParsedArguments): BenchWish {
+export function readWish(parsed: ParsedArguments, cwd: string): BenchWish {
   const rest = plainWords(parsed).slice(1);
   refuseUnknown(parsed, known, ['target'], Number.POSITIVE_INFINITY);
   const target = positional(parsed, 'target');
@@ -108,12 +113,13 @@ export function readWish(parsed: ParsedArguments): BenchWish {
     workloads: workloads ?? defaultWorkloads,
     rounds: read('rounds', (text) => values.wholeNumber('rounds', text, 1, ROUNDS_MAX)) ?? 3,
     bigBytes: bytes ?? Math.max(BIG_BYTES_MIN, Math.round(BIG_BYTES_DEFAULT * scale)),
-    smallFiles: Math.max(SMALL_FILES_MIN, Math.round(SMALL_FILES_DEFAULT * scale)),
+    smallFiles: Math.min(SMALL_FILES_MAX, Math.max(SMALL_FILES_MIN, Math.round(SMALL_FILES_DEFAULT * scale))),
     files,
     pid: pid('pid'),
     againstPid: pid('against-pid'),
     isVerified: parsed['verify'] === true,
     waitMs: (read('timeout', (text) => values.wholeNumber('timeout', text, 1, 86_400, 'seconds')) ?? 600) * 1000,
+    htmlFile: read('html', (text) => resolve(cwd, text)),
     isJson: parsed['json'] === true,
   };
 }
