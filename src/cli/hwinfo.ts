@@ -16,16 +16,18 @@ import { checkTogether } from './build-config.js';
 import type { Command } from './command.js';
 import { describeHardware, explainHardware } from './hardware-text.js';
 import type { CliIo } from './io.js';
+import { withProfile } from './mount.js';
 import { declareOptions, givenOptions, refuseUnknown, type ParsedArguments } from './parse.js';
 import { sizingConfigOf, sizingOptionNames } from './sizing-values.js';
 
 const ownOptions = ['json', 'explain', 'sys-root'] as const;
+const mountsOptions = [...sizingOptionNames, 'profile-file', 'profile-name'] as const;
 
 export const hwinfoCommand: Command = {
   pattern: 'hwinfo',
   describe: 'Show what is known of this machine and what a mount makes of it',
   declare: (parser: Argv) =>
-    declareOptions(parser, sizingOptionNames)
+    declareOptions(parser, mountsOptions)
       .option('json', { boolean: true, describe: 'Print everything as JSON, with the source of each fact' })
       .option('explain', { boolean: true, describe: 'Say why each setting is what it is, and what overrides it' })
       .option('sys-root', {
@@ -37,8 +39,8 @@ export const hwinfoCommand: Command = {
 };
 
 async function hwinfo(parsed: ParsedArguments, io: CliIo): Promise<number> {
-  refuseUnknown(parsed, [...ownOptions, ...sizingOptionNames], [], 1);
-  const given = givenOptions(parsed);
+  refuseUnknown(parsed, [...ownOptions, ...mountsOptions], [], 1);
+  const { given } = withProfile(givenOptions(parsed), io.cwd);
   checkTogether(given);
   const config = sizingConfigOf(given);
   const profile = await detectHardware({ sysRoot: sysRootOf(parsed['sys-root'], io), env: io.owner.env });

@@ -66,7 +66,7 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
       'mount-s3x recover [BUCKET] [--complete ID|all] [--drop ID|all|old]\n' +
       'mount-s3x stats DIRECTORY [--once] [--json] [--interval SECONDS]\n' +
       'mount-s3x explain DIRECTORY [--json]\n' +
-      'mount-s3x hwinfo [--json]\n' +
+      'mount-s3x hwinfo [--explain|--json] [options]\n' +
       'mount-s3x bench DIRECTORY|BUCKET [options] [-- mount options]\n\n' +
       'Mounts an S3 bucket as a file system.',
   );

@@ -71,7 +71,7 @@ export function readMount(parsed: ParsedArguments, io: Pick<CliIo, 'owner' | 'gi
 }
 
 /** What was typed, above what --profile-file says. Throws CommandError. */
-function withProfile(typed: GivenOptions, cwd: string): ReturnType<typeof underFlags> {
+export function withProfile(typed: GivenOptions, cwd: string): ReturnType<typeof underFlags> {
   const file = typed.values.get('profile-file');
   const name = typed.values.get('profile-name');
   if (file === undefined) {

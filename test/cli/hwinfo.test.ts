@@ -1,5 +1,5 @@
 /** `hwinfo`: its three forms, "what if", a snapshot instead of the machine, and mistakes. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -100,6 +100,15 @@ t.test('what if', async (t) => {
       fixed: { connections: true, partBytes: true, netThreads: true },
     },
   });
+});
+
+t.test('what if with a profile of boto3, and a flag above it', async (t) => {
+  const root = snapshot(t);
+  const file = join(root, 'tuned.yaml');
+  writeFileSync(file, 'max_concurrency: 40\nmultipart_chunksize: 16MB\n');
+  const flags = ['--sys-root', root, '--json', '--profile-file', file];
+  t.match(JSON.parse((await hwinfo(...flags)).text), { sizing: { connectionsMax: 40, partBytes: 16 * 1024 * 1024 } });
+  t.match(JSON.parse((await hwinfo(...flags, '--max-connections', '9')).text), { sizing: { connectionsMax: 9 } });
 });
 
 t.test('mistakes', async (t) => {
