@@ -23,7 +23,7 @@ export function wholeNumber(flag: string, value: string, least: number, most: nu
 /** A positive number, fractions allowed, within [least, most]. */
 export function positiveNumber(flag: string, value: string, least: number, most: number, unit: string): number {
   const allowed = `a number from ${least} to ${most} ${unit}`;
-  if (!/^\d{1,9}(\.\d{1,6})?$/.test(value)) throw badValue(flag, value, 'not a number', allowed);
+  if (!/^\d{1,9}(\.\d{1,9})?$/.test(value)) throw badValue(flag, value, 'not a number', allowed);
   const number = Number(value);
   if (number < least || number > most) throw badValue(flag, value, 'out of range', allowed);
   return number;

@@ -84,7 +84,7 @@ const table: Readonly<Record<Boto3Name, Row>> = {
   max_bandwidth: {
     kind: 'rate',
     becomes: '--max-bandwidth, in Gbit/s instead of bytes a second',
-    translate: (value) => option('max-bandwidth', ((Number(value) * BITS_A_BYTE) / GIGA).toFixed(6)),
+    translate: (value) => option('max-bandwidth', ((Number(value) * BITS_A_BYTE) / GIGA).toFixed(9)),
   },
   max_io_queue: {
     kind: 'count',
