@@ -6,8 +6,9 @@
  *
  * Why trials and no formula: what binds may be the link, S3's rate for one connection, a core, the windows of the readers
  * or a proxy in between, and only a change of goodput tells them apart. Formulas choose what is tried, never what is kept.
- * Nothing is concluded while nobody wants bytes: a slow reader looks like a slow link. On SlowDown half of what is busy
- * stays, at once; the pacers (request-pacer.ts) hold the request rate, and growing back is a trial like any other.
+ * Nothing is concluded while nobody wants bytes: a slow reader looks like a slow link. A store's SlowDown is left to the
+ * pacers (request-pacer.ts) while they get along with it, and larger parts are what then helps; where refusals go on, half
+ * of the busy connections stay, at once, and growing back is a trial like any other.
  *
  * Sans I/O: no clock, no randomness, the same inputs give the same decisions. A step costs a few microseconds.
  * Bounded: DECISIONS_MAX sentences; settings by ControllerBounds. Refuses to move what the user fixed.
@@ -17,7 +18,7 @@ import type { ControllerBounds, ControllerInput, Decision, SchedulerController, 
 import { Measurement, type Seen } from './measurement.js';
 import { observe, type Interval } from './observation.js';
 import { isClear, judgeTrial, planTrial, type Trial, type TrialKind } from './trials.js';
-import { count, percent } from './words.js';
+import { count, megabytes, milliseconds, percent } from './words.js';
 
 /**
  * Intervals that are measured: until the mean is known well enough, or a trial's outcome is clear, within these bounds.
@@ -31,8 +32,14 @@ const QUICK_MS = 1_500;
 
 /** How long a kind of trial rests after it was refused; doubled each time. */
 const REST_FIRST_MS = 1_000;
-/** Other parts disturb most: while both sizes are under way readers wait for the larger ones (simulated). */
-const PART_REST_FIRST_MS = 3_000;
+/**
+ * Other parts disturb most: while both sizes are under way readers wait for the larger ones. Threads that end take warm
+ * connections with them, and what is gained is a little memory (simulated).
+ */
+const REST_FIRST_LONG_MS = 3_000;
+const LONG_RESTS: readonly TrialKind[] = ['partDown', 'partUp', 'netThreadsDown'];
+/** What was refused is taken up again if the setting before turns out to bring so much less. */
+const SECOND_LOOK_GAIN = 0.06;
 const REST_MAX_MS = 60_000;
 /** After one has helped, its opposite rests. */
 const OPPOSITE_REST_MS = 15_000;
@@ -40,6 +47,7 @@ const OPPOSITES: { readonly [kind in TrialKind]?: TrialKind } = {
   connectionsUp: 'connectionsDown',
   netThreadsUp: 'netThreadsDown',
 };
+const SHRINKING: readonly TrialKind[] = ['connectionsDown', 'netThreadsDown'];
 /** Between two trials when calm, so that most of the time is spent on what is known to be good. */
 const CALM_PAUSE_MS = 500;
 
@@ -53,12 +61,16 @@ const QUIET_MS = 2_000;
 /** A clock that leaps (a machine that slept, a bad number) counts as so much at most. */
 const LEAP_MS = 10_000;
 
-/** Bursts of SlowDown within this time are one. */
-const SLOW_DOWN_REST_MS = 1_000;
-/** A share of refused requests below this is what the pacers' feeling for the limit costs: connections stay. */
+/**
+ * SlowDown is the pacers' affair first: they find a limit of requests within a second, and then refusals are 1-3 % of all;
+ * fewer connections would cost 20-40 % of the goodput and leave a third refused (simulated, docs/SCALING.md). A store that
+ * goes on refusing more than this share over this time does not count requests a second but those at once: then half of
+ * the connections go, and again each time as long.
+ */
 const SLOW_DOWN_SHARE = 0.1;
-/** After a SlowDown nothing is tried for so long. */
-const SLOW_DOWN_CALM_MS = 500;
+const SLOW_DOWN_LASTS_MS = 1_500;
+/** Without another SlowDown for so long, requests are no longer what is short. */
+const SLOW_DOWN_OVER_MS = 5_000;
 
 interface Rest {
   untilMs: number;
@@ -84,11 +96,15 @@ export class FeedbackController implements SchedulerController {
   /** What is measured before that belongs to the setting before. */
   #settledMs = -Infinity;
   #nextTrialMs = -Infinity;
+  /** A trial that was just taken back, for a second look when its base has been measured again. */
+  #refused: { readonly trial: Trial; readonly seen: Seen } | undefined;
   /** The last measurement without a trial, and the most that any brought. */
   #calm: Seen | undefined;
   #best = 0;
   #quietSinceMs: number | undefined;
   #slowedMs = -Infinity;
+  /** Since when the store has been refusing, and what in that time. */
+  #refusal: { sinceMs: number; requests: number; slowDowns: number } | undefined;
   /** Time as the inputs told it, leaps cut short; and what the last one said. */
   #nowMs = 0;
   #toldMs: number | undefined;
@@ -109,7 +125,7 @@ export class FeedbackController implements SchedulerController {
   step(input: ControllerInput): Setting {
     const nowMs = this.#advance(input.nowMs);
     const interval = observe(input, this.#setting.netThreads);
-    if (interval.slowDowns > 0) this.#slowDown(interval, nowMs);
+    this.#countRefusals(interval, nowMs);
     if (!interval.hasDemand) {
       this.#pause(nowMs);
       return this.#setting;
@@ -122,7 +138,7 @@ export class FeedbackController implements SchedulerController {
     const seen = this.#measurement.seen();
     this.#measurement = new Measurement();
     this.#best = Math.max(this.#best * (1 - BEST_FADES), seen.bytesPerSecond);
-    const base = this.#running ? this.#judge(this.#running, seen, nowMs) : this.#compare(seen);
+    const base = this.#running ? this.#judge(this.#running, seen, nowMs) : this.#compare(seen, nowMs);
     if (base && nowMs >= this.#nextTrialMs) this.#tryNext(base, nowMs);
     return this.#setting;
   }
@@ -144,9 +160,21 @@ export class FeedbackController implements SchedulerController {
   }
 
   /** A measurement of the setting as it stands: is it still the same world? */
-  #compare(seen: Seen): Seen {
+  #compare(seen: Seen, nowMs: number): Seen | undefined {
     const before = this.#calm?.bytesPerSecond ?? 0;
     this.#calm = seen;
+    const refused = this.#refused;
+    this.#refused = undefined;
+    if (refused && refused.seen.bytesPerSecond > (1 + SECOND_LOOK_GAIN) * seen.bytesPerSecond) {
+      // The base had been measured in a lucky moment.
+      const { trial } = refused;
+      this.#rests.delete(trial.kind);
+      this.#calm = undefined;
+      this.#settledMs = nowMs + trial.settleMs;
+      const change = `${megabytes(seen.bytesPerSecond)} now, ${megabytes(refused.seen.bytesPerSecond)} with what was taken back`;
+      this.#change(trial.setting, `${change}: it was better`);
+      return undefined;
+    }
     if (!this.#isQuick && before > 0 && Math.abs(seen.bytesPerSecond / before - 1) > CHANGED_SHARE) {
       this.#rests.clear();
       this.#best = seen.bytesPerSecond;
@@ -162,6 +190,7 @@ export class FeedbackController implements SchedulerController {
     const isWhole = verdict.isBetter && verdict.setting === trial.setting;
     if (verdict.isBetter) this.#rests.delete(trial.kind);
     else this.#letRest(trial.kind, nowMs);
+    if (!verdict.isBetter && !SHRINKING.includes(trial.kind)) this.#refused = { trial, seen };
     // What was just gained by having more would be lost by having fewer.
     const opposite = OPPOSITES[trial.kind];
     if (verdict.isBetter && opposite)
@@ -183,20 +212,25 @@ export class FeedbackController implements SchedulerController {
 
   #tryNext(seen: Seen, nowMs: number): void {
     const mayTry = (kind: TrialKind): boolean => nowMs >= (this.#rests.get(kind)?.untilMs ?? -Infinity);
-    const trial = planTrial(seen, this.#setting, this.#bounds, mayTry, this.#isQuick);
+    const trial = planTrial(seen, this.#setting, this.#bounds, {
+      mayTry,
+      isQuick: this.#isQuick,
+      isThrottled: nowMs - this.#slowedMs < SLOW_DOWN_OVER_MS,
+    });
     if (!trial) {
       // At the beginning windows are small, and what they will need is yet to be seen.
       if (nowMs - this.#quickSinceMs >= QUICK_MS) this.#isQuick = false;
       return;
     }
     const setting = this.#bounded(trial.setting);
+    this.#refused = undefined;
     this.#running = { trial: { ...trial, setting }, from: this.#setting, base: seen };
     this.#settledMs = nowMs + trial.settleMs;
     this.#change(setting, trial.reason);
   }
 
   #letRest(kind: TrialKind, nowMs: number): void {
-    const firstMs = kind === 'partDown' || kind === 'partUp' ? PART_REST_FIRST_MS : REST_FIRST_MS;
+    const firstMs = LONG_RESTS.includes(kind) ? REST_FIRST_LONG_MS : REST_FIRST_MS;
     const lengthMs = Math.min(REST_MAX_MS, 2 * (this.#rests.get(kind)?.lengthMs ?? firstMs / 2));
     this.#rests.set(kind, { untilMs: nowMs + lengthMs, lengthMs });
   }
@@ -212,6 +246,7 @@ export class FeedbackController implements SchedulerController {
   }
 
   #startAfresh(): void {
+    this.#refused = undefined;
     this.#rests.clear();
     this.#best = 0;
     this.#calm = undefined;
@@ -223,23 +258,36 @@ export class FeedbackController implements SchedulerController {
     this.#quickSinceMs = this.#nowMs;
   }
 
-  /** The store asked for fewer requests: half of the connections that are busy, at once. */
-  #slowDown(interval: Interval, nowMs: number): void {
-    const { slowDowns, requests, busy } = interval;
-    if (slowDowns < SLOW_DOWN_SHARE * requests || nowMs - this.#slowedMs < SLOW_DOWN_REST_MS) return;
-    this.#slowedMs = nowMs;
-    this.#measurement = new Measurement();
-    this.#calm = undefined;
-    this.#best = 0;
-    this.#settledMs = nowMs + SLOW_DOWN_CALM_MS;
+  #countRefusals({ requests, slowDowns, busy }: Interval, nowMs: number): void {
+    if (slowDowns > 0) {
+      this.#slowedMs = nowMs;
+      this.#refusal ??= { sinceMs: nowMs, requests: 0, slowDowns: 0 };
+    }
+    const refusal = this.#refusal;
+    if (!refusal) return;
+    refusal.requests += requests;
+    refusal.slowDowns += slowDowns;
+    const lastsMs = nowMs - refusal.sinceMs;
+    if (lastsMs < SLOW_DOWN_LASTS_MS) return;
+    this.#refusal = undefined;
+    // The first burst is refused before any pacer knows; only what comes late in the span says that they do not help.
+    if (refusal.slowDowns < SLOW_DOWN_SHARE * refusal.requests || nowMs - this.#slowedMs > SLOW_DOWN_LASTS_MS / 3)
+      return;
+    this.#halve(refusal, lastsMs, busy);
+  }
+
+  /** Pacing has not helped: half of the connections that are busy, at once. */
+  #halve({ requests, slowDowns }: { requests: number; slowDowns: number }, lastsMs: number, busy: number): void {
     const from = this.#running?.from ?? this.#setting;
     this.#running = undefined;
-    this.#beQuick();
+    this.#startAfresh();
+    this.#measurement = new Measurement();
     const { least, fixed } = this.#bounds;
     const half = Math.max(least.connections, Math.floor(Math.min(busy || from.connections, from.connections) / 2));
     const connections = fixed.connections ? from.connections : Math.min(from.connections, half);
     const refused = `${count(slowDowns, 'SlowDown')} (${percent(slowDowns / Math.max(1, requests))} of the requests)`;
-    this.#change({ ...from, connections }, `${refused} with ${count(busy, 'busy connection')}: half of them`);
+    const span = `in ${milliseconds(lastsMs)}`;
+    this.#change({ ...from, connections }, `${refused} ${span} with ${count(busy, 'busy connection')}: half of them`);
   }
 
   #bounded(setting: Setting): Setting {

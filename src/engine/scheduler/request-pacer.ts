@@ -22,6 +22,16 @@ const CUT_FIRST = 0.7;
 const CUT_KNOWN = 0.85;
 /** A refused rate within this share of the one before is the same limit. */
 const KNOWN_SHARE = 0.15;
+/**
+ * The first refusal comes out of a burst and says little about a rate: from a low one it is doubled in this time until the
+ * next refusal, as flows begin; the rate found so is a little too high by then.
+ */
+const DOUBLE_MS = 500;
+const SEARCH_SHARE = 0.85;
+/** A refused rate of which the store took less than this had long been too high: what it took counts. */
+const TAKEN_SHARE = 0.7;
+/** Somebody was held back so lately that the rate was in full use. */
+const HELD_MS = 500;
 /** The curve is back at the refused rate after this; CUBIC's constant counts packets, ours is a time for any rate (simulated). */
 const BACK_MS = 3_000;
 /** Never slower, or a prefix could hold up a READ until its deadline (guessed: AWS's SDKs go down to 0.5). */
@@ -51,6 +61,8 @@ interface Pace {
   refusedRate: number;
   refusedMs: number;
   cut: number;
+  /** No rate was refused yet that could be trusted. */
+  isSearching: boolean;
   /** Requests out that went before the last cut: their refusals are no news. */
   staleLeft: number;
   underWay: number;
@@ -111,10 +123,10 @@ export class PrefixPacer implements RequestPacer {
       pace.staleLeft--;
       return;
     }
-    const measured = this.#measured(pace, nowMs);
-    const refusedRate = Math.max(RATE_MIN, Math.min(pace.rate, measured));
+    const refusedRate = this.#refusedRate(pace, nowMs);
     const isKnown = Math.abs(refusedRate - pace.refusedRate) <= KNOWN_SHARE * pace.refusedRate;
     pace.cut = isKnown ? CUT_KNOWN : CUT_FIRST;
+    pace.isSearching = pace.rate === Infinity;
     pace.refusedRate = refusedRate;
     pace.refusedMs = nowMs;
     pace.staleLeft = pace.underWay;
@@ -132,12 +144,25 @@ export class PrefixPacer implements RequestPacer {
     pace.slices[at] = (pace.slices[at] ?? 0) + 1;
   }
 
+  /** What the store would not take: the pace itself where it was in full use, otherwise what went through. */
+  #refusedRate(pace: Pace, nowMs: number): number {
+    const measured = this.#measured(pace, nowMs);
+    if (pace.rate === Infinity || nowMs - pace.heldMs > HELD_MS)
+      return Math.max(RATE_MIN, Math.min(pace.rate, measured));
+    if (pace.isSearching) return Math.max(RATE_MIN, pace.rate * SEARCH_SHARE);
+    const taken = measured >= TAKEN_SHARE * pace.rate ? pace.rate : Math.max(measured, pace.rate / 2);
+    return Math.max(RATE_MIN, taken);
+  }
+
   /** The curve: (t / BACK_MS - 1)^3 below and above the refused rate, as steep as the cut was deep. */
   #grow(pace: Pace, nowMs: number): void {
-    const x = (nowMs - pace.refusedMs) / BACK_MS - 1;
-    const curve = pace.refusedRate * (1 + (1 - pace.cut) * x * x * x);
+    const sinceMs = nowMs - pace.refusedMs;
+    const x = sinceMs / BACK_MS - 1;
+    const curve = pace.isSearching
+      ? pace.refusedRate * pace.cut * 2 ** Math.min(sinceMs / DOUBLE_MS, 32)
+      : pace.refusedRate * (1 + (1 - pace.cut) * x * x * x);
     // Beyond what was refused, only as far as it is used: quiet proves nothing.
-    const used = Math.max(pace.refusedRate, UNUSED_FACTOR * this.#measured(pace, nowMs));
+    const used = Math.max(pace.refusedRate, RATE_MIN + UNUSED_FACTOR * this.#measured(pace, nowMs));
     pace.rate = Math.max(RATE_MIN, Math.min(curve, used));
   }
 
@@ -164,6 +189,7 @@ export class PrefixPacer implements RequestPacer {
         refusedRate: Infinity,
         refusedMs: -Infinity,
         cut: CUT_FIRST,
+        isSearching: true,
         staleLeft: 0,
         underWay: 0,
         heldMs: -Infinity,

@@ -4,6 +4,7 @@
  *   requests wait for connections             -> more connections (the rate of each tells how many fill the target)
  *   connections are free, yet readers wait    -> the windows hold too few parts: smaller ones
  *   net threads are busy all the time         -> another thread; more connections would only wait for them
+ *   the store takes only so many requests     -> larger parts
  *   a request's wait is much of its time      -> larger parts, where connections cannot grow
  *   nothing is short                          -> fewer connections, fewer threads: each costs memory and wake-ups
  * Sans I/O, no state: who calls keeps what was refused and for how long.
@@ -96,19 +97,27 @@ function requestOf(seen: Seen): Request | undefined {
   return { bytes, totalMs, bytesPerMs: bytes / bodyMs };
 }
 
+export interface Circumstances {
+  /** Whether a kind of trial has rested long enough since it was refused. */
+  readonly mayTry: (kind: TrialKind) => boolean;
+  /** Large steps and short comparisons. */
+  readonly isQuick: boolean;
+  /** The store limits requests: what is short are neither connections nor parts, but bytes a request. */
+  readonly isThrottled: boolean;
+}
+
 /** What to try next: the first thing that is short and may be tried. */
 export function planTrial(
   seen: Seen,
   setting: Setting,
   bounds: ControllerBounds,
-  mayTry: (kind: TrialKind) => boolean,
-  isQuick: boolean,
+  { mayTry, isQuick, isThrottled }: Circumstances,
 ): Trial | undefined {
   const { connections, partBytes, netThreads } = setting;
   const { least, most, fixed } = bounds;
   const request = requestOf(seen);
   if (!request || !(seen.bytesPerSecond > 0)) return undefined;
-  const isShort = seen.waiting >= 0.5 || seen.busy >= 0.95 * connections;
+  const isShort = !isThrottled && (seen.waiting >= 0.5 || seen.busy >= 0.95 * connections);
   const isThreadFull = seen.netBusy >= THREAD_FULL;
   const isCpuFull = isThreadFull || seen.mainBusy >= THREAD_FULL;
   const carries = `${count(seen.busy, 'busy connection')} carry ${megabytes(seen.bytesPerSecond)}`;
@@ -131,6 +140,7 @@ export function planTrial(
   const partMs = cutBytes / request.bytesPerMs;
   const isPartFelt = !isQuick || request.bytes >= PART_FELT * partBytes || partMs >= PART_MS_LONG;
   if (
+    !isThrottled &&
     inLine < FEW_IN_LINE &&
     isPartFelt &&
     !isCpuFull &&
@@ -175,14 +185,21 @@ export function planTrial(
 
   const waitShare = seen.firstByteMs / request.totalMs;
   const isWaiting = isShort && waitShare >= WAIT_SHARE;
-  if ((isCpuFull || isWaiting) && !fixed.partBytes && seen.poolPressure < POOL_FULL && mayTry('partUp')) {
+  if (
+    (isCpuFull || isWaiting || isThrottled) &&
+    !fixed.partBytes &&
+    seen.poolPressure < POOL_FULL &&
+    mayTry('partUp')
+  ) {
     const goal = isWaiting ? request.bytesPerMs * PART_WAITS * seen.firstByteMs : 0;
     const larger = blocks(Math.min(most.partBytes, 4 * partBytes, Math.max(2 * partBytes, goal)));
     // Where windows already cut requests shorter than a part, larger ones change nothing.
     if (larger > partBytes && request.bytes > PART_FELT * partBytes) {
-      const why = isCpuFull
-        ? `the ${isThreadFull ? 'net threads are' : 'main thread is'} busy ${percent(Math.max(seen.netBusy, seen.mainBusy))} of the time`
-        : `a request waits ${milliseconds(seen.firstByteMs)} of its ${milliseconds(request.totalMs)} for its first byte`;
+      const why = isThrottled
+        ? `the store says SlowDown to ${count(seen.requestsPerSecond, 'request')} a second`
+        : isCpuFull
+          ? `the ${isThreadFull ? 'net threads are' : 'main thread is'} busy ${percent(Math.max(seen.netBusy, seen.mainBusy))} of the time`
+          : `a request waits ${milliseconds(seen.firstByteMs)} of its ${milliseconds(request.totalMs)} for its first byte`;
       return {
         kind: 'partUp',
         setting: { ...setting, partBytes: larger },
