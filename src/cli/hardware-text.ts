@@ -154,7 +154,7 @@ function nicRows(nics: readonly NicProfile[]): Row[] {
     [
       nic.gbps.value === undefined ? 'speed unknown' : `${round(nic.gbps.value)} Gbit/s`,
       nic.driver,
-      `${nic.rxQueues} ${nic.rxQueues === 1 ? 'queue' : 'queues'}`,
+      nic.rxQueues === 0 ? undefined : `${nic.rxQueues} ${nic.rxQueues === 1 ? 'queue' : 'queues'}`,
       nic.mtuBytes === undefined ? undefined : `MTU ${nic.mtuBytes}`,
       nic.numaNode === undefined ? undefined : `node ${nic.numaNode}`,
       nic.members.length === 0 ? undefined : `of ${nic.members.join(' and ')}`,

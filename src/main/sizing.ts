@@ -19,7 +19,7 @@ export interface Sizing {
   readonly targetGbps: number;
   /** What the cards carry, whatever the user said of the target. */
   readonly linkGbps: number;
-  /** Cards that connections leave through, and how they divide them. */
+  /** Cards that connections leave through, and what each is expected to carry. */
   readonly nics: readonly NicShare[];
   readonly netThreads: number;
   readonly readerThreads: number;

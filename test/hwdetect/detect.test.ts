@@ -118,6 +118,24 @@ t.test('nothing to read: stated defaults, no throw', async (t) => {
   t.match(profile.cores.source, 'os.availableParallelism()');
 });
 
+t.test('a mount leaves out what no setting depends on', async (t) => {
+  const sysRoot = machine(t, {
+    'sys/class/net/eth0/mtu': '1500\n',
+    'sys/class/net/eth0/device/uevent': 'DRIVER=mlx5_core\nPCI_SLOT_NAME=0000:01:00.0\n',
+    'sys/class/net/eth0/device/msi_irqs/7': 'msix\n',
+    'proc/irq/7/effective_affinity_list': '1\n',
+    'sys/bus/pci/devices/0000:02:00.0/uevent': 'PCI_CLASS=30200\nPCI_ID=10DE:2330\n',
+    'sys/block/nvme0n1/device/model': 'Amazon EC2 NVMe Instance Storage\n',
+  });
+  const all = await detectHardware({ sysRoot });
+  t.match(all, { accelerators: { value: [{ kind: 'gpu' }] }, scratch: { value: [{ device: 'nvme0n1' }] } });
+  t.equal(all.nics[0]?.irqCpus, '1');
+  const mount = await detectHardware({ sysRoot, detail: 'mount' });
+  t.strictSame(mount.accelerators, { value: [], source: 'not looked up for a mount' });
+  t.strictSame(mount.scratch, { value: [], source: 'not looked up for a mount' });
+  t.match(mount.nics, [{ name: 'eth0', driver: 'mlx5_core', irqCpus: undefined }]);
+});
+
 t.test('this machine', async (t) => {
   const profile = await detectHardware();
   t.ok(profile.cores.value > 0 && Number.isFinite(profile.cores.value));

@@ -112,6 +112,16 @@ t.test('ethtool on this machine: no card of such a name, and lo, which has no sp
   t.match(await askEthtool('lo'), { megabits: undefined });
 });
 
+t.test('ethtool and /sys of this machine agree', async (t) => {
+  const cards = (await detectNics('', { irqs: false })).filter((nic) => nic.physical && nic.driver !== undefined);
+  if (cards.length === 0) t.comment('skipped: this machine has no network card with a device');
+  for (const { name, driver, gbps } of cards) {
+    const asked = await askEthtool(name);
+    t.equal(asked.driver, driver, `${name}: driver`);
+    t.equal(asked.megabits === undefined ? undefined : asked.megabits / 1000, gbps.value, `${name}: speed`);
+  }
+});
+
 t.test('default routes: lowest metric, only those that are up and no rejects', async (t) => {
   const row = (name: string, flags: string, metric: number) =>
     `${name}\t00000000\t0100A8C0\t${flags}\t0\t0\t${metric}\t00000000\t0\t0\t0\n`;

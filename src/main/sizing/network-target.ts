@@ -30,7 +30,7 @@ export interface NicShare {
   readonly name: string;
   /** What is expected of it, Gbit/s. */
   readonly gbps: number;
-  /** Its part of all connections, 0..1; all together 1. */
+  /** Its part of what all carry, 0..1; all together 1. */
   readonly share: number;
 }
 
