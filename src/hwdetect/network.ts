@@ -13,6 +13,7 @@ import { defaultRouteNic } from './routes.js';
 const FOLDER = '/sys/class/net';
 /** Cards looked at; a host with thousands of veth pairs has its own among the first by route, device or name. */
 const NICS_MAX = 64;
+const LOWER = 'lower_';
 /** Cards whose interrupts are looked up, and interrupts of each: a card has as many as it has queues. */
 const IRQ_NICS_MAX = 8;
 const IRQS_MAX = 32;
@@ -72,7 +73,7 @@ async function readNic(sysRoot: string, name: string, options: NicOptions): Prom
     readWord(sysRoot, `${folder}/address`),
     options.irqs ? readIrqCpus(sysRoot, folder) : undefined,
     readPairs(sysRoot, `${folder}/master/uevent`),
-    readWord(sysRoot, `${folder}/bonding/slaves`),
+    options.physical ? [] : readLower(sysRoot, folder),
   ]);
   // Where /sys has the card, its `speed` is what the driver says to ethtool too; asked again, ena logs a warning each time.
   const asked = options.ethtool !== undefined && mtuBytes === undefined ? await options.ethtool(name) : undefined;
@@ -91,7 +92,7 @@ async function readNic(sysRoot: string, name: string, options: NicOptions): Prom
     macAddress,
     irqCpus,
     master: master.get('INTERFACE'),
-    members: members === undefined ? [] : members.split(/\s+/),
+    members,
     networkCard: { value: undefined, source: 'unknown: the metadata service was not asked' },
   };
 }
@@ -103,6 +104,12 @@ async function readSpeed(sysRoot: string, folder: string): Promise<Sourced<numbe
   return megabits !== undefined && megabits > 0
     ? { value: megabits / 1000, source: file }
     : { value: undefined, source: `unknown: ${file} does not say` };
+}
+
+/** Cards that a bond, bridge or VLAN is made of: the kernel links each as lower_NAME. */
+async function readLower(sysRoot: string, folder: string): Promise<string[]> {
+  const names = (await listNames(sysRoot, folder)).filter((name) => name.startsWith(LOWER));
+  return names.slice(0, NICS_MAX).map((name) => name.slice(LOWER.length));
 }
 
 interface Device {

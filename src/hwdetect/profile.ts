@@ -52,7 +52,7 @@ export interface NicProfile {
   readonly irqCpus: string | undefined;
   /** The bond or bridge that it is part of. */
   readonly master: string | undefined;
-  /** Cards of a bond. */
+  /** Cards of a bond or bridge, and the one below a VLAN. */
   readonly members: readonly string[];
   /** Index of EC2's network card behind it: cards of one index share its speed. */
   readonly networkCard: Sourced<number | undefined>;

@@ -43,7 +43,7 @@ export interface DescribedNic {
   readonly virtio?: string;
   /** First interrupt, and the CPU of each queue's. */
   readonly irqs?: { readonly first: number; readonly cpus: readonly string[] };
-  readonly members?: string;
+  readonly members?: readonly string[];
   readonly master?: string;
 }
 
@@ -146,7 +146,7 @@ function writeNic(nic: DescribedNic, { write, link, optional }: Writers): void {
   write(`${folder}/mtu`, `${nic.mtu}\n`);
   write(`${folder}/operstate`, `${nic.state ?? 'up'}\n`);
   optional(`${folder}/address`, nic.mac);
-  optional(`${folder}/bonding/slaves`, nic.members);
+  for (const member of nic.members ?? []) link(`${folder}/lower_${member}`, `/sys/class/net/${member}`);
   if (nic.master !== undefined) write(`${folder}/master/uevent`, `INTERFACE=${nic.master}\nIFINDEX=2\n`);
   for (let queue = 0; queue < nic.queues; queue++) {
     write(`${folder}/queues/rx-${queue}/rps_cpus`, '0\n');

@@ -27,7 +27,7 @@ t.test(
       ...plain,
       route: 'bond0',
       nics: [
-        card('bond0', { speed: 50_000, members: 'eth0 eth1' }),
+        card('bond0', { speed: 50_000, members: ['eth0', 'eth1'] }),
         card('eth0', { speed: 25_000, pci: '0000:01:00.0', driver: 'mlx5_core', node: 0, master: 'bond0' }),
         card('eth1', { speed: 25_000, pci: '0000:01:00.1', driver: 'mlx5_core', node: 1, master: 'bond0' }),
       ],

@@ -6,6 +6,7 @@
  * Refuses to count on a card that nothing is routed through.
  */
 import type { HardwareProfile, NicProfile } from '../../hwdetect/profile.js';
+import { cardsBelow } from './placement.js';
 
 /** What is assumed where nobody says: the same as Mountpoint outside EC2. */
 export const GBPS_ASSUMED = 10;
@@ -146,17 +147,19 @@ function unusedNics(
   used: readonly NicProfile[],
   gbpsMax: number,
 ): { readonly names: readonly string[]; readonly gbps: number } {
-  const cardsUsed = new Set(used.map((nic) => nic.networkCard.value).filter((index) => index !== undefined));
+  const below = used.flatMap((nic) => cardsBelow(profile, nic));
+  const cardsUsed = new Set(below.map((nic) => nic.networkCard.value).filter((index) => index !== undefined));
   const spare = profile.nics.filter(
     (nic) =>
       nic.physical &&
       nic.up &&
       nic.master === undefined &&
       !used.includes(nic) &&
+      !below.includes(nic) &&
       !(nic.networkCard.value !== undefined && cardsUsed.has(nic.networkCard.value)),
   );
   // Where the card of the default route is not a device of ours (a container's veth), others are not for us to use.
-  if (used.some((nic) => !nic.physical && nic.members.length === 0)) return { names: [], gbps: 0 };
+  if (below.some((nic) => !nic.physical)) return { names: [], gbps: 0 };
   const gbps = Math.max(0, Math.min(total(cardSpeeds(profile, spare)), gbpsMax));
   return { names: gbps === 0 ? [] : spare.map((nic) => nic.name), gbps };
 }

@@ -6,7 +6,10 @@
  * Refuses to pin where there is nothing to choose, or where the card's node is not known.
  */
 import { commonCpus, parseCpuList, spellCpuList } from '../../hwdetect/cpu-list.js';
-import type { HardwareProfile } from '../../hwdetect/profile.js';
+import type { HardwareProfile, NicProfile } from '../../hwdetect/profile.js';
+
+/** A VLAN on a bond is two. */
+const LAYERS_MAX = 4;
 
 export interface Placement {
   /** CPUs of net threads as a kernel list; undefined: wherever the kernel puts them. */
@@ -39,9 +42,7 @@ export function derivePlacement(profile: HardwareProfile, needs: PlacementNeeds)
   if (nodes.length < 2) return { netCpus: undefined, why: 'all CPUs are in one NUMA node' };
 
   const used = profile.nics.filter((nic) => needs.nics.includes(nic.name));
-  const cards = used.flatMap((nic) =>
-    nic.members.length === 0 ? [nic] : profile.nics.filter((member) => nic.members.includes(member.name)),
-  );
+  const cards = used.flatMap((nic) => cardsBelow(profile, nic));
   const cardNodes = new Set(cards.map((nic) => nic.numaNode));
   const [first] = cardNodes;
   if (first === undefined || cardNodes.has(undefined)) {
@@ -67,4 +68,14 @@ export function derivePlacement(profile: HardwareProfile, needs: PlacementNeeds)
     netCpus: spellCpuList(near.cpus),
     why: `${cards.map((nic) => nic.name).join(', ')} is in NUMA node ${first}, and bytes that arrive on the other node cross the sockets' link`,
   };
+}
+
+/** The cards that a bond, bridge or VLAN stands on (one on another, LAYERS_MAX deep at most); itself where it is one. */
+export function cardsBelow(profile: HardwareProfile, nic: NicProfile, layers = LAYERS_MAX): NicProfile[] {
+  if (nic.members.length === 0 || layers === 0) return [nic];
+  // Of a bridge only what has a device: the rest are containers.
+  const members = profile.nics.filter((other) => nic.members.includes(other.name));
+  const below = members.flatMap((member) => cardsBelow(profile, member, layers - 1));
+  const cards = below.filter(({ physical }) => physical);
+  return cards.length > 0 ? cards : [nic];
 }

@@ -66,6 +66,16 @@ t.test('outside EC2', (t) => {
     { gbps: 50, unused: { names: [], gbps: 0 } },
     'its members and a card that is down are nothing more',
   );
+  const vlan = withNics([
+    plainNic('eth0.7', 25, { ...route, physical: false, members: ['eth0'] }),
+    plainNic('eth0', 25),
+    plainNic('eth1', 25),
+  ]);
+  t.match(
+    networkTarget(vlan, [], undefined),
+    { gbps: 25, unused: { names: ['eth1'], gbps: 25 } },
+    'not the card below',
+  );
   const uneven = networkTarget(withNics([plainNic('a', 10), plainNic('b', 30)]), ['a', 'b'], undefined);
   t.strictSame(
     uneven.nics.map(({ share }) => share),

@@ -35,6 +35,23 @@ t.test('beside the card', (t) => {
   );
   const bond = [near('eth0', undefined, { members: ['a', 'b'] }), near('a', 0), near('b', 0)];
   t.match(derivePlacement(twoNodes(bond), needs), { netCpus: '0-3,8-11' }, 'a bond is where its members are');
+  const vlanOnBond = [
+    near('eth0', undefined, { physical: false, members: ['bond0'] }),
+    near('bond0', undefined, { physical: false, members: ['a', 'b'] }),
+    near('a', 1),
+    near('b', 1),
+  ];
+  t.match(derivePlacement(twoNodes(vlanOnBond), needs), { netCpus: '4-7,12-15' }, 'a VLAN on a bond, too');
+  const bridge = [
+    near('eth0', undefined, { physical: false, members: ['a', 'veth1'] }),
+    near('a', 1),
+    near('veth1', undefined, { physical: false }),
+  ];
+  t.match(
+    derivePlacement(twoNodes(bridge), needs),
+    { netCpus: '4-7,12-15' },
+    'of a bridge its card, not its containers',
+  );
   t.end();
 });
 
