@@ -4,7 +4,6 @@
  * the end, also on Ctrl-C; with --files existing files are read and nothing is written.
  * Refuses to print figures of a run in which something failed without saying so: the exit code is 1 then.
  */
-import { randomBytes } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { resolve } from 'node:path';
@@ -12,10 +11,16 @@ import type { Argv } from 'yargs';
 import { CommandError } from '../main/command-error.js';
 import { EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
 import { packageVersion } from '../main/version.js';
-import type { GeneratorOptions } from '../workload/generator.js';
+import type { StoreOptions } from '../engine/api.js';
+import { doChoreInChild, type GeneratorOptions } from '../workload/generator.js';
+import { StepError } from '../workload/lane.js';
+import { filesOfSet } from './bench/announced-sets.js';
+import { runAnnounced } from './bench/announced-run.js';
+import { commandErrorOf } from './bench/failures.js';
+import { storeOptionsOf } from './build-config.js';
 import { BucketTarget } from './bench/bucket-target.js';
 import { findExisting, makeDataSet, removeDataSet } from './bench/data-set.js';
-import { filesOf, ownLayout } from './bench/layout.js';
+import { dataSetRoot, filesOf, ownLayout } from './bench/layout.js';
 import { measure, type Side } from './bench/measure.js';
 import { htmlReport } from './bench/report-html.js';
 import { describeFiles, describeResults } from './bench/report-text.js';
@@ -25,7 +30,7 @@ import { benchFlags, benchValues, readWish, type BenchWish } from './bench/wishe
 import { workloads } from './bench/workloads.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
-import type { ParsedArguments } from './parse.js';
+import { createParser, declareMountOptions, givenOptions, type ParsedArguments } from './parse.js';
 
 export const benchCommand: Command = {
   pattern: 'bench [target]',
@@ -59,6 +64,8 @@ async function bench(parsed: ParsedArguments, io: CliIo): Promise<number> {
       const path = resolve(io.cwd, wish.against);
       targets.push(await openDirectory(wish.against, path, wish.againstPid, io.owner, options));
     }
+    const [first] = targets;
+    if (wish.dataSet && first) return await announced(first, wish, wish.dataSet, io, options);
     for (const target of targets) await prepare(target, wish, sides, io, options);
     return await report(wish, sides, io, options);
   } finally {
@@ -102,8 +109,7 @@ async function prepare(
     sides.push({ target, layout: await findExisting(target, paths, options), written: new Set() });
     return;
   }
-  const id = `${process.pid}-${randomBytes(3).toString('hex')}`;
-  const layout = ownLayout(target.directory, id, wish.bigBytes, wish.smallFiles);
+  const layout = ownLayout(dataSetRoot(target.directory), wish.bigBytes, wish.smallFiles);
   if (io.stderrIsTerminal) io.complain(`mount-s3x: writing ${describeFiles(filesOf(layout))} to ${target.name}`);
   sides.push({ target, layout, written: new Set() });
   await makeDataSet(target, layout, options);
@@ -120,19 +126,85 @@ async function report(wish: BenchWish, sides: readonly Side[], io: CliIo, option
       if (io.stderrIsTerminal) io.complain(line);
     },
   });
-  const results: BenchResults = {
+  return tell(
+    {
+      ...circumstances(wish),
+      startedAt,
+      targets: sides.map(({ target }) => ({ name: target.name, describe: target.describe })),
+      files: sides[0] ? describeFiles(filesOf(sides[0].layout)) : '',
+      notes: [],
+      figures,
+    },
+    wish,
+    io,
+  );
+}
+
+/** --dataset: one target, and the clients beside it. */
+async function announced(
+  target: Target,
+  wish: BenchWish,
+  { name, scale, scratch }: NonNullable<BenchWish['dataSet']>,
+  io: CliIo,
+  options: GeneratorOptions,
+): Promise<number> {
+  const startedAt = new Date().toISOString();
+  const files = filesOfSet(name, scale);
+  const root = dataSetRoot(target.directory);
+  const written: string[] = [];
+  const directories: string[] = [];
+  try {
+    await makeRoot(root, options);
+    const { figures, sides, notes } = await runAnnounced(target, files, {
+      ...options,
+      rounds: wish.rounds,
+      scratch,
+      env: io.owner.env,
+      root,
+      store: target instanceof BucketTarget ? storeOf(wish, io) : undefined,
+      onProgress: (line) => {
+        if (io.stderrIsTerminal) io.complain(line);
+      },
+      onDirectory: (path, placed) => {
+        directories.push(path);
+        for (const file of placed) written.push(file.path);
+      },
+    });
+    const described = `${name} at scale ${scale}: ${describeFiles(files)}`;
+    return tell({ ...circumstances(wish), startedAt, targets: sides, files: described, notes, figures }, wish, io);
+  } finally {
+    const left = await removeDataSet(target, { root }, written, directories);
+    if (left !== undefined) io.complain(`mount-s3x: ${left}`);
+  }
+}
+
+async function makeRoot(root: string, options: GeneratorOptions): Promise<void> {
+  try {
+    await doChoreInChild({ chore: 'make-directories', paths: [root] }, options);
+  } catch (error) {
+    throw error instanceof StepError ? commandErrorOf(error.failure, 'the data set cannot be made') : error;
+  }
+}
+
+/** Where the bucket is, from the flags that its mount was given. */
+function storeOf(wish: BenchWish, io: CliIo): StoreOptions {
+  const parsed = declareMountOptions(createParser(wish.mountFlags)).parseSync() as ParsedArguments;
+  return storeOptionsOf(wish.target, givenOptions(parsed), { env: io.owner.env, cwd: io.cwd });
+}
+
+function circumstances(wish: BenchWish): Pick<BenchResults, 'version' | 'machine' | 'rounds'> {
+  return {
     version: packageVersion(),
-    startedAt,
     machine: `${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), Linux ${release()}`,
     rounds: wish.rounds,
-    targets: sides.map(({ target }) => ({ name: target.name, describe: target.describe })),
-    files: sides[0] ? describeFiles(filesOf(sides[0].layout)) : '',
-    notes: [],
-    figures,
   };
+}
+
+/** Prints, and writes the report. The exit code says whether everything worked. */
+function tell(results: BenchResults, wish: BenchWish, io: CliIo): number {
   if (wish.htmlFile !== undefined) writeReport(wish.htmlFile, results);
   io.print(wish.isJson ? JSON.stringify(results, null, 2) : describeResults(results));
-  return figures.some(({ failures }) => failures.length > 0) ? EXIT_FAILURE : EXIT_OK;
+  return results.figures.some(({ failures }) => failures.length > 0) ? EXIT_FAILURE : EXIT_OK;
 }
 
 function writeReport(file: string, results: BenchResults): void {

@@ -20,24 +20,28 @@ export class ProcessMeter {
   readonly #cpuBefore: number;
   readonly #timer: NodeJS.Timeout;
   #peakBytes = 0;
+  /** Of the last look that found it alive: a process that has ended no longer says what it took. */
+  #cpuSeen: number;
 
   /** Begins to measure `pid` and what it has started. */
   constructor(pid: number) {
     this.#pid = pid;
     this.#cpuBefore = cpuSeconds(pid);
+    this.#cpuSeen = this.#cpuBefore;
     this.#look();
     this.#timer = setInterval(() => this.#look(), SAMPLE_MS);
   }
 
   #look(): void {
+    this.#cpuSeen = Math.max(this.#cpuSeen, cpuSeconds(this.#pid));
     this.#peakBytes = Math.max(this.#peakBytes, residentBytes(this.#pid));
   }
 
-  /** Ends it. */
+  /** Ends it. Safe to call twice. */
   stop(): ProcessCost {
     clearInterval(this.#timer);
     this.#look();
-    return { cpuSeconds: Math.max(0, cpuSeconds(this.#pid) - this.#cpuBefore), peakResidentBytes: this.#peakBytes };
+    return { cpuSeconds: this.#cpuSeen - this.#cpuBefore, peakResidentBytes: this.#peakBytes };
   }
 }
 

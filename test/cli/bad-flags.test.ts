@@ -108,6 +108,8 @@ const rows: readonly (readonly [args: string, line: RegExp])[] = [
   ['bench /tmp --bytes 1000', /--bytes 1000: out of range; allowed: .* bytes/],
   ['bench /tmp --pid 0', /--pid 0: out of range/],
   ['bench /tmp --files x --scale 2', /--files reads what is there, --scale and --bytes make a data set; give one/],
+  ['bench /tmp --dataset imagenet', /--dataset imagenet: not known; allowed: caltech, webdataset, c4, checkpoint/],
+  ['bench /tmp --dataset c4 --against /var', /--dataset is written and read whole; leave --workloads/],
   ['bench /tmp --files x --verify', /--verify knows only bytes that were written here/],
 ];
 

@@ -2,7 +2,7 @@
  * `mount-s3x bench` from the outside: on a plain directory, on a mount, on a bucket that it mounts itself, two against each
  * other; what it says where it cannot write; and that nothing is left behind, whatever happened.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -255,5 +255,79 @@ t.test('on mounts', { skip: whyNoMount() ?? false }, async (t) => {
     );
     const results = await bench(place, ['data', '--files', 'set', '--rounds', '1', '--workloads', 'seq1d', ...flags]);
     t.equal(one(results, 'seq1d').samples[0]?.bytes, 9 << 20);
+  });
+});
+
+t.test('an announced data set, beside clients', { skip: whyNoMount() ?? false }, async (t) => {
+  const server = await startBuiltin({ buckets: ['data'] });
+  t.teardown(() => server.stop());
+  const store = storeView(server, 'data');
+  t.teardown(() => store.close());
+  const python = ['python3', process.env['PYTHON'] ?? ''].find(
+    (one) => one !== '' && spawnSync(one, ['-c', 'import boto3']).status === 0,
+  );
+  const dataSet = ['--dataset', 'caltech', '--scale', '0.001', '--rounds', '1', '--json', '--', ...serverFlags(server)];
+
+  t.test('none of them installed', async (t) => {
+    const place = makePlace(t, server);
+    const env = { PATH: '/nonexistent', PYTHON: '/nonexistent/python' };
+    const done = await place.command(['bench', 's3://data/sub/', ...dataSet], { timeoutMs: WAIT_MS, env });
+    t.equal(done.code, 0, done.stderr);
+    const results = JSON.parse(done.stdout) as BenchResults;
+    t.same(
+      results.figures.map(({ figure, target }) => [figure, target]),
+      [
+        ['write', 'mount'],
+        ['read', 'mount'],
+      ],
+    );
+    // 30,607 files at a scale of 0.001, together a thousandth of the bytes.
+    for (const figure of ['write', 'read']) t.equal(one(results, figure).samples[0]?.bytes, 31 * 39_493, figure);
+    t.match(results.notes.join('\n'), /not measured: aws s3 cp: the AWS CLI is not installed/);
+    t.match(results.notes.join('\n'), /not measured: boto3: \/nonexistent\/python cannot import it/);
+    t.same([...(await store.keys()).keys()], [], 'the bucket is as it was');
+  });
+
+  t.test(
+    'one that works',
+    { skip: python === undefined ? 'no Python with boto3 (PYTHON names one)' : false },
+    async (t) => {
+      const place = makePlace(t, server);
+      const env = { PYTHON: python ?? '' };
+      const done = await place.command(['bench', 'data', ...dataSet], { timeoutMs: WAIT_MS, env });
+      t.equal(done.code, 0, done.stderr);
+      const results = JSON.parse(done.stdout) as BenchResults;
+      for (const figure of ['write', 'read']) {
+        const [sample] = one(results, figure, 'boto3-classic').samples;
+        t.ok((sample?.value ?? 0) > 0, figure);
+        t.ok((sample?.daemonCpuSeconds ?? 0) > 0, `${figure}: its CPU`);
+      }
+      t.same([...(await store.keys()).keys()], [], 'the bucket is as it was');
+    },
+  );
+
+  t.test('one that fails, and one that brings the wrong bytes', async (t) => {
+    const place = makePlace(t, server);
+    const bin = directory(t, 'bin');
+    // Uploads nothing; downloads 31 files of zeros with the names that are meant; the other client fails.
+    const program = `#!/bin/sh
+case "$1 $2" in
+  "--version "*) echo aws-cli/2.99.0 Python/3 ;;
+  "configure set") echo "$4" > "$AWS_CONFIG_FILE" ;;
+  *)
+    [ "$(cat "$AWS_CONFIG_FILE")" = path ] || exit 4
+    case "$AWS_CONFIG_FILE" in *crt*) echo "fatal error: no luck" >&2; exit 3 ;; esac
+    case "$5" in s3://*) for at in $(seq -w 0 30); do head -c 40000 /dev/zero > "$6/caltech-$at.jpg"; done ;; esac ;;
+esac
+`;
+    writeFileSync(join(bin, 'aws'), program, { mode: 0o755 });
+    const env = { PATH: `${bin}:${process.env['PATH'] ?? ''}`, PYTHON: '/nonexistent/python' };
+    const done = await place.command(['bench', 'data', ...dataSet], { timeoutMs: WAIT_MS, env });
+    t.equal(done.code, 1, done.stderr);
+    const results = JSON.parse(done.stdout) as BenchResults;
+    t.match(one(results, 'write', 'aws-crt').failures, [/exit code 3: fatal error: no luck/]);
+    t.equal(one(results, 'write', 'aws-classic').failures.length, 0);
+    t.match(one(results, 'read', 'aws-classic').failures, [/WRONG BYTES: .*caltech-00\.jpg .* first at byte \d/]);
+    t.ok((one(results, 'read', 'mount').samples[0]?.value ?? 0) > 0, 'the mount is measured all the same');
   });
 });

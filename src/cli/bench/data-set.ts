@@ -47,7 +47,10 @@ export async function makeDataSet(target: Target, layout: Layout, options: Gener
         'give a smaller --scale, or read what is there with --files',
       );
     }
-    await doChoreInChild({ chore: 'make-directories', paths: directoriesOf(layout) }, options);
+    await doChoreInChild(
+      { chore: 'make-directories', paths: layout.root === undefined ? [] : directoriesOf(layout.root) },
+      options,
+    );
     // The largest first, so that the lanes end together.
     const lanes = dealt(
       [...files].sort((a, b) => b.bytes - a.bytes),
@@ -89,11 +92,12 @@ export async function findExisting(
   return existingLayout(found, target.directory);
 }
 
-/** Takes the data set away. Resolves with what is left of it, in words; undefined when nothing is. */
+/** Takes the data set away, then empty `directories` below it. Resolves with what is left of it, in words; undefined when nothing is. */
 export async function removeDataSet(
   target: Target,
-  layout: Layout,
+  layout: Pick<Layout, 'root'> & Partial<Layout>,
   written: readonly string[],
+  directories: readonly string[] = [],
 ): Promise<string | undefined> {
   if (layout.root === undefined) return undefined;
   const options: GeneratorOptions = { waitMs: REMOVE_WAIT_MS, signal: new AbortController().signal };
@@ -107,8 +111,10 @@ export async function removeDataSet(
       );
       if (deleted) return undefined;
     }
-    await removeFiles([...filesOf(layout).map((file: FileRef) => file.path), ...written], options);
-    await doChoreInChild({ chore: 'remove-directories', paths: directoriesOf(layout).reverse() }, options);
+    const files = [...(layout.big ? [layout.big] : []), ...(layout.shards ?? []), ...(layout.small ?? [])];
+    await removeFiles([...files.map((file: FileRef) => file.path), ...written], options);
+    const paths = [...directories, ...directoriesOf(layout.root).reverse()];
+    await doChoreInChild({ chore: 'remove-directories', paths }, options);
     return undefined;
   } catch (error) {
     return `${layout.root} could not be removed (${error instanceof Error ? error.message : String(error)}): delete it`;

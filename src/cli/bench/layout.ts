@@ -2,6 +2,7 @@
  * The files that a benchmark reads: made by itself, or existing ones sorted by size. One big file, sixteen shards of together
  * as much, and small files in one directory. Pure: paths and sizes, nothing is touched.
  */
+import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { MIB } from '../../base/units.js';
 import type { FileRef } from '../../workload/steps.js';
@@ -28,9 +29,8 @@ export interface Layout {
   readonly output: string | undefined;
 }
 
-/** What is made below `directory`. `id` keeps two runs apart. */
-export function ownLayout(directory: string, id: string, bigBytes: number, smallFiles: number): Layout {
-  const root = join(directory, `${DATA_SET_PREFIX}${id}`);
+/** What is made below `root`, a name of dataSetRoot. */
+export function ownLayout(root: string, bigBytes: number, smallFiles: number): Layout {
   const shardBytes = Math.ceil(bigBytes / SHARDS / PAGE_BYTES) * PAGE_BYTES;
   const small = join(root, 'small');
   const digits = String(smallFiles - 1).length;
@@ -53,9 +53,13 @@ export function ownLayout(directory: string, id: string, bigBytes: number, small
 }
 
 /** The directories of a layout of ours, parents first. */
-export function directoriesOf(layout: Layout): string[] {
-  if (layout.root === undefined) return [];
-  return [layout.root, ...['shards', 'small', 'out'].map((name) => join(layout.root ?? '', name))];
+export function directoriesOf(root: string): string[] {
+  return [root, ...['shards', 'small', 'out'].map((name) => join(root, name))];
+}
+
+/** A name for a directory of ours that no other run has. */
+export function dataSetRoot(directory: string): string {
+  return join(directory, `${DATA_SET_PREFIX}${process.pid}-${randomBytes(3).toString('hex')}`);
 }
 
 export function filesOf(layout: Layout): FileRef[] {

@@ -9,6 +9,7 @@ import { EXIT_USAGE } from '../../main/exit-codes.js';
 import { plainWords, positional, refuseUnknown, type ParsedArguments } from '../parse.js';
 import { nearest } from '../suggest.js';
 import * as values from '../values.js';
+import { dataSets, type DataSetName } from './announced-sets.js';
 import { defaultWorkloads, workloadNames } from './workloads.js';
 
 export interface BenchWish {
@@ -30,6 +31,9 @@ export interface BenchWish {
   readonly waitMs: number;
   readonly isJson: boolean;
   readonly htmlFile: string | undefined;
+  /** Instead of workloads. */
+  readonly dataSet:
+    { readonly name: DataSetName; readonly scale: number; readonly scratch: string | undefined } | undefined;
 }
 
 const flags = ['json', 'verify'] as const;
@@ -44,6 +48,8 @@ const valueOptions = {
   pid: 'The process that serves DIR, for its CPU and memory [default: found for our own mounts]',
   'against-pid': 'The same of --against',
   html: 'Write a report with charts to this file',
+  dataset: `One of AWS's data sets instead of workloads, beside other clients: ${dataSets.map((set) => set.name).join(', ')}`,
+  scratch: 'Directory for the copies of other clients, with --dataset [default: the temporary directory]',
   timeout: 'Seconds after which one measurement is given up [default: 600]',
 } as const;
 
@@ -89,6 +95,13 @@ export function readWish(parsed: ParsedArguments, cwd: string): BenchWish {
   const scale = read('scale', (text) => values.positiveNumber('scale', text, 0.0001, SCALE_MAX, '')) ?? 1;
   const bytes = read('bytes', (text) => values.wholeNumber('bytes', text, BIG_BYTES_MIN, BIG_BYTES_MAX, 'bytes'));
   const files = list(parsed, 'files');
+  const dataSet = read('dataset', (text) =>
+    values.oneOf(
+      'dataset',
+      text,
+      dataSets.map((set) => set.name),
+    ),
+  );
   const workloads = read('workloads', readWorkloads);
   if (files.length > 0 && (bytes !== undefined || one('scale') !== undefined)) {
     throw new CommandError(
@@ -102,6 +115,16 @@ export function readWish(parsed: ParsedArguments, cwd: string): BenchWish {
       EXIT_USAGE,
       '--verify knows only bytes that were written here',
       'leave --files or --verify out',
+    );
+  }
+  if (
+    dataSet !== undefined &&
+    (workloads !== undefined || files.length > 0 || bytes !== undefined || one('against') !== undefined)
+  ) {
+    throw new CommandError(
+      EXIT_USAGE,
+      '--dataset is written and read whole',
+      'leave --workloads, --files, --bytes and --against out; --scale says how much of it',
     );
   }
   const pid = (name: 'pid' | 'against-pid'): number | undefined =>
@@ -120,6 +143,7 @@ export function readWish(parsed: ParsedArguments, cwd: string): BenchWish {
     isVerified: parsed['verify'] === true,
     waitMs: (read('timeout', (text) => values.wholeNumber('timeout', text, 1, 86_400, 'seconds')) ?? 600) * 1000,
     htmlFile: read('html', (text) => resolve(cwd, text)),
+    dataSet: dataSet && { name: dataSet, scale, scratch: read('scratch', (text) => resolve(cwd, text)) },
     isJson: parsed['json'] === true,
   };
 }
