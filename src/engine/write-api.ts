@@ -15,8 +15,18 @@ export interface SlotPiece {
   readonly to: number;
 }
 
-/** Pieces of a body in order. Plain bytes are copied when the call begins; slots must stay as they are until it is over. */
-export type BodyPiece = SlotPiece | Uint8Array;
+/** Bytes [from, to) of a file, by its descriptor: for bodies that memory cannot hold. */
+export interface FilePiece {
+  readonly fd: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Pieces of a body in order. Plain bytes are copied when the call begins; slots and files must stay as they are, and files
+ * open, until it is over.
+ */
+export type BodyPiece = SlotPiece | FilePiece | Uint8Array;
 
 /** What an object gets beside its bytes; the options of the mount (storage class, encryption, tags) are added by the engine. */
 export interface ObjectProperties {
@@ -96,6 +106,8 @@ export interface StoreCapabilities {
   readonly renames: boolean;
   /** The x-amz-checksum-* headers on PutObject and UploadPart, and in CompleteMultipartUpload. */
   readonly checksums: boolean;
+  /** Parts of one upload may differ in size. Without, all but the last are of one size. */
+  readonly unequalParts: boolean;
 }
 
 /** An upload that was begun and neither completed nor aborted. */

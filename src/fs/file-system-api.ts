@@ -11,7 +11,8 @@ import type { AttributeOptions } from './attributes.js';
 import type { FileSystemLimits } from './limits.js';
 import type { FlushWitness } from './writing/flush-witness.js';
 import type { SpoolDirectory } from './writing/spool.js';
-import type { WritingCounts, WritingOptions } from './writing/written-files.js';
+import type { WritingCounts } from './writing/written-files.js';
+import type { WritingOptions } from './writing/writing-options.js';
 
 export interface FileSystemOptions extends AttributeOptions {
   /** '' or ends with '/': the part of the bucket that is mounted. */

@@ -37,7 +37,8 @@ import { Versions } from './versions.js';
 import { flushedByOpener } from './writing/flush-witness.js';
 import { SpoolFile, type SpoolDirectory } from './writing/spool.js';
 import { WriteOperations } from './writing/write-operations.js';
-import { defaultWriting, WrittenFiles } from './writing/written-files.js';
+import { defaultWriting } from './writing/writing-options.js';
+import { WrittenFiles } from './writing/written-files.js';
 import type { WriteSlots } from '../base/pool/write-slots.js';
 
 /** --rename-dir-max where nobody says otherwise. */

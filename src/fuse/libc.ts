@@ -47,6 +47,7 @@ interface Calls {
   readonly mount: {
     async: (source: string, target: string, type: string, flags: number, data: string, done: Callback) => void;
   };
+  readonly fallocate: { async: (fd: number, mode: number, offset: number, bytes: number, done: Callback) => void };
   readonly umount2: { async: (target: string, flags: number, done: Callback) => void };
 }
 
@@ -76,6 +77,7 @@ function calls(): Calls {
       socketpair: libc.func('int socketpair(int, int, int, _Out_ int *)') as unknown as Calls['socketpair'],
       recvmsg: func('recvmsg', 'long', ['int', koffi.inout(koffi.pointer(msghdr)), 'int']) as Calls['recvmsg'],
       mount: func('mount', 'int', ['str', 'str', 'str', 'ulong', 'str']) as Calls['mount'],
+      fallocate: func('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']) as Calls['fallocate'],
       umount2: func('umount2', 'int', ['str', 'int']) as Calls['umount2'],
     };
   } catch (error) {
@@ -117,6 +119,17 @@ export async function mount(
 }
 
 /** May wait for the file system's own answers: never call it where those are given. */
+const FALLOC_FL_KEEP_SIZE = 0x01;
+const FALLOC_FL_PUNCH_HOLE = 0x02;
+
+/** Gives the disk blocks of a range of a file back; fails where the file system cannot do that. */
+export async function punchHole(fd: number, offset: number, bytes: number): Promise<void> {
+  const { fallocate: call } = calls();
+  const mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE;
+  const errno = await errnoLater((done) => call.async(fd, mode, offset, bytes, done));
+  if (errno !== 0) throw new Error(`fallocate failed with errno ${errno}`);
+}
+
 export async function umount2(target: string, flags: number): Promise<number> {
   const { umount2: call } = calls();
   return errnoLater((done) => call.async(target, flags, done));

@@ -8,6 +8,7 @@
  * Refuses nothing that S3 accepts, and does no retries: what a StoreError leaves behind is what the caller must handle.
  */
 import { createHash } from 'node:crypto';
+import { readSync } from 'node:fs';
 import type { ObjectHead } from '../../src/engine/api.js';
 import { EINTR, ErrnoError } from '../../src/base/errno.js';
 import { errnoForS3 } from '../../src/engine/s3-errno.js';
@@ -17,6 +18,7 @@ import {
   type BodyPiece,
   type CopyOptions,
   type DeleteFailure,
+  type FilePiece,
   type ObjectProperties,
   type ObjectWriter,
   type SourceObject,
@@ -92,6 +94,7 @@ const everything: StoreCapabilities = {
   copyParts: true,
   renames: false,
   checksums: true,
+  unequalParts: true,
 };
 
 export class MemoryWriter implements ObjectWriter {
@@ -382,7 +385,10 @@ export class MemoryWriter implements ObjectWriter {
 
   #gather(pieces: readonly BodyPiece[]): Buffer {
     return Buffer.concat(
-      pieces.map((piece) => ('slot' in piece ? this.slots.bytes(piece.slot, piece.from, piece.to) : piece)),
+      pieces.map((piece) => {
+        if ('slot' in piece) return this.slots.bytes(piece.slot, piece.from, piece.to);
+        return 'fd' in piece ? fileBytes(piece) : piece;
+      }),
     );
   }
 
@@ -391,13 +397,23 @@ export class MemoryWriter implements ObjectWriter {
   }
 }
 
+function fileBytes({ fd, from, to }: FilePiece): Buffer {
+  const bytes = Buffer.alloc(to - from);
+  for (let done = 0; done < bytes.length;) {
+    const more = readSync(fd, bytes, done, bytes.length - done, from + done);
+    if (more === 0) throw new Error(`the file ends at ${from + done}`);
+    done += more;
+  }
+  return bytes;
+}
+
 /** Plain bytes are the caller's again when the call has begun. */
 function copied(body: readonly BodyPiece[]): BodyPiece[] {
-  return body.map((piece) => ('slot' in piece ? piece : Uint8Array.from(piece)));
+  return body.map((piece) => (piece instanceof Uint8Array ? Uint8Array.from(piece) : piece));
 }
 
 function lengthOf(body: readonly BodyPiece[]): number {
-  return body.reduce((sum, piece) => sum + ('slot' in piece ? piece.to - piece.from : piece.length), 0);
+  return body.reduce((sum, piece) => sum + (piece instanceof Uint8Array ? piece.length : piece.to - piece.from), 0);
 }
 
 /** In quotes, as S3 answers it. */

@@ -12,9 +12,10 @@ import type { CallAnswer, CallCommand, DataTarget, NetEvent } from '../api.js';
 import type { Connection } from '../net/connection.js';
 import type { Failure } from '../net/failure.js';
 import type { RequestSigner } from '../signing/request-signer.js';
+import type { ChecksumName } from '../checksum/running-checksum.js';
 import { CallTransfer } from './call-transfer.js';
 import type { Attempt, AttemptEnded, Errand } from './errand-runner.js';
-import { bodyViews, sumOf } from './request-body.js';
+import { bodyViews, sumInSteps, sumOf, type BodyView } from './request-body.js';
 
 /** Calls of one thread at a time; the main thread bounds each kind below that (guessed: a tree that is deleted, at most). */
 export const CALLS_MAX = 4096;
@@ -33,7 +34,7 @@ export class CallErrand implements Errand {
   readonly isDrained: boolean;
   readonly #command: CallCommand;
   readonly #deps: CallErrandDeps;
-  readonly #views: readonly Uint8Array[];
+  readonly #views: readonly BodyView[];
   #checksum: string | undefined;
   #lostAnswers = 0;
   /**
@@ -66,6 +67,18 @@ export class CallErrand implements Errand {
   get fields(): object {
     const { key, query } = this.#command;
     return query === '' ? { key } : { key, query };
+  }
+
+  /** The checksum of a body that is read from a file takes a while. */
+  prepare(): Generator<void, void> | undefined {
+    const { checksum } = this.#command;
+    if (checksum === undefined || this.#views.every((view) => view instanceof Uint8Array)) return undefined;
+    return this.#sumUp(checksum);
+  }
+
+  *#sumUp(name: ChecksumName): Generator<void, void> {
+    const sum = yield* sumInSteps(this.#views, name);
+    this.#checksum = sum.toString('base64');
   }
 
   attempt(connection: Connection, ended: AttemptEnded, progress: () => void): Attempt {

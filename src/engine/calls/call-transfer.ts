@@ -13,7 +13,7 @@ import type { RequestSigner } from '../signing/request-signer.js';
 import type { HeaderField } from '../signing/signature.js';
 import { failureFromCallAnswer } from './call-answer.js';
 import type { Attempt } from './errand-runner.js';
-import { PiecedBody } from './request-body.js';
+import { PiecedBody, type BodyView } from './request-body.js';
 
 export interface CallTransferDeps {
   readonly signer: RequestSigner;
@@ -42,7 +42,7 @@ export class CallTransfer implements Exchange, Attempt {
 
   constructor(
     command: CallCommand,
-    views: readonly Uint8Array[],
+    views: readonly BodyView[],
     checksum: string | undefined,
     asksFirst: boolean,
     connection: Connection,

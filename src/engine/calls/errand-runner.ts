@@ -55,6 +55,8 @@ export interface Errand {
   readonly fields: object;
   /** Whose prefix it counts for when the store asks for fewer requests. */
   readonly key: string;
+  /** What is to be computed before the first attempt, in steps that each take about a millisecond; may throw. */
+  prepare?(): Generator<void, void> | undefined;
   /** `progress` is called whenever it got further than before. */
   attempt(connection: Connection, ended: AttemptEnded, progress: () => void): Attempt;
   /** The attempt that ended last had what was wanted. */
@@ -138,7 +140,20 @@ export class ErrandRunner {
       progressMs: undefined,
     };
     this.#jobs.set(errand.id, job);
-    this.#ask(job);
+    const steps = errand.prepare?.();
+    if (steps) this.#prepare(job, steps);
+    else this.#ask(job);
+  }
+
+  /** One step a turn of the loop: sockets are served in between. */
+  #prepare(job: Job, steps: Generator<void, void>): void {
+    if (this.#jobs.get(job.errand.id) !== job) return;
+    try {
+      if (steps.next().done === true) this.#ask(job);
+      else setImmediate(() => this.#prepare(job, steps));
+    } catch (error) {
+      this.#give(job, own('BodyUnreadable', error instanceof Error ? error.message : String(error)));
+    }
   }
 
   /**

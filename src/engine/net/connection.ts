@@ -246,7 +246,14 @@ export class Connection {
 
   /** The next piece. Called again from its own end, so never more than one is in the socket. */
   #sendMore(body: RequestBody): void {
-    const piece = body.next(BODY_PIECE_BYTES);
+    let piece: Uint8Array | undefined;
+    try {
+      piece = body.next(BODY_PIECE_BYTES);
+    } catch (error) {
+      const message = `the body cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+      this.#fail(transportFailure('BodyUnreadable', message, 'none'));
+      return;
+    }
     invariant(piece !== undefined && piece.length <= this.#unsentBytes, 'a body is as long as it says');
     this.#unsentBytes -= piece.length;
     if (this.#unsentBytes === 0) this.#sending = undefined;

@@ -15,6 +15,7 @@ export function capabilitiesOf(said: Partial<StoreCapabilities>, isAws: boolean)
     copyParts: true,
     renames: false,
     checksums: true,
+    unequalParts: true,
     ...said,
   };
 }

@@ -1,6 +1,7 @@
 /**
  * The body of one request: bytes [from, to) of a written file, put together from wherever they are. What is in memory goes as
- * it is; what is in the spool or in the base version is read into slots first; holes are zeros.
+ * it is; what is in the spool or in the base version is read into slots first; holes are zeros. A part that is larger than
+ * memory likes is sent from the spool file: what of it is in the base goes there first.
  *
  * Thread: main. Owns: the slots it gathered and a read of each chunk, until `release`. Bound: slots for one body at a time are
  * gathered (WriteMemory). Refuses bytes that were sent with a part and not kept: EIO.
@@ -32,17 +33,23 @@ export interface ContentSource {
 
 const ZEROS = new Uint8Array(HEAP_CHUNK_BYTES);
 
-/** At once when all bytes are in memory. */
+/** At once when all bytes are in memory. `memoryBytesMax`: what may be gathered there. */
 export function makeBody(
   source: ContentSource,
   memory: WriteMemory,
-  from: number,
-  to: number,
+  { from, to }: { readonly from: number; readonly to: number },
+  memoryBytesMax: number,
   signal?: AbortSignal,
 ): MaybePromise<Body> {
   const slice = source.extents.slice(from, to);
   if (slice.every(({ kind }) => kind === 'memory')) return bodyOf(slice);
+  if (to - from > memoryBytesMax) return spooledBody(source, memory, from, to, signal);
   return gatherBody(source, memory, from, to, signal);
+}
+
+/** Slots that the body keeps: they come back when its request is over. */
+export function slotsOf({ pieces }: Body): number {
+  return pieces.filter((piece) => 'slot' in piece).length;
 }
 
 /** Fills `into` with the bytes from `offset` on. What is in memory is taken before anything is awaited. */
@@ -151,6 +158,53 @@ async function gatherBody(
     throw error;
   }
   return { pieces, release: () => chunks.forEach((chunk) => chunk.endRead()) };
+}
+
+/** In the file's turn, or of bytes that are written already: what is in the base now is so at the end. */
+async function spooledBody(
+  source: ContentSource,
+  memory: WriteMemory,
+  from: number,
+  to: number,
+  signal?: AbortSignal,
+): Promise<Body> {
+  const { extents, spool, base } = source;
+  const count = (): number => (extents.slice(from, to).some(({ kind }) => kind === 'hole' || kind === 'base') ? 1 : 0);
+  const chunks = await memory.gather(source.owner, count, signal);
+  const [spare] = chunks;
+  let file: { readonly fd: number; readonly release: () => void } | undefined;
+  const release = (): void => {
+    for (const chunk of chunks) chunk.endRead();
+    file?.release();
+  };
+  try {
+    // Not before there is memory: from now on nothing in the range can go to the spool to make room.
+    const { fd } = (file = await spool.send(from, to));
+    for (const extent of extents.slice(from, to)) {
+      if (extent.kind !== 'base' || !spare) continue;
+      for (let at = extent.from; at < extent.to; at += BLOCK_BYTES) {
+        const place = spare.bytes(0, Math.min(BLOCK_BYTES, extent.to - at));
+        await base?.read(at, place);
+        await spool.write(at, [place]);
+        signal?.throwIfAborted();
+      }
+    }
+    spare?.bytes(0, BLOCK_BYTES).fill(0);
+    const pieces: BodyPiece[] = [];
+    for (const { kind, memory: chunk, at, from: start, to: end } of extents.slice(from, to)) {
+      if (chunk) {
+        chunk.beginRead();
+        chunks.push(chunk);
+        pieces.push(chunk.piece(at, at + end - start));
+      } else if (kind === 'hole') pushZeros(pieces, spare, end - start);
+      else if (kind === 'lost') throw lostError(source.key, start, end);
+      else pieces.push({ fd, from: start, to: end });
+    }
+    return { pieces, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
 }
 
 function pushZeros(pieces: BodyPiece[], zeros: Chunk | undefined, bytes: number): void {

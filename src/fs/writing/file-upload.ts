@@ -14,7 +14,8 @@ import { EFBIG, ErrnoError } from '../../base/errno.js';
 import { formatBytes } from '../../base/units.js';
 import type { ObjectHead } from '../../engine/api.js';
 import type { ObjectProperties, ObjectWriter, Upload, UploadedPart, WriteCondition } from '../../engine/write-api.js';
-import { makeBody, type ContentSource } from './body.js';
+import type { MaybePromise } from '../../fuse/handlers.js';
+import { makeBody, slotsOf, type Body, type ContentSource } from './body.js';
 import { planParts, streamPartBytes, type PartRules, type PlannedPart } from './part-plan.js';
 import type { WriteMemory } from './write-memory.js';
 
@@ -35,8 +36,8 @@ export interface StreamedPart {
   readonly to: number;
   /** Bytes in it have changed since they were taken for sending. */
   isDirty: boolean;
-  /** Its bytes are put together: it waits for nothing but the store. */
-  isOut: boolean;
+  /** Slots that come back when the store has it; 0 until its bytes are put together. */
+  slotsOut: number;
   /** Undefined until the store has it. */
   uploaded: UploadedPart | undefined;
 }
@@ -122,13 +123,13 @@ export class FileUpload {
   pump(): void {
     if (this.#isPaused || this.#rewrites > REWRITES_MAX || this.#isCancelled) return;
     const { extents } = this.#source;
-    const rules = this.#deps.rules();
+    const rules = this.#rules();
     while (this.#sending < SENDS_MAX && this.#parts.length < rules.partsMax) {
       const from = this.#parts[this.#parts.length - 1]?.to ?? 0;
       const partNumber = this.#parts.length + 1;
       const to = from + streamPartBytes(partNumber, rules);
       if (extents.sizeBytes <= to || extents.writtenUpTo(from) < to) return;
-      const part: StreamedPart = { partNumber, from, to, isDirty: false, isOut: false, uploaded: undefined };
+      const part: StreamedPart = { partNumber, from, to, isDirty: false, slotsOut: 0, uploaded: undefined };
       this.#parts.push(part);
       this.#sending++;
       void this.#stream(part);
@@ -159,12 +160,12 @@ export class FileUpload {
   async #commit(condition: WriteCondition): Promise<ObjectHead> {
     const { extents, key } = this.#source;
     const { writer } = this.#deps;
-    const rules = this.#deps.rules();
+    const rules = this.#rules();
     const { sizeBytes } = extents;
     const isKept = this.#parts.some(({ isDirty, to }) => !isDirty && to <= sizeBytes);
     if (sizeBytes <= rules.partBytes && !isKept) {
       await this.#abortOpen();
-      const body = await makeBody(this.#source, this.#deps.memory, 0, sizeBytes, this.#signal);
+      const body = await this.#body({ from: 0, to: sizeBytes });
       try {
         return await writer.put(key, body.pieces, this.#deps.properties(), condition, this.#signal);
       } finally {
@@ -254,14 +255,27 @@ export class FileUpload {
     return upload;
   }
 
+  /** What holds now; parts of one size keep that of the first, whatever memory allows later. */
+  #rules(): PartRules {
+    const rules = this.#deps.rules();
+    const [first] = this.#parts;
+    return rules.unequalParts || !first ? rules : { ...rules, partBytes: first.to - first.from };
+  }
+
+  #body(range: { readonly from: number; readonly to: number }): MaybePromise<Body> {
+    const { memory, rules } = this.#deps;
+    // The last of the parts that are changed may have nearly twice the size.
+    return makeBody(this.#source, memory, range, 2 * rules().memoryPartBytesMax, this.#signal);
+  }
+
   async #stream(part: StreamedPart): Promise<void> {
     try {
       const signal = this.#signal;
       // Created while the body is put together: most often it is there at once.
       const creating = this.#begin();
       creating.catch(() => undefined);
-      const body = await makeBody(this.#source, this.#deps.memory, part.from, part.to, signal);
-      part.isOut = true;
+      const body = await this.#body(part);
+      part.slotsOut = slotsOf(body);
       try {
         part.uploaded = await this.#deps.writer.uploadPart(await creating, part.partNumber, body.pieces, signal);
       } finally {
@@ -283,7 +297,7 @@ export class FileUpload {
   }
 
   async #send(upload: Upload, part: PlannedPart, uploaded: Map<number, UploadedPart>): Promise<void> {
-    const { writer, memory } = this.#deps;
+    const { writer } = this.#deps;
     const { partNumber, from, to } = part;
     const signal = this.#signal;
     const { base } = this.#source;
@@ -293,7 +307,7 @@ export class FileUpload {
       uploaded.set(partNumber, await writer.copyPart(upload, partNumber, source, signal));
       return;
     }
-    const body = await makeBody(this.#source, memory, from, to, signal);
+    const body = await this.#body(part);
     try {
       const sent = await writer.uploadPart(upload, partNumber, body.pieces, signal);
       uploaded.set(partNumber, sent);

@@ -147,11 +147,11 @@ export class MemoryRelief {
 
   /** Slots of parts that wait for nothing but the store. */
   #sendingSlots(): number {
-    let bytes = 0;
+    let slots = 0;
     for (const { upload } of this.#dirty) {
       if (upload.sending === 0) continue;
-      for (const { isOut, uploaded, from, to } of upload.parts) if (isOut && !uploaded) bytes += to - from;
+      for (const { slotsOut, uploaded } of upload.parts) if (!uploaded) slots += slotsOut;
     }
-    return bytes / BLOCK_BYTES;
+    return slots;
   }
 }

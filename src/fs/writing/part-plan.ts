@@ -16,8 +16,12 @@ export interface PartRules {
   readonly partBytesMin: number;
   /** Size of the parts of a small upload. */
   readonly partBytes: number;
-  /** Size of the largest part that is sent; those that are copied may have 5 GiB. */
+  /** Size of the largest part that is put together in memory; larger ones, of files that need them, are sent from the spool. */
+  readonly memoryPartBytesMax: number;
+  /** Size of the largest part. */
   readonly partBytesMax: number;
+  /** The store takes parts of one upload that differ in size (Cloudflare R2 does not, but for the last). */
+  readonly unequalParts: boolean;
   readonly partsMax: number;
   /** UploadPartCopy can be used. */
   readonly copies: boolean;
@@ -36,8 +40,15 @@ export const OBJECT_BYTES_MAX = 50 * TIB;
  */
 const COPY_PART_BYTES = 256 * MIB;
 
-/** A stream's parts are twice as large after each so many: 10,000 parts then hold 8 TiB if the first ones have 8 MiB. */
-const PARTS_OF_A_SIZE = 1000;
+/** A stream's parts are twice as large after each such share of their numbers (1,000), as long as memory holds them. */
+const PARTS_OF_A_SIZE_SHARE = 1 / 10;
+
+/**
+ * From this share of the numbers on they grow whatever memory holds, and after each 100: with 40 MiB in memory the first 5,000
+ * hold 136 GiB, all 10,000 20 TiB. Earlier would use the disk where memory does, later would end below 5 TiB.
+ */
+const MEMORY_PARTS_SHARE = 1 / 2;
+const LARGE_PARTS_OF_A_SIZE_SHARE = 1 / 100;
 
 /** Bytes [from, to) of the file as a part of its own. */
 export interface PlannedPart {
@@ -66,16 +77,25 @@ export interface PlannedRange {
 }
 
 /** Bytes of the part of a stream that has this number (1 is the first). */
-export function streamPartBytes(partNumber: number, rules: Pick<PartRules, 'partBytes' | 'partBytesMax'>): number {
-  const doublings = Math.floor((partNumber - 1) / PARTS_OF_A_SIZE);
-  return Math.min(rules.partBytes * 2 ** doublings, Math.max(rules.partBytes, rules.partBytesMax), PART_BYTES_MAX);
+export function streamPartBytes(partNumber: number, rules: PartRules): number {
+  const { partBytes, memoryPartBytesMax, partBytesMax, partsMax, unequalParts } = rules;
+  if (!unequalParts) return partBytes;
+  const index = partNumber - 1;
+  const memoryParts = Math.ceil(partsMax * MEMORY_PARTS_SHARE);
+  const partsOfASize = Math.ceil(partsMax * PARTS_OF_A_SIZE_SHARE);
+  const grown = (parts: number): number =>
+    Math.min(partBytes * 2 ** Math.floor(parts / partsOfASize), Math.max(partBytes, memoryPartBytesMax));
+  if (index < memoryParts) return Math.min(grown(index), Math.max(partBytes, partBytesMax));
+  const doublings = 1 + Math.floor((index - memoryParts) / Math.ceil(partsMax * LARGE_PARTS_OF_A_SIZE_SHARE));
+  return Math.min(grown(memoryParts - 1) * 2 ** doublings, Math.max(partBytes, partBytesMax));
 }
 
 /** Bytes that a stream of such parts can have. */
 export function streamBytesMax(rules: PartRules): number {
   let sum = 0;
-  for (let first = 1; first <= rules.partsMax; first += PARTS_OF_A_SIZE) {
-    sum += Math.min(PARTS_OF_A_SIZE, rules.partsMax - first + 1) * streamPartBytes(first, rules);
+  const step = Math.ceil(rules.partsMax * LARGE_PARTS_OF_A_SIZE_SHARE);
+  for (let first = 1; first <= rules.partsMax; first += step) {
+    sum += Math.min(step, rules.partsMax - first + 1) * streamPartBytes(first, rules);
   }
   return Math.min(sum, OBJECT_BYTES_MAX);
 }
@@ -98,6 +118,7 @@ export function planParts(
     parts.push({ partNumber: part.partNumber, from: part.from, to, how });
   }
   const done = parts[parts.length - 1]?.to ?? 0;
+  if (!rules.unequalParts) return planEqualParts(sizeBytes, ranges, parts, rules);
   const stretches = stretchesOf(ranges, done, sizeBytes, rules);
   // Large objects need large parts; copies need none of the numbers that are left to be small.
   const copied = stretches.reduce(
@@ -119,6 +140,27 @@ export function planParts(
     }
   }
   return parts.length > rules.partsMax ? undefined : parts;
+}
+
+/**
+ * All parts but the last of one size: that of those which were sent, or the least that 10,000 hold. A part is copied when
+ * all of it is in the base.
+ */
+function planEqualParts(
+  sizeBytes: number,
+  ranges: readonly PlannedRange[],
+  sent: readonly PlannedPart[],
+  { partBytes, partBytesMin, partBytesMax, partsMax, copies }: PartRules,
+): PlannedPart[] | undefined {
+  const parts = [...sent];
+  const least = Math.ceil(sizeBytes / partsMax / partBytesMin) * partBytesMin;
+  const each = parts.length > 0 ? partBytes : Math.max(partBytes, least);
+  for (let from = parts[parts.length - 1]?.to ?? 0; from < sizeBytes; from += each) {
+    const to = Math.min(from + each, sizeBytes);
+    const isBase = copies && ranges.every((range) => range.isBase || range.to <= from || range.from >= to);
+    parts.push({ partNumber: parts.length + 1, from, to, how: isBase ? 'copy' : 'send' });
+  }
+  return each > Math.max(partBytesMax, partBytes) || parts.length > partsMax ? undefined : parts;
 }
 
 /** The object's last part may be short, so what is over one part's size there becomes a part instead of a longer one. */

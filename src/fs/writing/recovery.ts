@@ -14,7 +14,14 @@ import { EIO, ENOENT, EBUSY, ErrnoError } from '../../base/errno.js';
 import { MIB } from '../../base/units.js';
 import type { ObjectHead } from '../../engine/api.js';
 import { StoreError } from '../../engine/store-error.js';
-import type { ObjectProperties, ObjectWriter, Upload, UploadedPart, WriteCondition } from '../../engine/write-api.js';
+import type {
+  BodyPiece,
+  ObjectProperties,
+  ObjectWriter,
+  Upload,
+  UploadedPart,
+  WriteCondition,
+} from '../../engine/write-api.js';
 import type { JournalBegin, JournalLine, JournalRange, LeftBecause } from './journal.js';
 import { PARTS_MAX, PART_BYTES_MAX, PART_BYTES_MIN, planParts, type PartRules, type SentPart } from './part-plan.js';
 import { processStart } from './process-identity.js';
@@ -22,6 +29,8 @@ import { DATA_SUFFIX, JOURNAL_SUFFIX } from './spool.js';
 
 /** Parts that `complete` sends from the heap. */
 const PART_BYTES = 16 * MIB;
+/** Larger ones, and those of files too large for so small parts, are sent from the spool. */
+const MEMORY_PART_BYTES_MAX = 64 * MIB;
 /** Of those so many at a time. */
 const SENDS = 4;
 
@@ -268,10 +277,12 @@ async function complete(
       return head;
     }
     const kept = upload ? sentParts(parts, dirtyParts, sizeBytes) : [];
-    const { copyParts } = writer.capabilities;
+    const { copyParts, unequalParts } = writer.capabilities;
     const rules: PartRules = {
       partBytesMin: PART_BYTES_MIN,
       partBytes: PART_BYTES,
+      memoryPartBytesMax: PART_BYTES_MAX,
+      unequalParts,
       partBytesMax: PART_BYTES_MAX,
       partsMax: PARTS_MAX,
       copies: copyParts,
@@ -286,13 +297,17 @@ async function complete(
     const target = upload ?? (await writer.createUpload(key, properties));
     const uploaded = new Map(parts.map(({ part }) => [part.partNumber, part]));
     const todo = plan.filter(({ how }) => how !== 'keep');
+    const bodyOf = async (from: number, to: number): Promise<BodyPiece[]> => {
+      const isLarge = to - from > MEMORY_PART_BYTES_MAX;
+      return isLarge && spool ? await largeBody(known, ranges, spool, readObject, from, to) : [await read(from, to)];
+    };
     const worker = async (): Promise<void> => {
       for (let part = todo.shift(); part; part = todo.shift()) {
         const { partNumber, from, to, how } = part;
         const sent =
           how === 'copy' && begin.base
             ? writer.copyPart(target, partNumber, { ...begin.base, startOffset: from, endOffset: to })
-            : read(from, to).then((body) => writer.uploadPart(target, partNumber, [body]));
+            : bodyOf(from, to).then((body) => writer.uploadPart(target, partNumber, body));
         uploaded.set(partNumber, await sent);
       }
     };
@@ -302,6 +317,26 @@ async function complete(
   } finally {
     await spool?.close();
   }
+}
+
+/** What memory need not hold: bytes of the spool are sent from there. */
+async function largeBody(
+  known: Known,
+  ranges: readonly JournalRange[],
+  spool: FileHandle,
+  readObject: ReadObject,
+  from: number,
+  to: number,
+): Promise<BodyPiece[]> {
+  const pieces: BodyPiece[] = [];
+  for (const range of ranges) {
+    const start = Math.max(range.from, from);
+    const end = Math.min(range.to, to);
+    if (start >= end) continue;
+    if (range.kind === 'spool') pieces.push({ fd: spool.fd, from: start, to: end });
+    else pieces.push(await readRange(known, ranges, spool, readObject, start, end));
+  }
+  return pieces;
 }
 
 /** The parts that the upload has from the file's beginning on; a gap ends them. */

@@ -8,6 +8,7 @@
  */
 import { open, mkdir, rm, type FileHandle } from 'node:fs/promises';
 import { EIO, ENOSPC, EDQUOT, errnoName, ErrnoError } from '../../base/errno.js';
+import { punchHole } from '../../fuse/libc.js';
 import { Journal, type JournalDeps } from './journal.js';
 
 export const DATA_SUFFIX = '.data';
@@ -63,6 +64,8 @@ export class SpoolFile {
   #holds = 0;
   #isEnded = false;
   #letGo: (() => void)[] = [];
+  /** What requests send from it just now. */
+  readonly #sent = new Set<{ readonly from: number; readonly to: number }>();
 
   /** Nothing is made before the first write. Without `journal` it ends with this process. */
   constructor(directory: SpoolDirectory, name: string, journal: Omit<JournalDeps, 'ready'> | undefined) {
@@ -112,6 +115,46 @@ export class SpoolFile {
       if (this.#holds > 0) return;
       for (const resolve of this.#letGo.splice(0)) resolve();
     };
+  }
+
+  /**
+   * The descriptor, for a request that sends bytes [from, to) of it: they stay as they are until the returned `release` is
+   * called, once, if writers heed `isSent`.
+   */
+  async send(from: number, to: number): Promise<{ readonly fd: number; readonly release: () => void }> {
+    const release = this.hold();
+    const sent = { from, to };
+    this.#sent.add(sent);
+    const end = (): void => {
+      this.#sent.delete(sent);
+      release();
+    };
+    try {
+      return { fd: (await this.#open()).fd, release: end };
+    } catch (error) {
+      end();
+      throw spoolError(error, this.path);
+    }
+  }
+
+  /** Does a request send some of these bytes? Then nothing is to be written there. */
+  isSent(from: number, to: number): boolean {
+    for (const sent of this.#sent) if (sent.from < to && sent.to > from) return true;
+    return false;
+  }
+
+  /** Nobody needs these bytes any more: the disk gets its room back, where the file system can do that. */
+  async discard(from: number, to: number): Promise<void> {
+    if (!this.#handle || this.#isEnded) return;
+    try {
+      const { fd, release } = await this.send(from, to);
+      await punchHole(fd, from, to - from)
+        // It stays until the file is removed.
+        .catch(() => undefined)
+        .finally(release);
+    } catch {
+      // There is no file.
+    }
   }
 
   /** What was written is on the disk. */

@@ -259,7 +259,8 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   /** Bytes of a part that was sent need not be kept: nobody reads them. */
   forget(from: number, to: number): void {
     for (const { kind, from: start, to: end } of this.extents.slice(from, to)) {
-      if (kind === 'memory') this.extents.set(start, end, 'lost');
+      if (kind === 'spool') void this.spool.discard(start, end);
+      if (kind === 'memory' || kind === 'spool') this.extents.set(start, end, 'lost');
     }
   }
 
@@ -425,12 +426,12 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   #mayChange(endOffset: number): void {
     this.#throwFailure();
     if (endOffset <= SURELY_FITS_BYTES) return;
-    // Bytes of a base can be copied in parts of 5 GiB; all others are parts that pass through memory.
+    // Bytes of a base can be copied in parts of 5 GiB; of a stream nobody knows how long it gets when its first parts are sent.
     const bytesMax = this.base ? OBJECT_BYTES_MAX : streamBytesMax(this.#deps.rules());
     if (endOffset > bytesMax)
       throw new ErrnoError(
         EFBIG,
-        `'${this.key}' would have more than ${formatBytes(bytesMax)}, the most that fits into 10,000 parts here; a larger --memory-target allows larger parts`,
+        `'${this.key}' would have more than ${formatBytes(bytesMax)}, the most that fits into 10,000 parts here; a larger --write-part-size allows more`,
       );
   }
 
@@ -477,6 +478,8 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     let bytes = 0;
     for (const extent of this.extents.all()) {
       if (!extent.memory || (what === 'some' && (extent.memory.isRead || extent.memory.slot === undefined))) continue;
+      // A request sends what was there before.
+      if (this.spool.isSent(extent.from, extent.to)) continue;
       picked.push(extent);
       bytes += extent.to - extent.from;
       if (bytes >= SPILL_BYTES) break;

@@ -9,7 +9,6 @@ import type { Clock, Timer } from '../../base/clock.js';
 import { EEXIST, EIO, ErrnoError, ESTALE, errnoName } from '../../base/errno.js';
 import { invariant } from '../../base/invariant.js';
 import type { Log } from '../../base/log.js';
-import { BLOCK_BYTES } from '../../base/pool/layout.js';
 import type { WriteSlots } from '../../base/pool/write-slots.js';
 import { MIB } from '../../base/units.js';
 import type { ObjectHead } from '../../engine/api.js';
@@ -22,28 +21,17 @@ import type { UncommittedFile, UncommittedFiles, UncommittedHold } from '../name
 import { BaseReader } from './base-reader.js';
 import type { StreamedPart } from './file-upload.js';
 import { MemoryRelief } from './memory-relief.js';
-import { PARTS_MAX, PART_BYTES_MIN, type PartRules } from './part-plan.js';
+import type { PartRules } from './part-plan.js';
 import { processStart } from './process-identity.js';
 import { SpoolFile, type SpoolDirectory } from './spool.js';
 import { WrittenFile, type WrittenFileWatch } from './written-file.js';
+import { partRules, type WritingOptions } from './writing-options.js';
 
 /** Of an object that is removed or replaced while it is open for writing, so much is kept in the spool for its open handles. */
 const KEPT_BASE_BYTES_MAX = 256 * MIB;
 
 /** Between two looks at files whose writers the end of the mount waits for. */
 const DRAIN_POLL_MS = 100;
-
-export interface WritingOptions {
-  readonly conflict: 'fail' | 'last-writer';
-  /** Size of the first parts. */
-  readonly partBytes: number;
-  /** S3's least part; tests use less. */
-  readonly partBytesMin?: number;
-  /** Open files are committed so often; null: only at close and fsync. */
-  readonly commitIntervalMs: number | null;
-}
-
-export const defaultWriting: WritingOptions = { conflict: 'fail', partBytes: 8 * MIB, commitIntervalMs: null };
 
 export interface WrittenFilesDeps {
   readonly writer: ObjectWriter;
@@ -414,17 +402,8 @@ export class WrittenFiles implements UncommittedFiles {
     return entry;
   }
 
-  /** What parts may be: one may be of nearly twice the size, and its body must fit into memory beside others. */
   #rules(): PartRules {
-    const { partBytes, partBytesMin = PART_BYTES_MIN } = this.#options;
-    const memoryBytes = this.#relief.memory.slotsMax * BLOCK_BYTES;
-    return {
-      partBytesMin,
-      partBytes: Math.max(partBytesMin, Math.min(partBytes, memoryBytes / 4)),
-      partBytesMax: Math.max(partBytesMin, Math.floor(memoryBytes / 4 / BLOCK_BYTES) * BLOCK_BYTES),
-      partsMax: PARTS_MAX,
-      copies: this.#deps.writer.capabilities.copyParts,
-    };
+    return partRules(this.#options, this.#relief.memory.slotsMax, this.#deps.writer.capabilities);
   }
 
   #becameDirty(entry: WrittenEntry): void {

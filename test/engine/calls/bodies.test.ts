@@ -2,7 +2,9 @@
  * Bodies on their way to a server on real sockets: every byte compared, over TCP, TLS and proxies; what a server can do in
  * the middle of one, and that a body is not looked at any more once its call is over.
  */
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
+import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { EACCES, EINTR, EIO } from '../../../src/base/errno.js';
@@ -103,6 +105,50 @@ for (const way of ['tcp', 'tls', 'proxy', 'tunnel'] as const) {
     t.equal(server.connections, 1, 'one connection for all');
   });
 }
+
+t.test('bytes of a file among those of slots, with a reset in between', async (t) => {
+  const path = join(t.testdir({}), 'spool');
+  const content = Buffer.alloc(3 * MIB + 77);
+  for (let at = 0; at < content.length; at++) content[at] = (at * 7 + (at >>> 11)) & 0xff;
+  writeFileSync(path, content);
+  const fd = openSync(path, 'r');
+  t.teardown(() => closeSync(fd));
+  const sent: Sent[] = [];
+  const bench = await start(
+    t,
+    bodies(sent, (_one, connection, index) => {
+      if (index > 0) return OK;
+      connection.socket.resetAndDestroy();
+      return undefined;
+    }),
+  );
+  const { writer, bytesOf } = bench;
+  const slots: SlotPiece[] = [{ slot: 2, from: 3, to: 70_000 }];
+  const pieces = [
+    { fd, from: 5, to: 2 * MIB + 1 },
+    ...slots,
+    { fd, from: 0, to: 1 },
+    { fd, from: 1, to: 1 },
+    { fd, from: 17, to: content.length },
+  ];
+  const part = await writer.uploadPart({ key: 'k', uploadId: 'u' }, 1, pieces);
+  const want = Buffer.concat([
+    content.subarray(5, 2 * MIB + 1),
+    bytesOf(slots),
+    content.subarray(0, 1),
+    content.subarray(17),
+  ]);
+  t.equal(sent.length, 2);
+  for (const { body, request } of sent) {
+    t.ok(body.equals(want));
+    t.equal(request.headers['x-amz-checksum-crc32c'], part.checksum?.value);
+  }
+  const plain = await writer.uploadPart({ key: 'k', uploadId: 'u' }, 2, [want]);
+  t.equal(plain.checksum?.value, part.checksum?.value);
+  const beyond = [{ fd, from: 0, to: content.length + 1 }];
+  const error = await storeErrorOf(writer.uploadPart({ key: 'k', uploadId: 'u' }, 3, beyond));
+  t.match(error, { errno: EIO, code: 'BodyUnreadable' });
+});
 
 t.test('a reset in the middle of a body: it is sent again from its beginning', async (t) => {
   const sent: Sent[] = [];

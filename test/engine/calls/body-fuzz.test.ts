@@ -113,7 +113,7 @@ for (const isTls of [false, true]) {
       bodies.map(async (body, index) => {
         await bench.writer.uploadPart({ key: `k${index}`, uploadId: 'u' }, 1, body);
         const expected = Buffer.concat(
-          body.map((piece) => (piece instanceof Uint8Array ? piece : bench.bytesOf([piece satisfies SlotPiece]))),
+          body.map((piece) => (piece instanceof Uint8Array ? piece : bench.bytesOf([piece as SlotPiece]))),
         );
         const got = taken.get(`/bucket-one/k${index}?partNumber=1&uploadId=u`);
         if (got?.equals(expected) !== true)

@@ -12,7 +12,7 @@ import type { RequestContext } from '../../../src/fuse/handlers.js';
 import { S3FileSystem, type FileSystemOptions } from '../../../src/fs/file-system.js';
 import type { FlushedBy, FlushWitness } from '../../../src/fs/writing/flush-witness.js';
 import { SpoolDirectory } from '../../../src/fs/writing/spool.js';
-import { defaultWriting, type WritingOptions } from '../../../src/fs/writing/written-files.js';
+import { defaultWriting, type WritingOptions } from '../../../src/fs/writing/writing-options.js';
 import { LineLog, MiniKernel, context, defaultOptions, ROOT } from '../../support/memory-store-kernel.js';
 import { MemorySlots } from '../../support/memory-slots.js';
 import { MemoryStore } from '../../support/memory-store.js';

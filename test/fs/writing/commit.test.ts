@@ -447,8 +447,8 @@ void t.test('the last writer goes while its file is being replaced, or renamed',
 void t.test('what would not fit into 10,000 parts is refused when it is written', async (t) => {
   const bench = new WriteBench(t, { slots: 32 });
   const file = await bench.create('a');
-  t.equal(await errnoOf(() => file.write(79 * 1024 ** 3, 'x')), EFBIG);
-  t.equal(await errnoOf(() => file.truncate(79 * 1024 ** 3)), EFBIG);
+  t.equal(await errnoOf(() => file.write(21 * 1024 ** 4, 'x')), EFBIG);
+  t.equal(await errnoOf(() => file.truncate(21 * 1024 ** 4)), EFBIG);
   await file.write(0, 'fits');
   await file.close();
   t.equal(bench.object('a'), 'fits');

@@ -226,13 +226,15 @@ interface Setting {
   readonly files: number;
   readonly partBytes: number;
   readonly copies?: boolean;
+  readonly partsMax?: number;
+  readonly unequalParts?: boolean;
 }
 
 async function runHistory(t: Test, seed: number, setting: Setting): Promise<void> {
   const random = new Random(seed);
-  const { slots, files, partBytes, copies = true } = setting;
-  const bench = new WriteBench(t, { slots, writing: { partBytes, partBytesMin: 64 * KIB } });
-  bench.writer.capabilities = { ...bench.writer.capabilities, copyParts: copies };
+  const { slots, files, partBytes, copies = true, partsMax = 10_000, unequalParts = true } = setting;
+  const bench = new WriteBench(t, { slots, writing: { partBytes, partBytesMin: 64 * KIB, partsMax } });
+  bench.writer.capabilities = { ...bench.writer.capabilities, copyParts: copies, unequalParts };
   const stop = slowStore(bench, random);
   const history = new History(bench, random, files);
   // The program's own deadline, only to say where it stands.
@@ -268,13 +270,21 @@ const settings: Readonly<Record<string, Setting>> = {
   'one file, three slots': { slots: 3, files: 1, partBytes: 256 * KIB },
   'a store that cannot copy parts': { slots: 8, files: 1, partBytes: 128 * KIB, copies: false },
   'five files share six slots': { slots: 6, files: 5, partBytes: 256 * KIB },
+  'so few parts that the last are sent from the spool': { slots: 3, files: 2, partBytes: 64 * KIB, partsMax: 20 },
+  'a store that wants parts of one size': { slots: 6, files: 2, partBytes: 256 * KIB, unequalParts: false },
   'parts larger than memory likes': { slots: 4, files: 2, partBytes: 2 * MIB },
 };
 
+// Slow stores and small memory take their time on a busy machine.
+t.setTimeout(300_000);
+
 const only = process.env['SEED'];
 for (const [name, setting] of Object.entries(settings)) {
-  void t.test(name, { timeout: 120_000 }, async (t) => {
-    const seeds = only === undefined ? Array.from({ length: 8 }, (_, seed) => seed + 1) : [Number(only)];
+  void t.test(name, { timeout: 300_000 }, async (t) => {
+    const seeds =
+      only === undefined
+        ? Array.from({ length: Number(process.env['SEEDS'] ?? 8) }, (_, seed) => seed + 1)
+        : [Number(only)];
     for (const seed of seeds) await runHistory(t, seed, setting);
     t.comment(`${seeds.length} histories`);
   });

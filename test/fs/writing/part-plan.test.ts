@@ -21,6 +21,8 @@ import { parseBytes, printBytes, runTextCases } from '../../prefetch/text-cases.
 const rules: PartRules = {
   partBytesMin: 5 * MIB,
   partBytes: 8 * MIB,
+  memoryPartBytesMax: PART_BYTES_MAX,
+  unequalParts: true,
   partBytesMax: PART_BYTES_MAX,
   partsMax: PARTS_MAX,
   copies: true,
@@ -147,8 +149,13 @@ void t.test('a stream of parts that grow reaches 5 TiB with 10,000 of them', (t)
   t.equal(streamPartBytes(1, rules), 8 * MIB);
   t.equal(streamPartBytes(1000, rules), 8 * MIB);
   t.equal(streamPartBytes(1001, rules), 16 * MIB);
-  t.equal(streamPartBytes(PARTS_MAX, { partBytes: GIB, partBytesMax: PART_BYTES_MAX }), PART_BYTES_MAX);
-  t.equal(streamPartBytes(PARTS_MAX, { partBytes: 8 * MIB, partBytesMax: 32 * MIB }), 32 * MIB, 'as memory allows');
+  t.equal(streamPartBytes(PARTS_MAX, { ...rules, partBytes: GIB }), PART_BYTES_MAX);
+  const short = { ...rules, memoryPartBytesMax: 32 * MIB };
+  t.equal(streamPartBytes(5000, short), 32 * MIB, 'as memory allows');
+  t.equal(streamPartBytes(5001, short), 64 * MIB, 'and then whatever it takes');
+  t.equal(streamPartBytes(PARTS_MAX, short), PART_BYTES_MAX);
+  t.ok(streamBytesMax(short) > 5 * 1024 * GIB);
+  t.equal(streamPartBytes(PARTS_MAX, { ...rules, unequalParts: false }), 8 * MIB);
   t.end();
 });
 
