@@ -19,12 +19,19 @@ export interface Verdict {
 }
 
 export function judge(floor: Floor, figures: Figures): Verdict {
-  const value = floor.of(figures);
+  return verdict(floor.what, floor.of(figures), floor);
+}
+
+/** A number beside its floor. */
+export function verdict(
+  what: string,
+  value: number | undefined,
+  floor: { readonly atLeast?: number; readonly atMost?: number },
+): Verdict {
   const bound = floor.atLeast === undefined ? `<= ${floor.atMost}` : `>= ${floor.atLeast}`;
-  if (value === undefined || Number.isNaN(value))
-    return { state: 'open', text: `${floor.what} ${bound}: not measured` };
+  if (value === undefined || Number.isNaN(value)) return { state: 'open', text: `${what} ${bound}: not measured` };
   const passes = floor.atLeast === undefined ? value <= (floor.atMost ?? Infinity) : value >= floor.atLeast;
-  return { state: passes ? 'ok' : 'FAIL', text: `${floor.what} ${short(value)} ${bound}: ${passes ? 'ok' : 'FAIL'}` };
+  return { state: passes ? 'ok' : 'FAIL', text: `${what} ${short(value)} ${bound}: ${passes ? 'ok' : 'FAIL'}` };
 }
 
 /** Three digits that count. */

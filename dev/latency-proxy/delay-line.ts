@@ -10,6 +10,26 @@ export interface DistanceModel {
   readonly jitterMs: number;
   /** Bytes a millisecond of one connection; Infinity for no cap. */
   readonly bytesPerMs: number;
+  /** A burst is late by so much more, with this probability. */
+  readonly tail: { readonly probability: number; readonly ms: number };
+}
+
+/** What all connections share: bytes leave one after another, those first whose connection has them ready first. */
+export class Link {
+  readonly #bytesPerMs: number;
+  #freeMs = -Infinity;
+
+  /** Infinity for no cap. */
+  constructor(bytesPerMs: number) {
+    this.#bytesPerMs = bytesPerMs;
+  }
+
+  /** When `bytes` may leave that are the next of their connection. */
+  reserve(bytes: number, nowMs: number): number {
+    const leavesMs = Math.max(this.#freeMs, nowMs);
+    this.#freeMs = leavesMs + bytes / this.#bytesPerMs;
+    return leavesMs;
+  }
 }
 
 /** Bytes that come this long after the last ones are a new burst: longer than a server's pause within one response. */
@@ -29,8 +49,11 @@ export class DelayLine {
 
   /** When `bytes` that arrived at `nowMs` leave. Later calls never give earlier times. */
   leavesAt(bytes: number, nowMs: number): number {
-    const { latencyMs, jitterMs, bytesPerMs } = this.#model;
-    if (nowMs - this.#lastMs > BURST_GAP_MS) this.#extraMs = this.#random() * jitterMs;
+    const { latencyMs, jitterMs, bytesPerMs, tail } = this.#model;
+    if (nowMs - this.#lastMs > BURST_GAP_MS) {
+      this.#extraMs = this.#random() * jitterMs;
+      if (tail.probability > 0 && this.#random() < tail.probability) this.#extraMs += tail.ms;
+    }
     this.#lastMs = nowMs;
     const leavesMs = Math.max(nowMs + latencyMs + this.#extraMs, this.#freeMs);
     this.#freeMs = leavesMs + bytes / bytesPerMs;

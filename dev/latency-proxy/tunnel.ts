@@ -5,7 +5,7 @@
  * Refuses to know what it carries.
  */
 import { connect, type Socket } from 'node:net';
-import type { DelayLine } from './delay-line.js';
+import type { DelayLine, Link } from './delay-line.js';
 
 /** Bytes read from the server at once. */
 const CHUNK_BYTES = 256 * 1024;
@@ -21,14 +21,20 @@ const spare: Buffer[] = [];
 interface Chunk {
   readonly buffer: Buffer;
   readonly bytes: number;
-  readonly leavesMs: number;
+  leavesMs: number;
+  /** It has its turn on what all share. */
+  isReserved: boolean;
 }
 
 /** Counts of all tunnels. */
 export const carried = { connections: 0, downBytes: 0, upBytes: 0 };
 
 /** Joins an accepted connection with the server. `random` draws the jitter. */
-export function openTunnel(client: Socket, server: { host: string; port: number }, line: DelayLine): void {
+export function openTunnel(
+  client: Socket,
+  server: { host: string; port: number },
+  { line, link }: { line: DelayLine; link: Link },
+): void {
   carried.connections++;
   const queue: Chunk[] = [];
   let writing = false;
@@ -52,7 +58,10 @@ export function openTunnel(client: Socket, server: { host: string; port: number 
       if (serverEnded) client.end();
       return;
     }
-    const waitMs = head.leavesMs - performance.now();
+    const nowMs = performance.now();
+    if (!head.isReserved) head.leavesMs = Math.max(head.leavesMs, link.reserve(head.bytes, nowMs));
+    head.isReserved = true;
+    const waitMs = head.leavesMs - nowMs;
     if (waitMs > EARLY_MS) {
       timer = setTimeout(pump, Math.round(waitMs));
       return;
@@ -76,7 +85,7 @@ export function openTunnel(client: Socket, server: { host: string; port: number 
       buffer: () => (reading = spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)),
       callback: (bytes) => {
         if (reading === undefined) throw new Error('bytes without a buffer');
-        queue.push({ buffer: reading, bytes, leavesMs: line.leavesAt(bytes, performance.now()) });
+        queue.push({ buffer: reading, bytes, leavesMs: line.leavesAt(bytes, performance.now()), isReserved: false });
         reading = undefined;
         if (timer === undefined && !writing) pump();
         return queue.length < LINE_CHUNKS_MAX;

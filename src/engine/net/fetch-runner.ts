@@ -548,17 +548,15 @@ export class FetchRunner {
   /** Bodies that bring nothing any more. Says whether any body is on its way. */
   #lookForStalls(nowMs: number): boolean {
     const { stallMs } = this.#policy;
-    let hasBodies = false;
-    const isSilence = nowMs - this.#arrivedMs > stallMs / 2;
-    for (const job of [...this.#jobs.values()]) {
-      if (job.phase.kind !== 'transfer' || job.phase.transfer.headMs === undefined) continue;
-      hasBodies = true;
-      if (job.hedge !== undefined || job.priority > PRIORITY_WINDOW) continue;
+    const bodies = [...this.#jobs.values()].filter(isInBody);
+    const isSilence = bodies.length > 1 && nowMs - this.#arrivedMs > stallMs / 2;
+    for (const job of bodies) {
+      if (job.phase.kind !== 'transfer' || job.hedge !== undefined || job.priority > PRIORITY_WINDOW) continue;
       const { connection } = job.phase.transfer;
       const pausedMs = nowMs - Math.max(connection.activeMs, connection.heldMs, this.#awakeMs);
       if (pausedMs > (isSilence ? 2 * stallMs : stallMs)) this.#askTwice(job, 'stalled');
     }
-    return hasBodies;
+    return bodies.length > 0;
   }
 
   #askTwice(job: Job, why: 'late' | 'slow' | 'stalled'): void {
@@ -595,6 +593,11 @@ export class FetchRunner {
     job.hedge = { kind: 'inLine', waiter };
     if (!connections.acquire(waiter)) job.hedge = undefined;
   }
+}
+
+/** The answer to its first attempt has begun. */
+function isInBody(job: Job): boolean {
+  return job.phase.kind === 'transfer' && job.phase.transfer.headMs !== undefined;
 }
 
 function cancelled(): Failure {

@@ -19,6 +19,7 @@ import {
   RESUME_SHARE,
   RESUMES_SAVED_MAX,
   STALL_FACTOR,
+  STALL_FIRST_MS,
   STALL_MIN_MS,
 } from './limits.js';
 
@@ -79,10 +80,10 @@ export class HedgePolicy {
     this.#pauses.add(pauseMs);
   }
 
-  /** A body that pauses for so long has stalled; Infinity while that cannot be said. */
+  /** A body that pauses for so long has stalled. */
   get stallMs(): number {
     const pauseMs = this.#pauses.value;
-    if (pauseMs === undefined) return Infinity;
+    if (pauseMs === undefined) return STALL_FIRST_MS;
     return Math.max(STALL_MIN_MS, pauseMs * STALL_FACTOR, this.#firstBytes.value ?? 0);
   }
 

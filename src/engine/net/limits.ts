@@ -56,12 +56,14 @@ export const HEDGE_SLOW_WINDOW_MS = 1_000;
 export const HEDGE_SLOW_BYTES_MIN = 64 * KIB;
 /**
  * A body that has paused for so many times the pause that 95 % of bodies never make, at least as long as the first byte
- * of another answer may take, and never less than the last, has stalled: what is missing is asked for elsewhere, while the first
- * may still go on. (A busy machine's pauses are 20-50 ms; guessed.) When nothing at all arrives, it is the network that
- * pauses, or we: then twice as long.
+ * of another answer may take, and never less than the least, has stalled: what is missing is asked for elsewhere, while the
+ * first may still go on. (A busy machine's pauses are 20-50 ms; guessed.) When several bodies are on their way and nothing
+ * at all arrives, it is the network that pauses, or we: then twice as long.
  */
-export const STALL_FACTOR = 4;
-export const STALL_MIN_MS = 80;
+export const STALL_FACTOR = 3;
+export const STALL_MIN_MS = 70;
+/** Before pauses are known (guessed: a round trip to another continent and a half). */
+export const STALL_FIRST_MS = 400;
 /** How often pauses are looked at while bodies are on their way; a look this late means that we were stopped. */
 export const STALL_LOOK_MS = 20;
 export const STALL_GAP_MS = 60;
