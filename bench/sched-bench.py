@@ -5,7 +5,7 @@
 
 stream   N readers (O_DIRECT, 1 MiB) of big/0.., BYTES in all or for SECONDS: value MB/s, bins: MB in each 100 ms
 read8    COUNT reads of 8 MiB at random offsets, one after another: p50_ms, p99_ms
-random   8 readers of 256 KiB at random offsets for SECONDS, beside N streams: p50_ms, p99_ms, value: MB/s of the streams
+random   8 readers of 256 KiB at random offsets of the last big file for SECONDS, beside N streams of the others: p50_ms, p99_ms, value: MB/s of the streams
 write    one file of BYTES, written in 1 MiB and closed: value MB/s
 Readers are threads: a read releases Python's lock. Errors end the program with a message and code 1.
 """
@@ -49,7 +49,8 @@ def guarded(work):
 class Streams:
     """Readers of the big files, each from another one on, round and round."""
 
-    def __init__(self, count, bytes_max):
+    def __init__(self, count, bytes_max, paths=files):
+        self.paths = paths
         self.bins = {}
         self.lock = threading.Lock()
         self.left = bytes_max
@@ -60,10 +61,13 @@ class Streams:
 
     def read(self, at):
         buffer = mmap.mmap(-1, MIB)
+        # More readers than files: the next ones begin in the middle.
+        lap, offset = at // len(self.paths), 0
+        if lap % 2 == 1:
+            offset = os.path.getsize(self.paths[0]) // 2 // MIB * MIB
         while not stop.is_set():
-            descriptor = os.open(files[at % len(files)], os.O_RDONLY | os.O_DIRECT)
+            descriptor = os.open(self.paths[at % len(self.paths)], os.O_RDONLY | os.O_DIRECT)
             at += 1
-            offset = 0
             while not stop.is_set():
                 count = os.preadv(descriptor, [buffer], offset)
                 if count == 0:
@@ -76,6 +80,7 @@ class Streams:
                     if self.left <= 0:
                         stop.set()
             os.close(descriptor)
+            offset = 0
 
     def join(self):
         for thread in self.threads:
@@ -119,7 +124,7 @@ elif options.test == "read8":
     guarded(random_reads)(8 * MIB, lambda count: count >= options.count, 3, latencies)
     row.update(quantiles(latencies))
 elif options.test == "random":
-    streams = Streams(options.streams, float("inf")) if options.streams else None
+    streams = Streams(options.streams, float("inf"), files[:-1]) if options.streams else None
     # The streams have their windows by then.
     stop.wait(1.0 if streams else 0)
     end = time.perf_counter() + options.seconds

@@ -243,10 +243,16 @@ export type NetCommand =
   /** Say what only you know of yourself; answered by `described`. */
   | { readonly type: 'describe'; readonly describeId: number }
   /**
-   * Close idle connections beyond this many; upper bound of open connections of this thread. `bytesPerMs`: what it may move,
-   * in and out together; without it there is no limit.
+   * Close idle connections beyond this many; upper bound of open connections of this thread. `backgroundMax`: of them for
+   * requests that nobody waits for, the rest is for who waits; without it all but a few. `bytesPerMs`: what it may move, in
+   * and out together; without it there is no limit.
    */
-  | { readonly type: 'limits'; readonly connectionsMax: number; readonly bytesPerMs?: number }
+  | {
+      readonly type: 'limits';
+      readonly connectionsMax: number;
+      readonly backgroundMax?: number;
+      readonly bytesPerMs?: number;
+    }
   | { readonly type: 'close' };
 
 /** Net thread to main thread. */

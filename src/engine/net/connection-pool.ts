@@ -21,6 +21,9 @@ import {
   IDLE_LEARNED_MIN_MS,
   IDLE_LEARNED_SHARE,
   IDLE_RELEARN_MS,
+  RESERVED_BUSY_MAX,
+  RESERVED_BUSY_SHARE,
+  RESERVED_FADES,
   RESERVED_MAX,
   RESERVED_SHARE,
   type NetTimeouts,
@@ -61,15 +64,21 @@ export class ConnectionPool {
   readonly #meter: NetMeter;
   readonly #gate: BandwidthGate;
   #connectionsMax: number;
+  /** The scheduler's bound for those who do not wait. */
+  #backgroundSet = Infinity;
   /** Idle time that the server has been seen not to grant, and when. */
   #idleSeen: { readonly idleMs: number; readonly atMs: number } | undefined;
   /** One queue a priority, oldest first. */
   readonly #waiters: Waiter[][] = Array.from({ length: PRIORITY_SPECULATIVE + 1 }, () => []);
   /** All that count against the bound, with the open in progress, if any. */
   readonly #connections = new Map<Connection, Opening | undefined>();
+  /** Those of them with an open in progress. */
+  #opening = 0;
   /** Those that work for somebody who does not wait. */
   readonly #background = new Set<Connection>();
   readonly #closedTraffic = new ClosedTraffic();
+  /** How many who wait were in line or served at a time, lately. */
+  #readers = 0;
   /** Most recently used last. */
   readonly #idle: Connection[] = [];
   #isPumping = false;
@@ -86,24 +95,20 @@ export class ConnectionPool {
 
   /** What a sample says of the connections. */
   get sampled(): Omit<SampledNow, 'loopBusy'> {
-    let opening = 0;
-    for (const open of this.#connections.values()) if (open !== undefined) opening++;
     return {
       connections: this.#connections.size,
-      busy: this.#connections.size - this.#idle.length - opening,
+      busy: this.#connections.size - this.#idle.length - this.#opening,
       waiting: this.waiterCount,
       waitingReaders: this.#waiters[PRIORITY_WAITING]?.length ?? 0,
-      connectionsMax: this.#connectionsMax,
+      connectionsMax: Math.min(this.#connectionsMax, this.#backgroundSet),
     };
   }
 
   /** What goes where, for who asks. `states`: what is thought of the addresses. */
   describe(states: readonly AddressState[]): Pick<NetDescription, 'addresses' | 'opening' | 'inLine'> {
-    let opening = 0;
-    for (const open of this.#connections.values()) if (open !== undefined) opening++;
     return {
       addresses: describeAddresses(this.#connections.keys(), this.#closedTraffic, states),
-      opening,
+      opening: this.#opening,
       inLine: this.#waiters.map((queue) => queue.length),
     };
   }
@@ -126,6 +131,7 @@ export class ConnectionPool {
     invariant(!this.#isClosed, 'connection pool in use after close');
     if (this.waiterCount >= this.#waitersMax) return false;
     this.#queueOf(waiter.priority).push(waiter);
+    if (waiter.priority === PRIORITY_WAITING) this.#readers = Math.max(this.#readers, this.#readersNow);
     this.#pump();
     return true;
   }
@@ -166,20 +172,31 @@ export class ConnectionPool {
     if (remoteAddress !== undefined) this.#deps.slow?.(remoteAddress);
   }
 
+  /** Those who wait: in line, and with a connection. */
+  get #readersNow(): number {
+    const working = this.#connections.size - this.#opening - this.#idle.length - this.#background.size;
+    return working + (this.#waiters[PRIORITY_WAITING]?.length ?? 0);
+  }
+
   /** How many of the connections may work for nobody who waits. */
   get #backgroundMax(): number {
     const limit = this.#connectionsMax;
-    return limit - Math.min(RESERVED_MAX, Math.floor(limit * RESERVED_SHARE));
+    const least = Math.min(RESERVED_MAX, Math.floor(limit * RESERVED_SHARE));
+    const most = Math.min(RESERVED_BUSY_MAX, Math.floor(limit * RESERVED_BUSY_SHARE));
+    return Math.min(this.#backgroundSet, limit - Math.max(least, Math.min(most, Math.round(this.#readers))));
   }
 
-  setLimit(connectionsMax: number): void {
+  /** `backgroundMax`: of them for those who do not wait. */
+  setLimit(connectionsMax: number, backgroundMax = Infinity): void {
     this.#connectionsMax = Math.max(1, connectionsMax);
+    this.#backgroundSet = Math.max(1, backgroundMax);
     this.#pump();
   }
 
   /** Time-outs of everything open; called by the thread's one timer. */
   sweep(nowMs: number): void {
     for (const connection of [...this.#connections.keys()]) connection.sweep(nowMs);
+    this.#readers = Math.max(this.#readersNow, this.#readers * RESERVED_FADES);
     const idleMs = this.#idleMs(nowMs);
     for (const connection of [...this.#idle]) {
       if (nowMs - connection.activeMs >= idleMs) connection.destroy();
@@ -242,11 +259,9 @@ export class ConnectionPool {
   }
 
   #openMore(): void {
-    let opening = 0;
-    for (const open of this.#connections.values()) if (open !== undefined) opening++;
     const waiting = this.#waiters[PRIORITY_WAITING]?.length ?? 0;
     const room = this.#gate.isCrowded ? 0 : Math.max(0, this.#backgroundMax - this.#background.size);
-    let wanted = waiting + Math.min(this.waiterCount - waiting, room) - opening;
+    let wanted = waiting + Math.min(this.waiterCount - waiting, room) - this.#opening;
     // What is idle now serves nobody in line: somebody wants a fresh one, and at the bound it needs a used one's place.
     if (wanted > 0 && this.#connections.size >= this.#connectionsMax) this.#idle[0]?.destroy();
     while (wanted-- > 0 && this.#connections.size < this.#connectionsMax) this.#open();
@@ -262,6 +277,7 @@ export class ConnectionPool {
     });
     const opening = this.#deps.open(connection.onread);
     this.#connections.set(connection, opening);
+    this.#opening++;
     opening.socket.then(
       (socket) => {
         if (!this.#connections.has(connection)) {
@@ -269,6 +285,7 @@ export class ConnectionPool {
           return;
         }
         this.#connections.set(connection, undefined);
+        this.#opening--;
         if (connection.attach(socket)) {
           this.giveBack(connection);
         } else {
@@ -278,6 +295,7 @@ export class ConnectionPool {
       },
       (error: unknown) => {
         const wasOurs = this.#connections.delete(connection);
+        if (wasOurs) this.#opening--;
         // Before the place is free again, or another open would begin for the waiter that fails now.
         if (wasOurs && !this.#isClosed) this.#failFirst(failureFromError(error));
         connection.destroy();
@@ -315,6 +333,7 @@ export class ConnectionPool {
   }
 
   #removed(connection: Connection): void {
+    if (this.#connections.get(connection) !== undefined) this.#opening--;
     if (this.#connections.delete(connection)) this.#closedTraffic.add(connection);
     this.#background.delete(connection);
     const at = this.#idle.indexOf(connection);

@@ -78,6 +78,14 @@ export const HEDGE_RATE_BYTES_MIN = 256 * KIB;
 /** Connections that only waiting readers get: this share of the bound, and at most so many (guessed). */
 export const RESERVED_SHARE = 1 / 8;
 export const RESERVED_MAX = 4;
+/**
+ * Where more than those wait at a time, as many as waited lately, up to this share and number: a part of a stream on a full
+ * link holds a connection for half a second (measured beside 4 streams: p99 of 256 KiB 195 ms with 4 kept for 8 readers).
+ */
+export const RESERVED_BUSY_SHARE = 1 / 2;
+export const RESERVED_BUSY_MAX = 16;
+/** What is left each sweep of how many waited: a tenth after 2 s. */
+export const RESERVED_FADES = 0.89;
 /** A connection ends after so many requests or so long: new ones go to addresses that were added since (guessed). */
 export const CONNECTION_REQUESTS_MAX = 10_000;
 export const CONNECTION_AGE_MAX_MS = 10 * 60_000;

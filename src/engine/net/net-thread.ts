@@ -237,7 +237,7 @@ export class NetThread {
       case 'limits':
         if (this.#isClosed) break;
         this.#bandwidth.setRate(command.bytesPerMs ?? Infinity);
-        this.#connections.setLimit(command.connectionsMax);
+        this.#connections.setLimit(command.connectionsMax, command.backgroundMax);
         break;
       case 'describe':
         this.#post({ type: 'described', describeId: command.describeId, description: this.#describe() });

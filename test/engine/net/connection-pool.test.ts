@@ -326,7 +326,39 @@ t.test('a few connections are kept for those who wait', async (t) => {
   bench.giveBack('reader 2');
   t.equal(bench.log.at(-1), 'got reader 3', 'idle ones stay reserved');
   bench.giveBack('window 0');
-  t.equal(bench.log.at(-1), 'got window 14');
+  t.equal(bench.log.at(-1), 'got reader 3', 'as many as waited lately');
+  for (let i = 0; i < 30; i++) bench.pool.sweep(bench.clock.nowMs());
+  bench.giveBack('window 1');
+  t.same(bench.log.slice(-2), ['got window 14', 'got window 15']);
+  bench.pool.close();
+});
+
+t.test('as many as wait at a time are kept, for a while', async (t) => {
+  const bench = new Bench(32);
+  for (let i = 0; i < 12; i++) bench.acquire(`reader ${i}`, 0);
+  await openAll(bench);
+  for (let i = 0; i < 12; i++) bench.giveBack(`reader ${i}`);
+  for (let i = 0; i < 40; i++) bench.acquire(`window ${i}`, 2);
+  await openAll(bench);
+  t.equal(bench.got.size, 20, '12 are left');
+  for (let i = 0; i < 30; i++) bench.pool.sweep(bench.clock.nowMs());
+  bench.giveBack('window 0');
+  await openAll(bench);
+  t.equal(bench.got.size, 28, 'nobody waits any more: the usual few are kept');
+  bench.pool.close();
+});
+
+t.test('a bound for those who do not wait', async (t) => {
+  const bench = new Bench(32);
+  bench.pool.setLimit(32, 8);
+  for (let i = 0; i < 20; i++) bench.acquire(`window ${i}`, 2);
+  for (let i = 0; i < 10; i++) bench.acquire(`reader ${i}`, 0);
+  await openAll(bench);
+  t.equal([...bench.got.keys()].filter((name) => name.startsWith('window')).length, 8);
+  t.equal(bench.got.size, 18, 'who waits has the rest');
+  bench.pool.setLimit(32, 12);
+  await openAll(bench);
+  t.equal(bench.got.size, 22);
   bench.pool.close();
 });
 

@@ -82,7 +82,7 @@ function bench(threads = 2, posted = 64) {
 
 const limits = (sent: readonly (readonly [number, NetCommand])[]): [number, number][] =>
   sent.flatMap(([thread, command]): [number, number][] =>
-    command.type === 'limits' ? [[thread, command.connectionsMax]] : [],
+    command.type === 'limits' ? [[thread, command.backgroundMax ?? command.connectionsMax]] : [],
   );
 
 t.test('the first setting is passed on at once, and again only when it changes', (t) => {
