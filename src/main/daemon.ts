@@ -366,10 +366,12 @@ function shareHost(config: MountConfig, parts: Parts, kernel: KernelSide, log: L
       clock: systemClock,
       log,
       look: () => {
-        const { fetches, bytesFetched } = plane.counts;
         const { readers, requests } = kernel.counts();
         const used = (readers?.hits ?? 0) + (requests?.requests ?? 0);
-        return { isBusy: fetches + errands() > 0, bytesMoved: bytesFetched, used };
+        const { bytesIn, bytesOut } = scheduler.totals;
+        // Who writes waits for the store.
+        const waited = plane.parkedTotal + bytesOut;
+        return { isBusy: plane.counts.fetches + errands() > 0, bytesMoved: bytesIn + bytesOut, used, waited };
       },
       takers: [scheduler, { setShare: ({ memoryTargetBytes }) => governor.setTarget(memoryTargetBytes) }],
     },

@@ -100,7 +100,8 @@ await t.test('two share, one is killed, the other has it all again', async (t) =
 
   reader(t, one);
   const stopTwo = reader(t, two);
-  const both = (said: Explanation): boolean => said.share.networkShare === 0.5 && said.claim.activity === 'active';
+  const both = (said: Explanation): boolean =>
+    said.share.activeMounts === 2 && said.share.networkShare <= 0.5 && said.claim.activity === 'active';
   await until(t, one, 'two that read have half of the network each', both);
   await until(t, two, 'both of them', both);
 

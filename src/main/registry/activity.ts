@@ -23,10 +23,12 @@ export interface ActivityLook {
   readonly bytesMoved: number;
   /** READs and WRITEs that programs made, in all. */
   readonly used: number;
+  /** Grows while somebody waits for the network: READs that had to wait, bytes that were sent, in all. */
+  readonly waited: number;
 }
 
 export class ActivityMeter {
-  #last: ActivityLook = { isBusy: false, bytesMoved: 0, used: 0 };
+  #last: ActivityLook = { isBusy: false, bytesMoved: 0, used: 0, waited: 0 };
   #activeMs = -Infinity;
   #usedMs: number;
 

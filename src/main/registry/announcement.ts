@@ -4,6 +4,7 @@
  * Refuses (as absent) what does not make sense, rather than to divide by it.
  */
 import { GIB } from '../../base/units.js';
+import type { Use } from './fair-trim.js';
 
 /** Most bytes of a file that are read. */
 export const ANNOUNCEMENT_BYTES_MAX = 4096;
@@ -13,6 +14,7 @@ const NIC_CHARS_MAX = 15;
 const PATH_CHARS_MAX = 2048;
 /** Beyond any card and any machine: what is larger is no number of ours. */
 const GBPS_MAX = 10_000;
+const BYTES_OF_GBIT = 1e9 / 8;
 const MEMORY_BYTES_MAX = 1024 * 1024 * GIB;
 
 /**
@@ -32,6 +34,8 @@ export interface Claim {
   /** Memory target that it would have alone; undefined when the user said one, which is not divided. */
   readonly defaultMemoryBytes: number | undefined;
   readonly activity: Activity;
+  /** What it gets and whether it wants more; said once a second while it and another are active. */
+  readonly use?: Use;
 }
 
 export interface Announcement extends Claim {
@@ -66,10 +70,20 @@ export function decodeAnnouncement(text: string): Announcement | undefined {
   if (!isBetween(linkGbps, GBPS_MAX) || !isBetween(targetGbps, GBPS_MAX)) return undefined;
   if (defaultMemoryBytes !== undefined && !isBetween(defaultMemoryBytes, MEMORY_BYTES_MAX)) return undefined;
   if (activity !== 'active' && activity !== 'idle' && activity !== 'asleep') return undefined;
+  const use = claim['use'] === undefined ? undefined : decodeUse(claim['use']);
+  if (claim['use'] !== undefined && use === undefined) return undefined;
   return {
     ...{ pid, startTicks, pidNamespace, mountPoint },
     ...{ nics: names, linkGbps, targetGbps, defaultMemoryBytes, activity },
+    ...(use && { use }),
   };
+}
+
+function decodeUse(value: unknown): Use | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { bytesPerSecond, isHungry } = value as Record<string, unknown>;
+  if (typeof bytesPerSecond !== 'number' || !(bytesPerSecond >= 0) || typeof isHungry !== 'boolean') return undefined;
+  return bytesPerSecond <= GBPS_MAX * BYTES_OF_GBIT ? { bytesPerSecond, isHungry } : undefined;
 }
 
 function isWhole(value: unknown): value is number {

@@ -12,6 +12,7 @@ import { MIB } from '../../base/units.js';
 import type { HostShare } from '../scheduler/share.js';
 import { MEMORY_TARGET_LEAST } from '../sizing.js';
 import type { Claim } from './announcement.js';
+import type { Use } from './fair-trim.js';
 
 /** `saidMemoryBytes`: the target that the user gave; it stands when `mine` claims no default. */
 export function divide(mine: Claim, others: readonly Claim[], saidMemoryBytes: number): HostShare {
@@ -28,6 +29,13 @@ export function divide(mine: Claim, others: readonly Claim[], saidMemoryBytes: n
             others.filter((other) => other.defaultMemoryBytes !== undefined),
           ),
   };
+}
+
+/** What those that are active on the same cards say that they use. */
+export function usesBeside(mine: Claim, others: readonly Claim[]): Use[] {
+  return others.flatMap((other) =>
+    other.activity === 'active' && other.use && sharesCards(mine, other) ? [other.use] : [],
+  );
 }
 
 /** Does any traffic of one meet the other's? Unknown cards may be any. */

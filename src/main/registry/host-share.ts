@@ -10,8 +10,12 @@ import type { Log } from '../../base/log.js';
 import { wholeShare, type HostShare, type ShareTaker } from '../scheduler/share.js';
 import { ActivityMeter, LOOK_MS, type ActivityLook } from './activity.js';
 import type { Announcement, Claim } from './announcement.js';
-import { divide } from './divide.js';
+import { divide, usesBeside } from './divide.js';
+import { FairTrim, type Use } from './fair-trim.js';
 import { MountRegistry } from './registry.js';
+
+/** Looks from one word about what is used to the next: a second. */
+const LOOKS_A_USE = 2;
 
 export interface HostShareOptions {
   /** Of the registry; undefined: this mount is alone, whatever else is mounted. */
@@ -36,6 +40,9 @@ export class HostShareKeeper {
   readonly #deps: HostShareDeps;
   readonly #registry: MountRegistry;
   readonly #activity: ActivityMeter;
+  readonly #fair = new FairTrim();
+  #looks = 0;
+  #used = { bytes: 0, waited: 0, atMs: 0 };
   #timer: Timer | undefined;
   #claim: Claim;
   #share: HostShare;
@@ -81,20 +88,43 @@ export class HostShareKeeper {
 
   #schedule(): void {
     this.#timer = this.#deps.clock.after(LOOK_MS, () => {
-      const { clock, look } = this.#deps;
-      const activity = this.#activity.look(look(), clock.nowMs());
-      if (activity !== this.#claim.activity) {
-        this.#claim = { ...this.#claim, activity };
-        this.#registry.announce(this.#claim);
-        this.#divide();
-      }
+      const { clock } = this.#deps;
+      const nowMs = clock.nowMs();
+      const look = this.#deps.look();
+      const activity = this.#activity.look(look, nowMs);
+      if (activity !== this.#claim.activity) this.#say({ ...this.#options.claim, activity });
+      if (++this.#looks % LOOKS_A_USE === 0) this.#weigh(look, nowMs);
       this.#schedule();
     });
   }
 
+  /** Beside others that are at work: tells what this mount gets, and gives way when it gets too much. */
+  #weigh(look: ActivityLook, nowMs: number): void {
+    const { bytes, waited, atMs } = this.#used;
+    this.#used = { bytes: look.bytesMoved, waited: look.waited, atMs: nowMs };
+    const isBeside = this.#share.activeMounts > 1 && this.#claim.activity === 'active';
+    if (!isBeside) {
+      this.#fair.reset();
+      if (this.#claim.use) this.#say({ ...this.#options.claim, activity: this.#claim.activity });
+      else this.#divide();
+      return;
+    }
+    const bytesPerSecond = Math.round(((look.bytesMoved - bytes) * 1000) / Math.max(1, nowMs - atMs));
+    const use: Use = { bytesPerSecond: Math.max(0, bytesPerSecond), isHungry: look.waited > waited };
+    this.#fair.step(use, usesBeside(this.#claim, this.#registry.others), nowMs);
+    this.#say({ ...this.#claim, use });
+  }
+
+  #say(claim: Claim): void {
+    this.#claim = claim;
+    this.#registry.announce(claim);
+    this.#divide();
+  }
+
   #divide(): void {
     const { takers, log } = this.#deps;
-    const share = divide(this.#claim, this.#registry.others, this.#options.memoryTargetBytes);
+    const divided = divide(this.#claim, this.#registry.others, this.#options.memoryTargetBytes);
+    const share: HostShare = { ...divided, networkShare: divided.networkShare * this.#fair.trim };
     const before = this.#share;
     if (
       share.networkShare === before.networkShare &&
@@ -104,7 +134,10 @@ export class HostShareKeeper {
       return;
     }
     this.#share = share;
-    log.info({ share, others: this.#registry.others.length }, 'the host is shared anew between its mounts');
+    const isNew = share.activeMounts !== before.activeMounts || share.memoryTargetBytes !== before.memoryTargetBytes;
+    const fields = { share, others: this.#registry.others.length };
+    if (isNew) log.info(fields, 'the host is shared anew between its mounts');
+    else log.debug(fields, 'this mount and others at work come to the same speed');
     for (const taker of takers) taker.setShare(share);
   }
 }

@@ -40,7 +40,7 @@ import {
 /** Between two looks at the directory where nothing tells of changes. */
 export const POLL_MS = 1_000;
 /** After a change, for more of them to be seen in one look. */
-const SETTLE_MS = 20;
+const SETTLE_MS = 100;
 /** Names in the directory that one look goes through. */
 const ENTRIES_MAX = 1_024;
 /** Mounts that are counted (guessed: ten times what a large machine has). */

@@ -168,6 +168,11 @@ export class SchedulerDriver implements ShareTaker {
     this.#apply();
   }
 
+  /** Since the mount began, borrowed: of now. */
+  get totals(): NetTotals {
+    return this.#totals;
+  }
+
   snapshot(): SchedulerSnapshot {
     const nowMs = this.#deps.clock.nowMs();
     const { controller } = this.#deps;

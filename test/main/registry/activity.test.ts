@@ -15,7 +15,10 @@ class Looks {
     let said = '';
     for (let each = 0; each < times; each++) {
       this.atMs += LOOK_MS;
-      said = this.meter.look({ isBusy: this.isBusy, bytesMoved: this.bytesMoved, used: this.used }, this.atMs);
+      said = this.meter.look(
+        { isBusy: this.isBusy, bytesMoved: this.bytesMoved, used: this.used, waited: 0 },
+        this.atMs,
+      );
     }
     return said;
   }

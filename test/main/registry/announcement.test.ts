@@ -23,6 +23,8 @@ const sample: Announcement = {
 
 t.test('there and back', (t) => {
   t.strictSame(decodeAnnouncement(encodeAnnouncement(sample)), sample);
+  const used = { ...sample, use: { bytesPerSecond: 123_456, isHungry: true } };
+  t.strictSame(decodeAnnouncement(encodeAnnouncement(used)), used);
   const said = { ...sample, defaultMemoryBytes: undefined, nics: [] };
   t.strictSame(decodeAnnouncement(encodeAnnouncement(said)), said);
   t.ok(encodeAnnouncement(sample).length < ANNOUNCEMENT_BYTES_MAX);
@@ -41,6 +43,14 @@ t.test('every field that makes no sense makes it none', (t) => {
     targetGbps: [0, -5, undefined, Number.MAX_VALUE],
     defaultMemoryBytes: [0, -1, 'x', null, 2 ** 60],
     activity: ['busy', 1, undefined],
+    use: [
+      1,
+      null,
+      {},
+      { bytesPerSecond: -1, isHungry: true },
+      { bytesPerSecond: 1e15, isHungry: true },
+      { bytesPerSecond: 1 },
+    ],
   };
   const good = JSON.parse(encodeAnnouncement(sample)) as Record<string, unknown>;
   for (const [name, values] of Object.entries(bad)) {

@@ -198,10 +198,12 @@ t.test('where they meet', (t) => {
 
 t.test('the share follows who is there and who works', (t) => {
   const host = new Host(directoryOf(t));
-  const keeperOf = (pid: number): { keeper: HostShareKeeper; shares: HostShare[]; look: { bytesMoved: number } } => {
+  const keeperOf = (
+    pid: number,
+  ): { keeper: HostShareKeeper; shares: HostShare[]; look: { bytesMoved: number; waited: number } } => {
     host.alive.set(pid, pid * 100);
     const shares: HostShare[] = [];
-    const look = { bytesMoved: 0, used: 0, isBusy: false };
+    const look = { bytesMoved: 0, used: 0, isBusy: false, waited: 0 };
     const { activity: _activity, ...rest } = claim;
     const keeper = new HostShareKeeper(
       { directory: host.directory, mountPoint: `/mnt/${pid}`, claim: rest, memoryTargetBytes: 512 * MIB },
@@ -229,8 +231,20 @@ t.test('the share follows who is there and who works', (t) => {
   t.match(one.keeper.share, { networkShare: 0.5, activeMounts: 2 });
   t.match(two.keeper.share, { networkShare: 1 }, 'who works alone has it all');
   t.equal(two.keeper.claims.mine.activity, 'active');
+  // Both wait for the network, and one gets four times as much as the other.
+  for (let second = 0; second < 10; second++) {
+    one.look.bytesMoved += 400 * MIB;
+    one.look.waited++;
+    two.look.bytesMoved += 100 * MIB;
+    two.look.waited++;
+    host.clock.advance(1000);
+  }
+  t.ok(one.keeper.share.networkShare < 0.45, 'who gets more does with less');
+  t.equal(two.keeper.share.networkShare, 0.5);
+  t.ok((one.keeper.claims.mine.use?.bytesPerSecond ?? 0) > 300 * MIB, 'and says what it gets');
   host.alive.delete(2);
-  host.clock.advance(1500);
+  host.clock.advance(2500);
+  t.equal(one.keeper.claims.mine.use, undefined);
   t.match(one.keeper.share, { networkShare: 1, activeMounts: 1, memoryTargetBytes: 512 * MIB });
   const heard = one.shares.length;
   host.clock.advance(30_000);
