@@ -69,6 +69,8 @@ const LEAP_MS = 10_000;
  */
 const SLOW_DOWN_SHARE = 0.1;
 const SLOW_DOWN_LASTS_MS = 1_500;
+/** Before that the pacers have so long to find their pace: the first burst is refused before any of them knows. */
+const SLOW_DOWN_GRACE_MS = 1_500;
 /** Without another SlowDown for so long, requests are no longer what is short. */
 const SLOW_DOWN_OVER_MS = 5_000;
 
@@ -265,14 +267,13 @@ export class FeedbackController implements SchedulerController {
     }
     const refusal = this.#refusal;
     if (!refusal) return;
+    const lastsMs = nowMs - refusal.sinceMs - SLOW_DOWN_GRACE_MS;
+    if (lastsMs <= 0) return;
     refusal.requests += requests;
     refusal.slowDowns += slowDowns;
-    const lastsMs = nowMs - refusal.sinceMs;
     if (lastsMs < SLOW_DOWN_LASTS_MS) return;
     this.#refusal = undefined;
-    // The first burst is refused before any pacer knows; only what comes late in the span says that they do not help.
-    if (refusal.slowDowns < SLOW_DOWN_SHARE * refusal.requests || nowMs - this.#slowedMs > SLOW_DOWN_LASTS_MS / 3)
-      return;
+    if (refusal.slowDowns < SLOW_DOWN_SHARE * refusal.requests || refusal.slowDowns === 0) return;
     this.#halve(refusal, lastsMs, busy);
   }
 

@@ -2,7 +2,7 @@
  * How many requests a second a prefix may get, once the store has said SlowDown: an even pace of its own for each prefix,
  * cut at each refusal and grown back along a cubic curve (as CUBIC does for congestion windows, RFC 9438, and the adaptive
  * retry modes of AWS's SDKs for request rates): quickly while far below the rate that was refused, slowly near it, then
- * ever faster, because a store under load splits its prefixes and gives more after a while.
+ * doubling, because a store under load splits its prefixes and gives more after a while.
  * Why not fewer connections instead: a connection is held for a whole body, so their number says little about requests a
  * second; halving it cuts the goodput of 64 MiB bodies, which a limit on requests never asked for, and does not keep 4 KiB
  * reads below it (docs/SCALING.md, "The controller in simulated worlds").
@@ -28,16 +28,21 @@ const KNOWN_SHARE = 0.15;
  */
 const DOUBLE_MS = 500;
 const SEARCH_SHARE = 0.85;
-/** A refused rate of which the store took less than this had long been too high: what it took counts. */
-const TAKEN_SHARE = 0.7;
+/** After twice BACK_MS without a refusal the rate is doubled in this time. */
+const DOUBLE_AGAIN_MS = 1_000;
+/** A pace of which the store took less than this had long been too high: what it took counts, but not if next to nothing. */
+const TAKEN_SHARE = 0.5;
+const TAKEN_MIN = 4;
+const DEEPEST_CUT = 1 / 8;
 /** Somebody was held back so lately that the rate was in full use. */
 const HELD_MS = 500;
 /** The curve is back at the refused rate after this; CUBIC's constant counts packets, ours is a time for any rate (simulated). */
 const BACK_MS = 3_000;
 /** Never slower, or a prefix could hold up a READ until its deadline (guessed: AWS's SDKs go down to 0.5). */
 const RATE_MIN = 1;
-/** A rate that is not used up does not grow beyond so many times what is used. */
+/** A rate that is not used up does not grow beyond so many times what is used, or so many times what was refused. */
 const UNUSED_FACTOR = 2;
+const QUIET_FACTOR = 8;
 /** Requests that may go out at once, as time at the current rate: timers of that length do not hold it back. */
 const BURST_MS = 20;
 /** Askers are told times this far ahead at most. */
@@ -50,6 +55,11 @@ const SLICE_MS = 125;
 const SLICES = 8;
 /** A younger prefix has no rate that could be trusted. */
 const MEASURED_MIN_MS = 250;
+/**
+ * Refusals so soon after a cut are part of it: a store that counts by the second refuses all that comes in the rest of one,
+ * whatever the pace (each of them cutting it left half of what was allowed, simulated).
+ */
+const CUT_REST_MS = 500;
 /** After so long, whatever was under way when the pace was cut has been answered or lost. */
 const STALE_MS = 2_000;
 
@@ -66,6 +76,8 @@ interface Pace {
   /** Requests out that went before the last cut: their refusals are no news. */
   staleLeft: number;
   underWay: number;
+  /** Answers other than refusals since the last cut. */
+  takenSince: number;
   /** The pace held somebody back lately. */
   heldMs: number;
   /** Time up to which requests are spoken for at this rate. */
@@ -123,10 +135,13 @@ export class PrefixPacer implements RequestPacer {
       pace.staleLeft--;
       return;
     }
+    if (nowMs - pace.refusedMs < CUT_REST_MS) return;
+    const isFirst = pace.rate === Infinity;
     const refusedRate = this.#refusedRate(pace, nowMs);
     const isKnown = Math.abs(refusedRate - pace.refusedRate) <= KNOWN_SHARE * pace.refusedRate;
     pace.cut = isKnown ? CUT_KNOWN : CUT_FIRST;
-    pace.isSearching = pace.rate === Infinity;
+    pace.isSearching = isFirst || (pace.isSearching && pace.takenSince < TAKEN_MIN);
+    pace.takenSince = 0;
     pace.refusedRate = refusedRate;
     pace.refusedMs = nowMs;
     pace.staleLeft = pace.underWay;
@@ -139,6 +154,7 @@ export class PrefixPacer implements RequestPacer {
     const pace = this.#paceOf(prefix, nowMs);
     pace.underWay = Math.max(0, pace.underWay - 1);
     if (pace.staleLeft > 0) pace.staleLeft--;
+    pace.takenSince++;
     turnTo(pace, nowMs);
     const at = pace.slice % SLICES;
     pace.slices[at] = (pace.slices[at] ?? 0) + 1;
@@ -146,23 +162,27 @@ export class PrefixPacer implements RequestPacer {
 
   /** What the store would not take: the pace itself where it was in full use, otherwise what went through. */
   #refusedRate(pace: Pace, nowMs: number): number {
-    const measured = this.#measured(pace, nowMs);
-    if (pace.rate === Infinity || nowMs - pace.heldMs > HELD_MS)
-      return Math.max(RATE_MIN, Math.min(pace.rate, measured));
-    if (pace.isSearching) return Math.max(RATE_MIN, pace.rate * SEARCH_SHARE);
-    const taken = measured >= TAKEN_SHARE * pace.rate ? pace.rate : Math.max(measured, pace.rate / 2);
-    return Math.max(RATE_MIN, taken);
+    const { rate } = pace;
+    if (rate === Infinity || nowMs - pace.heldMs > HELD_MS) {
+      return Math.max(RATE_MIN, Math.min(rate, this.#measured(pace, nowMs)));
+    }
+    // A pace that was far too high: what went through is nearer to the truth. Of the whole last second, as a store that
+    // counts by the second takes all of its share at once.
+    const taken = Math.max(this.#measured(pace, nowMs), (1000 * pace.takenSince) / (nowMs - pace.refusedMs));
+    if (taken < TAKEN_SHARE * rate) return Math.max(RATE_MIN, taken, rate * DEEPEST_CUT);
+    return Math.max(RATE_MIN, pace.isSearching ? rate * SEARCH_SHARE : rate);
   }
 
   /** The curve: (t / BACK_MS - 1)^3 below and above the refused rate, as steep as the cut was deep. */
   #grow(pace: Pace, nowMs: number): void {
     const sinceMs = nowMs - pace.refusedMs;
     const x = sinceMs / BACK_MS - 1;
-    const curve = pace.isSearching
-      ? pace.refusedRate * pace.cut * 2 ** Math.min(sinceMs / DOUBLE_MS, 32)
-      : pace.refusedRate * (1 + (1 - pace.cut) * x * x * x);
-    // Beyond what was refused, only as far as it is used: quiet proves nothing.
-    const used = Math.max(pace.refusedRate, RATE_MIN + UNUSED_FACTOR * this.#measured(pace, nowMs));
+    let curve = pace.refusedRate * (1 + (1 - pace.cut) * Math.min(x, 1) ** 3);
+    if (pace.isSearching) curve = pace.refusedRate * pace.cut * doubled(sinceMs / DOUBLE_MS);
+    // Well beyond what was refused, and not refused: the limit has gone.
+    else if (x > 1) curve *= doubled((sinceMs - 2 * BACK_MS) / DOUBLE_AGAIN_MS);
+    // Far beyond what was refused, only as far as it is used: quiet proves little.
+    const used = Math.max(QUIET_FACTOR * pace.refusedRate, RATE_MIN + UNUSED_FACTOR * this.#measured(pace, nowMs));
     pace.rate = Math.max(RATE_MIN, Math.min(curve, used));
   }
 
@@ -192,6 +212,7 @@ export class PrefixPacer implements RequestPacer {
         isSearching: true,
         staleLeft: 0,
         underWay: 0,
+        takenSince: 0,
         heldMs: -Infinity,
         nextMs: -Infinity,
         toldMs: -Infinity,
@@ -222,6 +243,10 @@ export class PrefixPacer implements RequestPacer {
     this.#paces.delete(victim);
     if (victim === this.#lastPrefix) this.#last = undefined;
   }
+}
+
+function doubled(times: number): number {
+  return 2 ** Math.min(times, 32);
 }
 
 /** Empties the slices that time has passed over. */

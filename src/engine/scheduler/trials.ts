@@ -212,6 +212,7 @@ export function planTrial(
   const spareBusy = (seen.netBusy * netThreads) / Math.max(1, netThreads - 1);
   if (
     !isQuick &&
+    !isThrottled &&
     spareBusy <= THREAD_SPARE &&
     !fixed.netThreads &&
     netThreads > least.netThreads &&
