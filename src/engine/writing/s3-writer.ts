@@ -38,7 +38,7 @@ import type {
   UploadedPart,
   WriteCondition,
 } from '../write-api.js';
-import type { ObjectWriteOptions } from '../write-options.js';
+import type { ObjectTag, ObjectWriteOptions } from '../write-options.js';
 import { capabilitiesOf } from './capabilities.js';
 import { deleteKeys } from './delete-keys.js';
 import { isCompleted, isPut, type FoundObject } from './lost-answers.js';
@@ -51,7 +51,7 @@ import {
   storageHeaders,
   taggingOf,
 } from './object-headers.js';
-import { completeXml, field, parseAnswer } from './write-xml.js';
+import { completeXml, field, fields, parseAnswer } from './write-xml.js';
 
 /** The answer to a body: S3 stores it before it answers. */
 const PUT_ANSWER_MS = 60_000;
@@ -72,6 +72,16 @@ const FOUND_HEADERS = [
   'x-amz-storage-class',
   'x-amz-meta-*',
   'x-amz-checksum-*',
+];
+
+/** What else of an object CopyObject takes along. */
+const KEPT_HEADERS = [
+  'cache-control',
+  'content-disposition',
+  'content-encoding',
+  'content-language',
+  'expires',
+  'x-amz-website-redirect-location',
 ];
 
 export interface S3WriterDeps {
@@ -130,8 +140,17 @@ export class S3Writer implements ObjectWriter {
     throw this.#refused(request, failure, condition);
   }
 
-  async createUpload(key: string, properties: ObjectProperties, signal?: AbortSignal): Promise<Upload> {
-    const headers = creationHeaders(properties, this.#options);
+  createUpload(key: string, properties: ObjectProperties, signal?: AbortSignal): Promise<Upload> {
+    return this.#createUpload(key, properties, [], signal);
+  }
+
+  async #createUpload(
+    key: string,
+    properties: ObjectProperties,
+    others: readonly HeaderField[],
+    signal: AbortSignal | undefined,
+  ): Promise<Upload> {
+    const headers = [...creationHeaders(properties, this.#options), ...others];
     if (this.#checksum !== undefined) {
       headers.push(['x-amz-checksum-algorithm', this.#checksum]);
       // The sum of the parts' sums: each part can then be verified by itself. For CRC64NVME S3 has none.
@@ -253,14 +272,14 @@ export class S3Writer implements ObjectWriter {
 
   async copy(source: SourceObject, key: string, options: CopyOptions, signal?: AbortSignal): Promise<ObjectHead> {
     if (source.sizeBytes > COPY_BYTES_MAX) {
-      return await copyInParts(
-        this,
-        source,
-        key,
-        await this.#copiedProperties(source, options, signal),
-        options,
-        signal,
-      );
+      const { properties, headers } = await this.#copied(source, options, signal);
+      const parts = {
+        createUpload: () => this.#createUpload(key, properties, headers, signal),
+        copyPart: this.copyPart.bind(this),
+        completeUpload: this.completeUpload.bind(this),
+        abortUpload: this.abortUpload.bind(this),
+      };
+      return await copyInParts(parts, source, key, properties, options, signal);
     }
     const condition = options.condition ?? {};
     const request: StoreRequest = {
@@ -365,18 +384,22 @@ export class S3Writer implements ObjectWriter {
   }
 
   /** The object as it is now, with its checksums; undefined when there is none, or none that can be looked at. */
-  async #find(key: string, signal: AbortSignal | undefined): Promise<FoundObject | undefined> {
+  async #find(
+    key: string,
+    signal: AbortSignal | undefined,
+    others: readonly string[] = [],
+  ): Promise<(FoundObject & Pick<CallAnswer, 'headers'>) | undefined> {
     const request: StoreRequest = {
       operation: 'HeadObject',
       method: 'HEAD',
       key,
       headers: [['x-amz-checksum-mode', 'ENABLED']],
-      answerHeaders: FOUND_HEADERS,
+      answerHeaders: [...FOUND_HEADERS, ...others],
       accepts: [404],
     };
     const answer = await this.#caller.ask(request, signal);
     if (answer.status === 404) return undefined;
-    return { head: headOf(key, answer), checksums: answer.headers };
+    return { head: headOf(key, answer), checksums: answer.headers, headers: answer.headers };
   }
 
   /** The same after a failure: one that cannot be looked at changes nothing about that. */
@@ -390,17 +413,37 @@ export class S3Writer implements ObjectWriter {
   }
 
   /** What a copy in parts has to say of itself: CreateMultipartUpload copies nothing. */
-  async #copiedProperties(
+  async #copied(
     source: SourceObject,
     options: CopyOptions,
     signal: AbortSignal | undefined,
-  ): Promise<ObjectProperties> {
-    if (options.properties !== undefined) return options.properties;
-    const head = (await this.#find(source.key, signal))?.head;
-    return {
-      ...(head?.contentType === undefined ? {} : { contentType: head.contentType }),
-      ...(head?.userMetadata === undefined ? {} : { userMetadata: head.userMetadata }),
+  ): Promise<{ readonly properties: ObjectProperties; readonly headers: readonly HeaderField[] }> {
+    const found = await this.#find(source.key, signal, KEPT_HEADERS);
+    const headers: HeaderField[] = [];
+    // With metadata of its own a copy takes over nothing but the tags, as CopyObject does (REPLACE).
+    if (options.properties === undefined) {
+      for (const name of KEPT_HEADERS) {
+        const value = found?.headers[name];
+        if (value !== undefined) headers.push([name, value]);
+      }
+    }
+    const tags = this.#options.tags.length > 0 ? [] : await this.#tagsOf(source.key, signal);
+    if (tags.length > 0) headers.push(['x-amz-tagging', taggingOf(tags)]);
+    const { contentType, userMetadata } = found?.head ?? {};
+    const copied = {
+      ...(contentType === undefined ? {} : { contentType }),
+      ...(userMetadata === undefined ? {} : { userMetadata }),
     };
+    return { properties: options.properties ?? copied, headers };
+  }
+
+  /** The object's tags; none where the store knows none, or does not show them to us. */
+  async #tagsOf(key: string, signal: AbortSignal | undefined): Promise<ObjectTag[]> {
+    const request = { operation: 'GetObjectTagging', method: 'GET', key, query: 'tagging=' } as const;
+    const answer = await this.#caller.ask({ ...request, accepts: [400, 403, 404, 405, 501] }, signal);
+    if (answer.status !== 200) return [];
+    const set = fields(parseAnswer(answer.body, 'Tagging'), 'TagSet')[0];
+    return fields(set, 'Tag').map((tag) => ({ key: field(tag, 'Key'), value: field(tag, 'Value') }));
   }
 
   #tagHeaders(): HeaderField[] {

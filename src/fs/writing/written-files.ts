@@ -459,13 +459,17 @@ export class WrittenFiles implements UncommittedFiles {
   /** Says which errno it is, and keeps the bytes. */
   #failed(entry: WrittenEntry, error: unknown): void {
     const { file } = entry;
-    const isConflict = error instanceof StoreError && (error.status === 412 || error.code === 'NoSuchKey');
-    if (isConflict) {
-      file.failure = entry.isExclusive
-        ? new ErrnoError(EEXIST, `'${file.key}' exists: somebody else made it meanwhile`, { cause: error })
-        : new ErrnoError(ESTALE, `'${file.key}' was replaced or deleted by somebody else since it was opened`, {
-            cause: error,
-          });
+    const { key } = file;
+    const isRefused = error instanceof StoreError && (error.status === 412 || error.code === 'NoSuchKey');
+    // Its own reads of bytes that it did not change say so, too.
+    if (isRefused || file.failure?.errno === ESTALE) {
+      const isEdit = this.#options.conflict === 'last-writer';
+      const why = isEdit ? ', and unchanged bytes of it, which the new version needs, went with it' : '';
+      const what = `'${key}' was replaced or deleted by somebody else since it was opened${why}`;
+      file.failure =
+        entry.isExclusive && isRefused
+          ? new ErrnoError(EEXIST, `'${key}' exists: somebody else made it meanwhile`, { cause: error })
+          : new ErrnoError(ESTALE, what, { cause: error });
     }
     entry.keeping = this.#keepFailed(entry);
   }

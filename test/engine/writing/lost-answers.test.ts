@@ -238,9 +238,17 @@ t.test('a copy above 5 GiB is made of parts, and leaves none behind', async (t) 
     t,
     (request, body) => {
       const { method, target, headers } = request;
-      if (method === 'HEAD') return head('s', source.sizeBytes, 'Content-Type: text/x\r\nx-amz-meta-mode: 7\r\n');
+      if (method === 'HEAD') {
+        const kept = 'Content-Type: text/x\r\nContent-Encoding: gzip\r\nx-amz-meta-mode: 7\r\n';
+        return head('s', source.sizeBytes, kept);
+      }
+      if (method === 'GET' && target.endsWith('?tagging=')) {
+        const tags = '<Tag><Key>a b</Key><Value>1&amp;2</Value></Tag><Tag><Key>c</Key><Value></Value></Tag>';
+        return failing ? errorAnswer(403, 'AccessDenied') : ok('', `<Tagging><TagSet>${tags}</TagSet></Tagging>`);
+      }
       if (method === 'POST' && target.endsWith('?uploads=')) {
-        t.match(headers, { 'content-type': 'text/x', 'x-amz-meta-mode': '7' });
+        t.match(headers, { 'content-type': 'text/x', 'content-encoding': 'gzip', 'x-amz-meta-mode': '7' });
+        t.equal(headers['x-amz-tagging'], failing ? undefined : 'a%20b=1%262&c=');
         return ok('', '<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>');
       }
       if (method === 'PUT') {

@@ -274,6 +274,29 @@ void t.test('--conflict last-writer', async (t) => {
   t.equal(await errnoOf(() => exclusive.close()), EEXIST, 'O_EXCL stays what it is');
 });
 
+void t.test('--conflict last-writer: an edit needs bytes of a version that is gone', async (t) => {
+  const bench = new WriteBench(t, { writing: { conflict: 'last-writer' } });
+  bench.store.put('a', 'something');
+  const file = await bench.open('a', O_RDWR);
+  await file.write(0, 'S');
+  bench.store.put('a', 'other');
+  t.equal(await errnoOf(() => file.flush()), ESTALE, 'never mixed');
+  t.equal(bench.object('a'), 'other');
+  t.match(
+    bench.log.lines.at(-1)?.message,
+    /unchanged bytes of it, which the new version needs, went with it.*is kept in/,
+  );
+  await file.release();
+  t.same(bench.spooled, ['test-1.data', 'test-1.journal'], 'what was written is kept');
+  // Whoever wrote all of it has all that is needed.
+  bench.clock.advance(10_000);
+  const whole = await bench.open('a', O_RDWR);
+  await whole.write(0, 'OTHER');
+  bench.store.put('a', 'again');
+  await whole.close();
+  t.equal(bench.object('a'), 'OTHER');
+});
+
 void t.test('a store that fails: the error is told by close, and again', async (t) => {
   const bench = new WriteBench(t);
   bench.writer.fail('put', storeError('InternalError', 500));
