@@ -4,12 +4,16 @@
  */
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
 import { CommandError } from '../main/command-error.js';
 import { askControl, ControlError } from '../main/control-socket.js';
 import { EXIT_FAILURE, EXIT_NOT_MOUNTED, EXIT_USAGE } from '../main/exit-codes.js';
 import { findRunFile } from '../main/run-file.js';
 import type { CliIo } from './io.js';
+
+/** A daemon answers within its net threads' time to describe themselves, a second; more on a machine that is starved. */
+const ANSWER_WAIT_MS = 10_000;
 
 /** A daemon that can be asked. */
 export interface AskedMount {
@@ -69,8 +73,11 @@ function realName(path: string): string {
 }
 
 async function ask(socket: string, mountPoint: string, command: string): Promise<unknown> {
+  const late = sleep(ANSWER_WAIT_MS, undefined, { ref: false }).then(() => {
+    throw new Error('no answer');
+  });
   try {
-    return await askControl(socket, { command });
+    return await Promise.race([askControl(socket, { command }), late]);
   } catch (error) {
     if (error instanceof ControlError) {
       throw new CommandError(EXIT_FAILURE, `${mountPoint}: ${error.message}`, error.remedy ?? 'mount it again');

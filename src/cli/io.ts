@@ -16,6 +16,8 @@ export interface CliIo {
   readonly daemonEntry: string;
   readonly stderrIsTerminal: boolean;
   readonly stdoutIsTerminal: boolean;
+  /** Of the terminal behind standard output, as it is now; 80 by 24 where it does not say. */
+  screenSize(): { readonly columns: number; readonly rows: number };
   /** One or more lines for standard output; the line end is added. */
   print(text: string): void;
   /** One line for standard error; the line end is added. */
@@ -41,6 +43,7 @@ export function processIo(daemonEntry: URL): CliIo {
     daemonEntry: fileURLToPath(daemonEntry),
     stderrIsTerminal: process.stderr.isTTY,
     stdoutIsTerminal: process.stdout.isTTY,
+    screenSize: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 }),
     print: (text) => write(1, text),
     complain: (line) => write(2, line),
     end: endProcess,

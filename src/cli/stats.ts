@@ -52,13 +52,18 @@ async function stats(parsed: ParsedArguments, io: CliIo): Promise<number> {
   if (isScreen) io.print(CLEAR_ALL);
   for await (const report of reports(asked, intervalSeconds * 1000)) {
     if (isJson) io.print(isOnce ? JSON.stringify(report, null, 2) : JSON.stringify(report));
-    else if (isScreen)
-      io.print(HOME + statsScreen(report).replaceAll('\n', `${CLEAR_LINE_END}\n`) + CLEAR_LINE_END + CLEAR_BELOW);
+    else if (isScreen) io.print(drawScreen(statsScreen(report), io.screenSize()));
     else io.print(statsScreen(report));
     if (isOnce) return EXIT_OK;
   }
   io.complain(`mount-s3x: the mount at ${asked.mountPoint} has ended`);
   return EXIT_OK;
+}
+
+/** The text over the last one, cut to the terminal: a line that wraps would push the first ones out. */
+export function drawScreen(text: string, size: { readonly columns: number; readonly rows: number }): string {
+  const lines = text.split('\n').slice(0, Math.max(1, size.rows - 1));
+  return HOME + lines.map((line) => line.slice(0, size.columns) + CLEAR_LINE_END).join('\n') + CLEAR_BELOW;
 }
 
 /** One report an interval, until the mount ends. Throws when it cannot be asked at all. */

@@ -19,6 +19,7 @@ export function fakeIo(changes: Partial<CliIo> = {}): FakeIo {
     daemonEntry: '/nonexistent/daemon.js',
     stderrIsTerminal: false,
     stdoutIsTerminal: false,
+    screenSize: () => ({ columns: 80, rows: 24 }),
     print: (text) => void printed.push(text),
     complain: (line) => void complained.push(line),
     end: () => undefined,

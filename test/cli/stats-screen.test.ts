@@ -1,5 +1,6 @@
 /** The screen of `stats`, as text. */
 import t from 'tap';
+import { drawScreen } from '../../src/cli/stats.js';
 import { statsScreen } from '../../src/cli/stats-screen.js';
 import { reportOf } from '../../src/main/stats/report.js';
 import { busySnapshot, idleSnapshot } from '../main/stats/sample-snapshot.js';
@@ -54,5 +55,11 @@ t.test('busy', (t) => {
     t.ok(lines.includes(expected), expected);
   }
   t.ok(lines.length <= 36, `one screen: ${lines.length} lines`);
+  t.end();
+});
+
+t.test('a small terminal', (t) => {
+  const drawn = drawScreen('first line\nsecond\nthird\nfourth', { columns: 7, rows: 4 });
+  t.equal(drawn, '\x1b[Hfirst l\x1b[K\nsecond\x1b[K\nthird\x1b[K\x1b[J');
   t.end();
 });

@@ -168,6 +168,20 @@ await t.test('text, lines of JSON, the end of the mount, and what cannot be aske
   t.equal((await ask('explain', '/', '--jsn')).code, 2);
 });
 
+await t.test('a daemon that does not move', async (t) => {
+  const mount = await startMount(server, { bucket: 'bucket', env: { XDG_RUNTIME_DIR: runtime } });
+  t.teardown(() => mount.stop());
+  process.kill(mount.pid, 'SIGSTOP');
+  try {
+    const stuck = await ask('stats', mount.path, '--once');
+    t.equal(stuck.code, 1);
+    t.match(stuck.stderr, /the daemon of .* does not answer; look into its log/);
+  } finally {
+    process.kill(mount.pid, 'SIGCONT');
+  }
+  t.equal((await ask('stats', mount.path, '--once')).code, 0, 'it was only asleep');
+});
+
 await t.test('explain names what the user said', async (t) => {
   const flags = ['--max-connections', '7', '--read-part-size', String(2 * MIB), '--memory-target', '300'];
   const mount = await startMount(server, { bucket: 'bucket', flags, env: { XDG_RUNTIME_DIR: runtime } });

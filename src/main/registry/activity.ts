@@ -6,8 +6,9 @@
 import { MIB } from '../../base/units.js';
 import type { Activity } from './announcement.js';
 
-/** Time between looks. */
+/** Time between looks, and of a mount that has nothing to do. */
 export const LOOK_MS = 500;
+export const IDLE_LOOK_MS = 1_000;
 /** A look that finds so many bytes moved since the last one means work. */
 const BUSY_BYTES = MIB / 2;
 /** How long a mount that pauses stays active: the pauses of a job that reads between two steps of training (guessed). */

@@ -8,7 +8,7 @@
 import type { Clock, Timer } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
 import { wholeShare, type HostShare, type ShareTaker } from '../scheduler/share.js';
-import { ActivityMeter, LOOK_MS, type ActivityLook } from './activity.js';
+import { ActivityMeter, IDLE_LOOK_MS, LOOK_MS, type ActivityLook } from './activity.js';
 import type { Announcement, Claim } from './announcement.js';
 import { divide, usesBeside } from './divide.js';
 import { FairTrim, type Use } from './fair-trim.js';
@@ -87,7 +87,8 @@ export class HostShareKeeper {
   }
 
   #schedule(): void {
-    this.#timer = this.#deps.clock.after(LOOK_MS, () => {
+    const waitMs = this.#claim.activity === 'active' ? LOOK_MS : IDLE_LOOK_MS;
+    this.#timer = this.#deps.clock.after(waitMs, () => {
       const { clock } = this.#deps;
       const nowMs = clock.nowMs();
       const look = this.#deps.look();

@@ -37,8 +37,10 @@ import {
   type Claim,
 } from './announcement.js';
 
-/** Between two looks at the directory where nothing tells of changes. */
+/** Between two looks at the directory where nothing tells of changes: nothing tells of a process that was killed. */
 export const POLL_MS = 1_000;
+/** The same for a mount that is alone and hears of new ones at once: an idle mount should cost nothing. */
+export const ALONE_POLL_MS = 5_000;
 /** After a change, for more of them to be seen in one look. */
 const SETTLE_MS = 100;
 /** Names in the directory that one look goes through. */
@@ -129,6 +131,11 @@ export class MountRegistry {
   refresh(): void {
     const { directory } = this.#options;
     if (directory === undefined) return;
+    if (!existsSync(directory)) {
+      // A directory that is made anew is another one: nothing tells of changes any more.
+      this.#watcher?.close();
+      this.#watcher = undefined;
+    }
     // Somebody may have swept the directory.
     if (this.#own !== undefined && !existsSync(join(directory, this.#ownName))) this.#write();
     if (this.#look()) this.#deps.changed();
@@ -153,7 +160,8 @@ export class MountRegistry {
   }
 
   #poll(): void {
-    this.#timer = this.#deps.clock.after(POLL_MS, () => {
+    const isAlone = this.#others.length === 0 && this.#watcher !== undefined;
+    this.#timer = this.#deps.clock.after(isAlone ? ALONE_POLL_MS : POLL_MS, () => {
       this.refresh();
       this.#poll();
     });
@@ -168,9 +176,14 @@ export class MountRegistry {
         this.#settle ??= this.#deps.clock.after(SETTLE_MS, () => {
           this.#settle = undefined;
           this.refresh();
+          this.#timer?.cancel();
+          this.#poll();
         });
       });
-      this.#watcher.on('error', () => this.#watcher?.close());
+      this.#watcher.on('error', () => {
+        this.#watcher?.close();
+        this.#watcher = undefined;
+      });
     } catch {
       // No inotify to be had (a limit of the system): the poll sees the same, later.
     }
