@@ -3,7 +3,8 @@
  * A trial changes one thing because of what is short just now, so that most of them are worth their time:
  *   requests wait for connections             -> more connections (the rate of each tells how many fill the target)
  *   connections are free, yet readers wait    -> the windows hold too few parts: smaller ones
- *   net threads are busy all the time         -> another thread; more connections would only wait for them
+ *   net threads are busy all the time         -> another thread, or larger parts if they are small; more connections would only
+ *                                                wait for them
  *   the store takes only so many requests     -> larger parts
  *   a request's wait is much of its time      -> larger parts, where connections cannot grow
  *   nothing is short                          -> fewer connections, fewer threads: each costs memory and wake-ups
@@ -75,6 +76,12 @@ const FEW_IN_LINE = 0.3;
 const PROMISE_MIN = 0.08;
 /** Waiting for the first byte takes more of a request's time than this: its part is small. */
 const WAIT_SHARE = 0.25;
+
+/**
+ * Of parts this large the request itself is less than a tenth of the thread's work (0.3 ms of 3.5 measured, 2 shared cores):
+ * larger ones would gain less than is clear, and cost seconds of a busy machine to find that out.
+ */
+const PART_CHEAP_BYTES = 8 * MIB;
 
 const SETTLE_MS_MIN = 100;
 const SETTLE_MS_MAX = 600;
@@ -185,8 +192,9 @@ export function planTrial(
 
   const waitShare = seen.firstByteMs / request.totalMs;
   const isWaiting = isShort && waitShare >= WAIT_SHARE;
+  const isWorkFelt = isCpuFull && partBytes < PART_CHEAP_BYTES;
   if (
-    (isCpuFull || isWaiting || isThrottled) &&
+    (isWorkFelt || isWaiting || isThrottled) &&
     !fixed.partBytes &&
     seen.poolPressure < POOL_FULL &&
     mayTry('partUp')
@@ -197,7 +205,7 @@ export function planTrial(
     if (larger > partBytes && request.bytes > PART_FELT * partBytes) {
       const why = isThrottled
         ? `the store says SlowDown to ${count(seen.requestsPerSecond, 'request')} a second`
-        : isCpuFull
+        : isWorkFelt
           ? `the ${isThreadFull ? 'net threads are' : 'main thread is'} busy ${percent(Math.max(seen.netBusy, seen.mainBusy))} of the time`
           : `a request waits ${milliseconds(seen.firstByteMs)} of its ${milliseconds(request.totalMs)} for its first byte`;
       return {

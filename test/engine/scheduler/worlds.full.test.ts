@@ -9,6 +9,9 @@ import { findOptimum } from './sim/run.js';
 import { describe, judgeWorld, type WorldVerdict } from './sim/verdict.js';
 import { randomWorld } from './sim/world.js';
 
+/** Seconds of work, and as many more as the machine has other things to do. */
+t.setTimeout(600_000);
+
 const FROM = Number(process.env['SIM_FROM'] ?? 1);
 const WORLDS = Number(process.env['SIM_WORLDS'] ?? 2_000);
 const TABLE_WORLDS = 300;

@@ -9,6 +9,9 @@ import { ceilingOf, findOptimum, gridOf, runFixed } from './sim/run.js';
 import { describe, judgeWorld, quantile } from './sim/verdict.js';
 import { NAMED_WORLDS, randomWorld } from './sim/world.js';
 
+/** Seconds of work, and as many more as the machine has other things to do. */
+t.setTimeout(600_000);
+
 const WORLDS = 300;
 /** Of them, so many are searched again. */
 const SEARCHED = 8;
