@@ -120,6 +120,8 @@ export const PRIORITY_WAITING = 0;
 export const PRIORITY_STREAM = 1;
 export const PRIORITY_WINDOW = 2;
 export const PRIORITY_SPECULATIVE = 3;
+/** A class beside the others, not below them: large bodies on their way to the store, with shares of their own (connection-pool.ts). */
+export const PRIORITY_UPLOAD = 4;
 
 /**
  * One ranged GET into pool slots. `slots[i]` holds block `firstBlock + i`; byte `offset` of the object lands in its slot

@@ -10,7 +10,7 @@
  */
 import type { Clock } from '../../base/clock.js';
 import { invariant } from '../../base/invariant.js';
-import { PRIORITY_SPECULATIVE, PRIORITY_WAITING } from '../api.js';
+import { PRIORITY_SPECULATIVE, PRIORITY_STREAM, PRIORITY_UPLOAD, PRIORITY_WAITING, PRIORITY_WINDOW } from '../api.js';
 import { BandwidthGate } from './bandwidth-gate.js';
 import { Connection } from './connection.js';
 import { ClosedTraffic, describeAddresses, type AddressState, type NetDescription } from './describe.js';
@@ -26,6 +26,8 @@ import {
   RESERVED_FADES,
   RESERVED_MAX,
   RESERVED_SHARE,
+  UPLOADS_LEAST_SHARE,
+  UPLOADS_SHARE,
   type NetTimeouts,
 } from './limits.js';
 import { NetMeter, type SampledNow } from './sampling.js';
@@ -57,6 +59,10 @@ export interface ConnectionPoolDeps {
   readonly gate?: BandwidthGate;
 }
 
+const UPLOADS_LATE = [PRIORITY_WAITING, PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_UPLOAD, PRIORITY_SPECULATIVE];
+const UPLOADS_SOON = [PRIORITY_WAITING, PRIORITY_UPLOAD, PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_SPECULATIVE];
+const UPLOADS_FIRST = [PRIORITY_UPLOAD, PRIORITY_WAITING, PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_SPECULATIVE];
+
 export class ConnectionPool {
   readonly #timeouts: NetTimeouts;
   readonly #waitersMax: number;
@@ -69,13 +75,15 @@ export class ConnectionPool {
   /** Idle time that the server has been seen not to grant, and when. */
   #idleSeen: { readonly idleMs: number; readonly atMs: number } | undefined;
   /** One queue a priority, oldest first. */
-  readonly #waiters: Waiter[][] = Array.from({ length: PRIORITY_SPECULATIVE + 1 }, () => []);
+  readonly #waiters: Waiter[][] = Array.from({ length: PRIORITY_UPLOAD + 1 }, () => []);
   /** All that count against the bound, with the open in progress, if any. */
   readonly #connections = new Map<Connection, Opening | undefined>();
   /** Those of them with an open in progress. */
   #opening = 0;
   /** Those that work for somebody who does not wait. */
   readonly #background = new Set<Connection>();
+  /** Those of them that work for uploads. */
+  readonly #uploads = new Set<Connection>();
   readonly #closedTraffic = new ClosedTraffic();
   /** How many who wait were in line or served at a time, lately. */
   #readers = 0;
@@ -156,6 +164,7 @@ export class ConnectionPool {
   /** The exchange on `connection` is over, or never began. Closed ones have removed themselves already. */
   giveBack(connection: Connection): void {
     this.#background.delete(connection);
+    this.#uploads.delete(connection);
     if (connection.isIdle && this.#isOld(connection)) connection.destroy();
     if (!connection.isIdle || !this.#connections.has(connection)) {
       this.#pump();
@@ -225,6 +234,7 @@ export class ConnectionPool {
         if (match === undefined) break;
         this.withdraw(match.waiter);
         if (match.waiter.priority !== PRIORITY_WAITING) this.#background.add(match.connection);
+        if (match.waiter.priority === PRIORITY_UPLOAD) this.#uploads.add(match.connection);
         match.waiter.got(match.connection);
       }
       this.#openMore();
@@ -235,15 +245,29 @@ export class ConnectionPool {
 
   /** First in line. */
   #first(): Waiter | undefined {
-    for (const queue of this.#waiters) if (queue[0] !== undefined) return queue[0];
+    for (const priority of this.#order) {
+      const [first] = this.#queueOf(priority);
+      if (first !== undefined) return first;
+    }
     return undefined;
+  }
+
+  /** Who goes first: readers who wait, streams, uploads, guesses; uploads sooner while they have less than their shares. */
+  get #order(): readonly number[] {
+    const uploads = this.#uploads.size;
+    if (this.#queueOf(PRIORITY_UPLOAD).length === 0) return UPLOADS_LATE;
+    const most = this.#backgroundMax;
+    if (uploads < Math.max(1, Math.floor(most * UPLOADS_LEAST_SHARE))) return UPLOADS_FIRST;
+    return uploads < Math.max(1, Math.floor(most * UPLOADS_SHARE)) ? UPLOADS_SOON : UPLOADS_LATE;
   }
 
   /** The first waiter that an idle connection can serve. One that wants a fresh connection does not hold up the rest. */
   #match(): { waiter: Waiter; connection: Connection } | undefined {
-    for (const [priority, queue] of this.#waiters.entries()) {
-      if (priority !== PRIORITY_WAITING && this.#background.size >= this.#backgroundMax) return undefined;
-      if (priority !== PRIORITY_WAITING && this.#gate.isCrowded) return undefined;
+    for (const priority of this.#order) {
+      const queue = this.#queueOf(priority);
+      if (queue.length === 0) continue;
+      if (priority !== PRIORITY_WAITING && this.#background.size >= this.#backgroundMax) continue;
+      if (priority !== PRIORITY_WAITING && this.#gate.isCrowded) continue;
       // When the bound was lowered, those that are busy beyond it finish first.
       if (this.#connections.size - this.#idle.length >= this.#connectionsMax) return undefined;
       for (const waiter of queue) {
@@ -336,13 +360,14 @@ export class ConnectionPool {
     if (this.#connections.get(connection) !== undefined) this.#opening--;
     if (this.#connections.delete(connection)) this.#closedTraffic.add(connection);
     this.#background.delete(connection);
+    this.#uploads.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
     this.#pump();
   }
 
   #queueOf(priority: number): Waiter[] {
-    const queue = this.#waiters[Math.min(Math.max(0, Math.trunc(priority)), PRIORITY_SPECULATIVE)];
+    const queue = this.#waiters[Math.min(Math.max(0, Math.trunc(priority)), PRIORITY_UPLOAD)];
     invariant(queue !== undefined, `priority ${priority}`);
     return queue;
   }

@@ -84,6 +84,12 @@ export const RESERVED_MAX = 4;
  */
 export const RESERVED_BUSY_SHARE = 1 / 2;
 export const RESERVED_BUSY_MAX = 16;
+/**
+ * Connections that uploads get before reads ahead when both want more, and before READs that wait, as shares of those for
+ * the background, one at least: neither can starve the other (guessed).
+ */
+export const UPLOADS_SHARE = 1 / 4;
+export const UPLOADS_LEAST_SHARE = 1 / 8;
 /** What is left each sweep of how many waited: a tenth after 2 s. */
 export const RESERVED_FADES = 0.89;
 /** A connection ends after so many requests or so long: new ones go to addresses that were added since (guessed). */

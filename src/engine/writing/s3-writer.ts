@@ -16,7 +16,7 @@ import { randomUUID } from 'node:crypto';
 import { EEXIST, EFBIG, EIO, EOPNOTSUPP, ESTALE } from '../../base/errno.js';
 import type { Clock } from '../../base/clock.js';
 import { invariant } from '../../base/invariant.js';
-import { PRIORITY_STREAM, PRIORITY_WAITING, type CallAnswer, type ObjectHead } from '../api.js';
+import { PRIORITY_UPLOAD, PRIORITY_WAITING, type CallAnswer, type ObjectHead } from '../api.js';
 import { bodyBytes } from '../calls/request-body.js';
 import type { CallFailure } from '../calls/call-plane.js';
 import { headOf } from '../calls/object-heads.js';
@@ -126,7 +126,7 @@ export class S3Writer implements ObjectWriter {
       answerHeaders: ['etag', 'date'],
       answerMs: PUT_ANSWER_MS,
       deadlineMs: PUT_DEADLINE_MS,
-      priority: sizeBytes <= SMALL_BODY_BYTES ? PRIORITY_WAITING : PRIORITY_STREAM,
+      priority: sizeBytes <= SMALL_BODY_BYTES ? PRIORITY_WAITING : PRIORITY_UPLOAD,
     };
     const result = await this.#caller.send(request, signal);
     if (result.kind === 'answer') return this.#made(key, sizeBytes, result.answer, result.answer.headers['etag'] ?? '');
@@ -187,7 +187,7 @@ export class S3Writer implements ObjectWriter {
       answerHeaders: ['etag'],
       answerMs: PUT_ANSWER_MS,
       deadlineMs: PUT_DEADLINE_MS,
-      priority: PRIORITY_STREAM,
+      priority: PRIORITY_UPLOAD,
     };
     const answer = await this.#caller.ask(request, signal);
     const etag = answer.headers['etag'];
@@ -213,7 +213,7 @@ export class S3Writer implements ObjectWriter {
       looksForError: true,
       answerMs: WORK_ANSWER_MS,
       deadlineMs: WORK_DEADLINE_MS,
-      priority: PRIORITY_STREAM,
+      priority: PRIORITY_UPLOAD,
     };
     const result = await this.#caller.send(request, signal);
     if (result.kind === 'failure') throw this.#refused(request, result.failure, { ifMatch: source.etag });

@@ -81,7 +81,7 @@ export interface MountSnapshot {
     readonly fetches: PhaseCounts;
     readonly lists: PhaseCounts;
     readonly calls: PhaseCounts;
-    /** In line for a connection by priority, the most urgent first: waiting READs, streams, windows, speculation. */
+    /** In line for a connection by priority, the most urgent first: waiting READs, streams, windows, speculation; uploads last, which have shares. */
     readonly inLine: readonly number[];
   };
   readonly memory: {

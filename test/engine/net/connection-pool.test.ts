@@ -362,6 +362,59 @@ t.test('a bound for those who do not wait', async (t) => {
   bench.pool.close();
 });
 
+/** How many of each kind have a connection. */
+function kinds(bench: Bench): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const name of bench.got.keys()) {
+    const kind = name.split(' ')[0] ?? '';
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  }
+  return counts;
+}
+
+t.test('uploads, streams and readers share, and none starves another', async (t) => {
+  const bench = new Bench(16);
+  let next = 0;
+  const fill = (kind: string, priority: number, count: number): void => {
+    for (let i = 0; i < count; i++) bench.acquire(`${kind} ${next++}`, priority);
+  };
+  fill('upload', 4, 30);
+  await openAll(bench);
+  t.same(kinds(bench), { upload: 14 }, 'alone they have all but the few');
+  fill('stream', 1, 20);
+  fill('guess', 3, 4);
+  fill('reader', 0, 20);
+  const seen: Record<string, number> = {};
+  for (let i = 0; i < 300; i++) {
+    const [name] = bench.got.keys();
+    if (name === undefined) break;
+    const [kind = ''] = name.split(' ');
+    seen[kind] = (seen[kind] ?? 0) + 1;
+    fill(kind, { upload: 4, stream: 1, guess: 3, reader: 0 }[kind] ?? 0, 1);
+    bench.giveBack(name);
+    await openAll(bench);
+  }
+  t.ok((seen['upload'] ?? 0) > 14 + 10, `uploads go on beside endless readers: ${JSON.stringify(seen)}`);
+  t.ok((seen['reader'] ?? 0) > 100, `and they beside uploads and streams: ${JSON.stringify(seen)}`);
+  bench.pool.close();
+});
+
+t.test('streams come to their share beside endless uploads', async (t) => {
+  const bench = new Bench(16);
+  let next = 0;
+  for (let i = 0; i < 40; i++) bench.acquire(`upload ${next++}`, 4);
+  await openAll(bench);
+  for (let i = 0; i < 40; i++) bench.acquire(`stream ${next++}`, 1);
+  for (let i = 0; i < 14; i++) {
+    bench.acquire(`upload ${next++}`, 4);
+    const [name] = [...bench.got.keys()].filter((one) => one.startsWith('upload'));
+    if (name !== undefined) bench.giveBack(name);
+  }
+  const { upload = 0, stream = 0 } = kinds(bench);
+  t.ok(upload >= 3 && stream >= 10, `${upload} uploads, ${stream} streams`);
+  bench.pool.close();
+});
+
 t.test('a small bound has no reserve, so that it can be used up', async (t) => {
   const bench = new Bench(4);
   for (let i = 0; i < 5; i++) bench.acquire(`${i}`, 3);
