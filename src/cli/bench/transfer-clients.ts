@@ -64,7 +64,7 @@ export async function findClients(
   else {
     clients.push(boto3Client('boto3-classic', 'classic', boto3[0], python, store, env));
     if (boto3[1] === 'crt') clients.push(boto3Client('boto3-crt', 'crt', boto3[0], python, store, env));
-    else missing.push(`boto3 with CRT: boto3 ${boto3[0]} with awscrt is not installed (pip install "boto3[crt]")`);
+    else missing.push(`boto3 with CRT: awscrt is not installed beside boto3 ${boto3[0]} (pip install "boto3[crt]")`);
   }
   return { clients, missing };
 }
@@ -118,7 +118,7 @@ function boto3Client(
 ): TransferClient {
   return {
     name,
-    describe: `boto3 ${version}, 16 threads`,
+    describe: `boto3 ${version}, ${transferClient === 'crt' ? "s3transfer's CRT client" : '16 threads'}`,
     env,
     command: (direction, directory, prefix) => {
       const { bucket, endpointUrl, region, profile, forcePathStyle, anonymous, caBundle } = store;
@@ -144,7 +144,7 @@ const boto3Probe = `
 import boto3
 try:
     import awscrt
-    from boto3.s3.constants import CRT_TRANSFER_CLIENT
+    import s3transfer.crt
     crt = "crt"
 except ImportError:
     crt = "-"
@@ -167,25 +167,50 @@ if wish["anonymous"]:
 core = botocore.session.Session(profile=wish.get("profile"))
 # As the session's default, because the CRT transfer makes clients of its own.
 core.set_default_client_config(Config(**settings))
-session = boto3.Session(botocore_session=core, region_name=wish.get("region"))
-client = session.client("s3", endpoint_url=wish.get("endpointUrl"), verify=wish.get("caBundle"))
-transfer = TransferConfig(preferred_transfer_client=wish["transferClient"])
+region = wish.get("region") or core.get_config_variable("region") or "us-east-1"
+endpoint, bundle = wish.get("endpointUrl"), wish.get("caBundle")
+client = boto3.Session(botocore_session=core).client("s3", region_name=region, endpoint_url=endpoint, verify=bundle)
 bucket, prefix, directory = wish["bucket"], wish["prefix"], wish["directory"]
 
-def move(name):
-    path = os.path.join(directory, name)
-    if wish["direction"] == "upload":
-        client.upload_file(path, bucket, prefix + name, Config=transfer)
-    else:
-        client.download_file(bucket, prefix + name, path, Config=transfer)
+def classic():
+    transfer = TransferConfig(preferred_transfer_client="classic")
+
+    def move(name):
+        path = os.path.join(directory, name)
+        if wish["direction"] == "upload":
+            client.upload_file(path, bucket, prefix + name, Config=transfer)
+        else:
+            client.download_file(bucket, prefix + name, path, Config=transfer)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(move, names))
+
+def crt():
+    # What boto3 does for preferred_transfer_client="crt", which asks for TLS and AWS's own endpoint whatever it is told.
+    from s3transfer import crt
+    credentials = None
+    if not wish["anonymous"]:
+        credentials = crt.BotocoreCRTCredentialsWrapper(core.get_credentials()).to_crt_credentials_provider()
+    is_tls = not (endpoint or "").startswith("http:")
+    s3 = crt.create_s3_crt_client(region, credentials, use_ssl=is_tls, verify=bundle)
+    serializer = crt.BotocoreCRTRequestSerializer(core, {"region_name": region, "endpoint_url": endpoint})
+    with crt.CRTTransferManager(s3, serializer) as manager:
+        futures = []
+        for name in names:
+            path = os.path.join(directory, name)
+            if wish["direction"] == "upload":
+                futures.append(manager.upload(path, bucket, prefix + name))
+            else:
+                futures.append(manager.download(bucket, prefix + name, path))
+        for future in futures:
+            future.result()
 
 if wish["direction"] == "upload":
     names = os.listdir(directory)
 else:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     names = [entry["Key"][len(prefix):] for page in pages for entry in page.get("Contents", [])]
-with ThreadPoolExecutor(16) as pool:
-    list(pool.map(move, names))
+crt() if wish["transferClient"] == "crt" else classic()
 `;
 
 /** What a command prints; undefined when it is not there or fails. */
