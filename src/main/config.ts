@@ -62,7 +62,7 @@ export interface MountConfig {
   readonly connectionsMax?: number;
   /** Target of the sizing; undefined = what the hardware profile says. */
   readonly throughputGbps?: number;
-  /** Cap of payload that is read, and of payload that is written, a second; undefined = none. */
+  /** Cap of payload a second, what is read and what is written together; undefined = none. */
   readonly maxBandwidthBytesPerSecond?: number;
   readonly readPartBytes?: number;
   /** Bound of the RSS of all our processes; undefined = 4 % of the memory limit, within 512 MiB .. 16 GiB. */
