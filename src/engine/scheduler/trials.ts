@@ -176,6 +176,7 @@ export function planTrial(
     const each = seen.bytesPerSecond / Math.max(1, seen.busy);
     const filling = (((bounds.targetGbps * 1e9) / 8 / each) * SPARE) / connections;
     const factor = isQuick ? Math.min(Math.max(filling, GROWTH_QUICK), GROWTH_MAX) : GROWTH_CALM;
+    const line = seen.waiting < 0.5 ? 'and none is free' : `and ${count(seen.waiting, 'request')} wait for one`;
     const useful = Math.max(GROWTH_QUICK * connections, SPARE * (seen.busy + seen.waiting));
     const more = Math.min(
       most.connections,
@@ -184,7 +185,7 @@ export function planTrial(
     return {
       kind: 'connectionsUp',
       setting: { ...setting, connections: more },
-      reason: `${carries}, ${megabytes(each)} each, and ${count(seen.waiting, 'request')} wait for one: trying ${more} of them`,
+      reason: `${carries}, ${megabytes(each)} each, ${line}: trying ${more} of them`,
       // A handshake, the first byte and the start of the flow.
       settleMs: settle(3 * seen.firstByteMs),
     };
