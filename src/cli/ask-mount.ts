@@ -9,7 +9,7 @@ import { FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
 import { CommandError } from '../main/command-error.js';
 import { askControl, ControlError } from '../main/control-socket.js';
 import { EXIT_FAILURE, EXIT_NOT_MOUNTED, EXIT_USAGE } from '../main/exit-codes.js';
-import { findRunFile } from '../main/run-file.js';
+import { findRunFile, hasRunFile } from '../main/run-file.js';
 import type { CliIo } from './io.js';
 
 /** A daemon answers within its net threads' time to describe themselves, a second; more on a machine that is starved. */
@@ -52,6 +52,13 @@ export function findAsked(given: string | undefined, command: string, io: Pick<C
   }
   const { mountPoint } = found;
   const run = findRunFile(mountPoint, io.owner);
+  if (run === undefined && hasRunFile(mountPoint, io.owner)) {
+    throw new CommandError(
+      EXIT_FAILURE,
+      `the daemon of ${mountPoint} has ended, and nobody serves the mount any more`,
+      `\`mount-s3x unmount ${mountPoint}\`, then mount it again; its log says why it ended`,
+    );
+  }
   const { socket } = run ?? {};
   if (socket === undefined) {
     throw new CommandError(

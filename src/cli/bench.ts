@@ -4,7 +4,7 @@
  * the end, also on Ctrl-C; with --files existing files are read and nothing is written.
  * Refuses to print figures of a run in which something failed without saying so: the exit code is 1 then.
  */
-import { existsSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
@@ -54,6 +54,7 @@ function declareBench(parser: Argv): Argv {
 
 async function bench(parsed: ParsedArguments, io: CliIo): Promise<number> {
   const wish = readWish(parsed, io.cwd);
+  if (wish.htmlFile !== undefined) tryReport(wish.htmlFile);
   const interruption = new Interruption(io);
   const options: GeneratorOptions = { waitMs: wish.waitMs, signal: interruption.signal };
   const sides: Side[] = [];
@@ -202,8 +203,9 @@ function circumstances(wish: BenchWish): Pick<BenchResults, 'version' | 'machine
 
 /** Prints, and writes the report. The exit code says whether everything worked. */
 function tell(results: BenchResults, wish: BenchWish, io: CliIo): number {
-  if (wish.htmlFile !== undefined) writeReport(wish.htmlFile, results);
+  // First the print: figures of half an hour are not lost to a full disk.
   io.print(wish.isJson ? JSON.stringify(results, null, 2) : describeResults(results));
+  if (wish.htmlFile !== undefined) writeReport(wish.htmlFile, results);
   return results.figures.some(({ failures }) => failures.length > 0) ? EXIT_FAILURE : EXIT_OK;
 }
 
@@ -211,13 +213,24 @@ function writeReport(file: string, results: BenchResults): void {
   try {
     writeFileSync(file, htmlReport(results));
   } catch (error) {
-    const { message } = error as Error;
-    throw new CommandError(
-      EXIT_FAILURE,
-      `--html ${file}: ${message}`,
-      'give a file in a directory that may be written',
-    );
+    throw reportError(file, error);
   }
+}
+
+/** Throws now rather than in the end when the report could not be written. Leaves nothing, changes nothing. */
+function tryReport(file: string): void {
+  try {
+    const isNew = !existsSync(file);
+    closeSync(openSync(file, 'a'));
+    if (isNew) rmSync(file);
+  } catch (error) {
+    throw reportError(file, error);
+  }
+}
+
+function reportError(file: string, error: unknown): CommandError {
+  const { message } = error as Error;
+  return new CommandError(EXIT_FAILURE, `--html ${file}: ${message}`, 'give a file in a directory that may be written');
 }
 
 const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

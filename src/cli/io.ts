@@ -18,6 +18,8 @@ export interface CliIo {
   readonly stdoutIsTerminal: boolean;
   /** Of the terminal behind standard output, as it is now; 80 by 24 where it does not say. */
   screenSize(): { readonly columns: number; readonly rows: number };
+  /** Nobody reads standard output any more: for who prints again and again. */
+  stdoutIsGone(): boolean;
   /** One or more lines for standard output; the line end is added. */
   print(text: string): void;
   /** One line for standard error; the line end is added. */
@@ -26,16 +28,19 @@ export interface CliIo {
   end(exitCode: number): void;
 }
 
-function write(fd: number, text: string): void {
+/** False when the reader has gone (`| head`): nothing to tell and nobody to tell it to. */
+function write(fd: number, text: string): boolean {
   try {
     writeSync(fd, `${text}\n`);
-  } catch {
-    // The reader has gone (`| head`): nothing to tell and nobody to tell it to.
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'EPIPE';
   }
 }
 
 /** The running process's. */
 export function processIo(daemonEntry: URL): CliIo {
+  let isGone = false;
   return {
     owner: { env: process.env, uid: process.getuid?.() ?? 0 },
     gid: process.getgid?.() ?? 0,
@@ -44,8 +49,11 @@ export function processIo(daemonEntry: URL): CliIo {
     stderrIsTerminal: process.stderr.isTTY,
     stdoutIsTerminal: process.stdout.isTTY,
     screenSize: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 }),
-    print: (text) => write(1, text),
-    complain: (line) => write(2, line),
+    stdoutIsGone: () => isGone,
+    print: (text) => {
+      if (!write(1, text)) isGone = true;
+    },
+    complain: (line) => void write(2, line),
     end: endProcess,
   };
 }

@@ -54,7 +54,7 @@ async function stats(parsed: ParsedArguments, io: CliIo): Promise<number> {
     if (isJson) io.print(isOnce ? JSON.stringify(report, null, 2) : JSON.stringify(report));
     else if (isScreen) io.print(drawScreen(statsScreen(report), io.screenSize()));
     else io.print(statsScreen(report));
-    if (isOnce) return EXIT_OK;
+    if (isOnce || io.stdoutIsGone()) return EXIT_OK;
   }
   io.complain(`mount-s3x: the mount at ${asked.mountPoint} has ended`);
   return EXIT_OK;

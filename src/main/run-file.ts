@@ -92,3 +92,10 @@ export function findRunFile(mountPoint: string, owner: Owner): RunFile | undefin
   }
   return undefined;
 }
+
+/** Whether a run file names `mountPoint`, whatever has become of its daemon. */
+export function hasRunFile(mountPoint: string, owner: Owner): boolean {
+  return runtimeSearchPath(owner).some(
+    (directory) => readRunFile(join(directory, fileName(mountPoint)))?.mountPoint === mountPoint,
+  );
+}

@@ -144,6 +144,16 @@ t.test('the fstab helper says the same with exit codes of mount(8)', async (t) =
   }
 });
 
+t.test('a report that cannot be written is told before anything is measured', async (t) => {
+  for (const file of ['/nonexistent/x.html', '/tmp']) {
+    const io = fakeIo();
+    t.equal(await execute(['bench', '/nonexistent/data', '--html', file], io), 1);
+    t.match(io.complained, [
+      new RegExp(`^mount-s3x: --html ${file}: .*; give a file in a directory that may be written$`),
+    ]);
+  }
+});
+
 t.test('not mounted', async (t) => {
   const io = fakeIo();
   t.equal(await execute(['unmount', '/nonexistent/x'], io), 12);

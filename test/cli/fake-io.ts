@@ -20,6 +20,7 @@ export function fakeIo(changes: Partial<CliIo> = {}): FakeIo {
     stderrIsTerminal: false,
     stdoutIsTerminal: false,
     screenSize: () => ({ columns: 80, rows: 24 }),
+    stdoutIsGone: () => false,
     print: (text) => void printed.push(text),
     complain: (line) => void complained.push(line),
     end: () => undefined,

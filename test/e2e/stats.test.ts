@@ -6,7 +6,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { processStartTicks } from '../../src/main/run-file.js';
 import type { Explanation } from '../../src/main/stats/explanation.js';
 import type { StatsReport } from '../../src/main/stats/report.js';
 import { cliPath, run, serverEnvironment, shell, startMount, whyNoMount, type Result } from '../support/mount.js';
@@ -144,6 +146,15 @@ await t.test('text, lines of JSON, the end of the mount, and what cannot be aske
   t.ok(explanation.sizing.reasons.some(({ flag }) => flag === '--max-connections'));
   t.equal(explanation.setting.connections, explanation.bounds.first.connections, 'nothing has happened yet');
   t.match((await ask('explain', mount.path)).stdout, /Where it started, and why:\n {2}target: /);
+  const head = await run(
+    'sh',
+    ['-c', `"$0" "$1" stats "$2" --interval 0.1 | head -1`, process.execPath, cliPath, mount.path],
+    {
+      env,
+      timeoutMs: 20_000,
+    },
+  );
+  t.match(head, { code: 0, stdout: /^s3:\/\/bucket\// }, 'it ends when nobody reads any more');
   const user = await run(process.execPath, [cliPath, 'stats', mount.path], {
     env: { ...env, XDG_RUNTIME_DIR: work },
     timeoutMs: 60_000,
@@ -180,6 +191,20 @@ await t.test('a daemon that does not move', async (t) => {
     process.kill(mount.pid, 'SIGCONT');
   }
   t.equal((await ask('stats', mount.path, '--once')).code, 0, 'it was only asleep');
+});
+
+await t.test('a mount whose daemon was killed', async (t) => {
+  const mount = await startMount(server, { bucket: 'bucket', env: { XDG_RUNTIME_DIR: runtime } });
+  t.teardown(() => mount.stop());
+  process.kill(mount.pid, 'SIGKILL');
+  for (const command of ['stats', 'explain']) {
+    const asked = await ask(command, mount.path);
+    t.equal(asked.code, 1);
+    t.match(asked.stderr, /has ended, and nobody serves|does not answer/);
+  }
+  for (let tries = 0; tries < 100 && processStartTicks(mount.pid) !== undefined; tries++) await setTimeout(50);
+  const asked = await ask('stats', mount.path);
+  t.match(asked.stderr, /the daemon of .* has ended, and nobody serves the mount any more; `mount-s3x unmount /);
 });
 
 await t.test('explain names what the user said', async (t) => {

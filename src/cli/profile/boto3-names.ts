@@ -163,5 +163,7 @@ function isCount(value: unknown): value is number {
 }
 
 function said(value: unknown): string {
-  return typeof value === 'string' ? `"${value}"` : JSON.stringify(value);
+  if (typeof value === 'string') return `"${value}"`;
+  const isPlain = value === null || typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint';
+  return isPlain ? String(value) : 'what is given';
 }

@@ -3,7 +3,8 @@
  * Bytes are counted after they came, because nobody knows before how many a socket has; whoever finds the bucket
  * overdrawn stops reading (or sending) and waits here, and the peer is held up by its full window. What is overdrawn is paid
  * before anybody goes on, so the rate is exact over any longer time, and no pause is longer than a few ticks.
- * Who waits for a READ goes on before those who fetch ahead, and may overdraw further; behind each other all take turns.
+ * Who waits for a READ goes on before those who fetch ahead or upload, and may overdraw further; behind each other all take
+ * turns. But a part of the rate is for the others, or readers who never pause would keep a file from ever being written.
  *
  * Thread: a net thread. Bounds: one waiter a connection; BURST_MS of the rate is saved up at most, so a pause is not made
  * up for by a flood. Without a rate nothing is counted: the hot path asks `isLimited` only.
@@ -21,6 +22,10 @@ export const LIMITED_BYTES = 128 * KIB;
 /** Between two looks at who may go on. */
 const TICK_MS_MIN = 4;
 const TICK_MS_MAX = 20;
+/** Of so many bytes one read is for those nobody waits for, as long as there are any (guessed). */
+const OTHERS_TURN_BYTES = 8 * LIMITED_BYTES;
+/** Turns that they may save up, for one moment of the timer. */
+const OTHERS_TURNS_MAX = 8;
 /** With so many held up, there is enough under way to keep the rate; more would only fill the kernel's buffers. */
 const HELD_ENOUGH = 4;
 
@@ -40,6 +45,8 @@ export class BandwidthGate {
   /** In the order in which they stopped. */
   readonly #held = new Set<Held>();
   #timer: Timer | undefined;
+  /** Bytes that were moved since somebody who is not urgent was last let go on, less what was made up for. */
+  #passedBytes = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -77,6 +84,7 @@ export class BandwidthGate {
   /** So many bytes were moved. */
   spend(bytes: number): void {
     this.#tokens -= bytes;
+    this.#passedBytes += bytes;
   }
 
   /** Whether the next bytes may be moved now. */
@@ -129,15 +137,28 @@ export class BandwidthGate {
   /** As many as the tokens are worth, counting each for one read; the urgent ones first. */
   #letGo(): void {
     let promised = 0;
+    this.#passedBytes = Math.min(this.#passedBytes, OTHERS_TURNS_MAX * OTHERS_TURN_BYTES);
+    while (this.#passedBytes >= OTHERS_TURN_BYTES && this.#tokens - promised > this.#floor(true)) {
+      const other = [...this.#held].find((held) => !held.isUrgent);
+      if (other === undefined) break;
+      promised += LIMITED_BYTES;
+      this.#passedBytes -= OTHERS_TURN_BYTES;
+      this.#release(other);
+    }
     for (const isUrgent of [true, false]) {
       for (const held of [...this.#held]) {
         if (held.isUrgent !== isUrgent) continue;
         if (this.#tokens - promised <= this.#floor(isUrgent)) break;
         promised += LIMITED_BYTES;
-        this.#held.delete(held);
-        held.goOn();
+        if (!isUrgent) this.#passedBytes = 0;
+        this.#release(held);
       }
     }
+  }
+
+  #release(held: Held): void {
+    this.#held.delete(held);
+    held.goOn();
   }
 
   #letAllGo(): void {

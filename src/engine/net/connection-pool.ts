@@ -84,6 +84,8 @@ export class ConnectionPool {
   readonly #background = new Set<Connection>();
   /** Those of them that work for uploads. */
   readonly #uploads = new Set<Connection>();
+  /** The last one served was an upload. */
+  #wasUpload = false;
   readonly #closedTraffic = new ClosedTraffic();
   /** How many who wait were in line or served at a time, lately. */
   #readers = 0;
@@ -234,13 +236,19 @@ export class ConnectionPool {
         if (match === undefined) break;
         this.withdraw(match.waiter);
         if (match.waiter.priority !== PRIORITY_WAITING) this.#background.add(match.connection);
-        if (match.waiter.priority === PRIORITY_UPLOAD) this.#uploads.add(match.connection);
+        this.#wasUpload = match.waiter.priority === PRIORITY_UPLOAD;
+        if (this.#wasUpload) this.#uploads.add(match.connection);
         match.waiter.got(match.connection);
       }
       this.#openMore();
     } finally {
       this.#isPumping = false;
     }
+  }
+
+  /** How many connections may work for nobody who waits now; one even when a limit of bandwidth holds up enough of them. */
+  get #othersMax(): number {
+    return this.#gate.isCrowded ? Math.min(1, this.#backgroundMax) : this.#backgroundMax;
   }
 
   /** First in line. */
@@ -256,6 +264,8 @@ export class ConnectionPool {
   get #order(): readonly number[] {
     const uploads = this.#uploads.size;
     if (this.#queueOf(PRIORITY_UPLOAD).length === 0) return UPLOADS_LATE;
+    // Where nothing is left to keep for readers, an upload without end would have the only connection for ever.
+    if (this.#connectionsMax === 1 && this.#wasUpload) return UPLOADS_LATE;
     const most = this.#backgroundMax;
     if (uploads < Math.max(1, Math.floor(most * UPLOADS_LEAST_SHARE))) return UPLOADS_FIRST;
     return uploads < Math.max(1, Math.floor(most * UPLOADS_SHARE)) ? UPLOADS_SOON : UPLOADS_LATE;
@@ -266,8 +276,7 @@ export class ConnectionPool {
     for (const priority of this.#order) {
       const queue = this.#queueOf(priority);
       if (queue.length === 0) continue;
-      if (priority !== PRIORITY_WAITING && this.#background.size >= this.#backgroundMax) continue;
-      if (priority !== PRIORITY_WAITING && this.#gate.isCrowded) continue;
+      if (priority !== PRIORITY_WAITING && this.#background.size >= this.#othersMax) continue;
       // When the bound was lowered, those that are busy beyond it finish first.
       if (this.#connections.size - this.#idle.length >= this.#connectionsMax) return undefined;
       for (const waiter of queue) {
@@ -284,7 +293,7 @@ export class ConnectionPool {
 
   #openMore(): void {
     const waiting = this.#waiters[PRIORITY_WAITING]?.length ?? 0;
-    const room = this.#gate.isCrowded ? 0 : Math.max(0, this.#backgroundMax - this.#background.size);
+    const room = Math.max(0, this.#othersMax - this.#background.size);
     let wanted = waiting + Math.min(this.waiterCount - waiting, room) - this.#opening;
     // What is idle now serves nobody in line: somebody wants a fresh one, and at the bound it needs a used one's place.
     if (wanted > 0 && this.#connections.size >= this.#connectionsMax) this.#idle[0]?.destroy();

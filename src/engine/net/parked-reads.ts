@@ -42,7 +42,7 @@ interface Waiting {
 export class ParkedReads {
   readonly #options: ParkedReadsOptions;
   readonly #deps: ParkedReadsDeps;
-  /** Oldest first, so deadlines expire from the front. */
+  /** Oldest first; deadlines need not be in that order, because who comes into a crowd may wait longer. */
   readonly #waiting = new Map<number, Waiting>();
   readonly #byFetch = new Map<number, Set<Waiting>>();
   #isClosed = false;
@@ -109,10 +109,10 @@ export class ParkedReads {
     this.#byFetch.delete(fetchId);
   }
 
-  /** Ends the READs whose time is up. */
+  /** Ends the READs whose time is up. Looks at all: PARKED_READS_MAX of them are 0.1 ms. */
   sweep(nowMs: number): void {
     for (const waiting of this.#waiting.values()) {
-      if (waiting.deadlineMs > nowMs) break;
+      if (waiting.deadlineMs > nowMs) continue;
       this.#deps.refused(waiting.read, `its bytes did not come within ${(nowMs - waiting.parkedMs) / 1000} s`);
       this.#fail(waiting, EIO);
     }

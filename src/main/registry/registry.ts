@@ -123,7 +123,7 @@ export class MountRegistry {
     this.#settle?.cancel();
     this.#watcher?.close();
     const { directory } = this.#options;
-    if (directory !== undefined) rmSync(join(directory, this.#ownName), { force: true });
+    if (directory !== undefined) remove(join(directory, this.#ownName));
     this.#own = undefined;
   }
 
@@ -203,13 +203,13 @@ export class MountRegistry {
       const announcement = text === undefined ? undefined : decodeAnnouncement(text);
       if (text === undefined || announcement === undefined) {
         // A half-made file, or none of ours; of a process that has gone nobody will finish it.
-        if (isTemporary && this.#startTicksOf(Number(match[1])) !== Number(match[2])) rmSync(path, { force: true });
+        if (isTemporary && this.#startTicksOf(Number(match[1])) !== Number(match[2])) remove(path);
         continue;
       }
       if (announcement.pidNamespace !== this.#pidNamespace) continue;
       if (`${announcement.pid}-${announcement.startTicks}.json` !== name) continue;
       if (this.#startTicksOf(announcement.pid) !== announcement.startTicks) {
-        rmSync(path, { force: true });
+        remove(path);
         continue;
       }
       found.push({ name, text, announcement });
@@ -267,6 +267,15 @@ function readSmall(path: string): string | undefined {
     }
   } catch {
     return undefined;
+  }
+}
+
+/** What cannot be removed stays: a directory of that name, a file in a place that has become read-only. */
+function remove(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // Looked at again next time, and passed over again.
   }
 }
 

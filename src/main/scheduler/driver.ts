@@ -37,7 +37,7 @@ export interface DriverOptions {
 
 type Limits = Extract<NetCommand, { type: 'limits' }>;
 
-/** Of a limit of bandwidth, this share is divided evenly, so that a thread that begins has something; the rest by use. */
+/** Of a limit of bandwidth, this share is divided evenly, so that threads at work come to the same part; the rest by use. */
 const EVEN_SHARE = 0.5;
 
 export interface DriverDeps {
@@ -238,9 +238,10 @@ export class SchedulerDriver implements ShareTaker {
   /** Tells everybody what has changed for them. */
   #apply(): void {
     const { ports, setActiveThreads } = this.#deps;
-    const active = Math.min(ports.length, Math.max(1, this.#setting.netThreads));
     const share = this.#share?.networkShare ?? 1;
-    const wanted = Math.max(active, Math.round(this.#setting.connections * share));
+    const wanted = Math.max(1, Math.round(this.#setting.connections * share));
+    // No thread can do without a connection, so there are no more threads than those.
+    const active = Math.min(ports.length, wanted, Math.max(1, this.#setting.netThreads));
     // The controller looks at goodput, which a single READ that waits for a connection adds little to: whoever waits may have
     // one beyond its setting, up to the most (measured beside 4 streams, with 8 connections found to be enough for them:
     // p99 of 256 KiB 135 ms).
@@ -267,14 +268,28 @@ export class SchedulerDriver implements ShareTaker {
     this.#posted = posted;
   }
 
-  /** A thread's part of the limit of bandwidth, bytes/ms: by what it moved lately. */
+  /**
+   * A thread's part of the limit of bandwidth, bytes/ms: those at work have all of it. Who rests has a part beside that to
+   * begin with, which is taken into account as soon as it does, an interval later.
+   */
   #rateOf(thread: number): number {
-    const moved = (latest: Latest | undefined): number => (latest ? latest.sample.bytesIn + latest.sample.bytesOut : 0);
-    const total = this.#latest.reduce((sum, latest) => sum + moved(latest), 0);
-    const byUse = total === 0 ? 1 / this.#latest.length : moved(this.#latest[thread]) / total;
-    const even = 1 / this.#latest.length;
+    const atWork = this.#latest.filter((latest) => latest !== undefined && isAtWork(latest.sample));
+    const latest = this.#latest[thread];
+    if (atWork.length === 0) return this.#bytesPerMs / this.#latest.length;
+    if (latest === undefined || !isAtWork(latest.sample)) return (this.#bytesPerMs * EVEN_SHARE) / this.#latest.length;
+    const total = atWork.reduce((sum, each) => sum + (each ? moved(each.sample) : 0), 0);
+    const even = 1 / atWork.length;
+    const byUse = total === 0 ? even : moved(latest.sample) / total;
     return this.#bytesPerMs * (EVEN_SHARE * even + (1 - EVEN_SHARE) * byUse);
   }
+}
+
+function moved(sample: NetSample): number {
+  return sample.bytesIn + sample.bytesOut;
+}
+
+function isAtWork(sample: NetSample): boolean {
+  return moved(sample) > 0 || sample.busy > 0 || sample.waiting > 0;
 }
 
 function isSame(one: Limits, other: Limits): boolean {

@@ -167,6 +167,8 @@ t.test('what is refused, with where and what to write instead', (t) => {
     ['max_concurrency: 1.5', /1\.5 is not a whole number/],
     ['max_concurrency: "10"', /"10" is not a whole number/],
     ['max_concurrency: 0', /0 is not a whole number/],
+    ['max_concurrency: [1, 2]', /what is given is not a whole number/],
+    ['max_concurrency: 1e400', /Infinity is not a whole number/],
     ['multipart_chunksize: big', /"big" is no size \| allowed: bytes, or e\.g\. 16MB/],
     ['multipart_chunksize: 16MB/s', /is no size/],
     ['max_bandwidth: 50MB', /is no size \| allowed: bytes a second/],

@@ -98,6 +98,17 @@ t.test('who waits for a READ goes first; when it is over the others go on', (t) 
   t.end();
 });
 
+t.test('readers who never pause leave a part to those who do not wait', (t) => {
+  for (const bytesPerSecond of [125e3, 1e6, 125e6]) {
+    const { clock, all, sum } = flows(9, 8, bytesPerSecond);
+    clock.advance(60_000);
+    const other = all[8]?.bytes ?? 0;
+    t.ok(other > sum() / 16, `${other} bytes of ${sum()} at ${bytesPerSecond} bytes/s`);
+    t.ok(Math.abs(sum() / (60 * bytesPerSecond) - 1) < 0.2, 'and the limit holds');
+  }
+  t.end();
+});
+
 t.test('what was not used is not made up for', (t) => {
   const clock = new ManualClock();
   const gate = new BandwidthGate(clock);

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import fc from 'fast-check';
 import t from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
+import { PRIORITY_UPLOAD, PRIORITY_WAITING } from '../../../src/engine/api.js';
 import { ConnectionPool, type Waiter } from '../../../src/engine/net/connection-pool.js';
 import type { Connection, Exchange } from '../../../src/engine/net/connection.js';
 import { CONNECTION_AGE_MAX_MS, DEFAULT_TIMEOUTS, IDLE_RELEARN_MS } from '../../../src/engine/net/limits.js';
@@ -129,6 +130,23 @@ t.test('the line: by priority, then by age', async (t) => {
     bench.giveBack(name);
   }
   t.equal(bench.pool.idleCount, 1);
+});
+
+t.test('the only connection: an upload without end and readers without end take turns', async (t) => {
+  const bench = new Bench(1);
+  let count = 0;
+  const more = (): void => {
+    bench.acquire(`upload${count}`, PRIORITY_UPLOAD);
+    bench.acquire(`reader${count++}`, PRIORITY_WAITING);
+  };
+  for (let each = 0; each < 4; each++) more();
+  await bench.opens[0]?.resolve();
+  for (let each = 0; each < 8; each++) {
+    more();
+    bench.giveBack(bench.log.at(-1)?.slice(4) ?? '');
+  }
+  const served = (kind: string): number => bench.log.filter((line) => line.startsWith(`got ${kind}`)).length;
+  t.ok(served('upload') >= 4 && served('reader') >= 4, bench.log.join(', '));
 });
 
 t.test('whoever is first in line takes whichever connection is free first', async (t) => {

@@ -23,7 +23,7 @@ class Bench {
   nowMs = 0;
   readonly parked: ParkedReads;
 
-  constructor(deadlineMs = 1000) {
+  constructor(deadlineMs: number | ((reads: number) => number) = 1000) {
     for (let slot = 0; slot < 4; slot++) {
       const row = slot * SLOT_WORDS;
       Atomics.store(this.pool.words, row + ARRIVED_FROM, 0);
@@ -32,7 +32,7 @@ class Bench {
       this.pool.bytes(slot, 0, 100).fill(0x41 + slot);
     }
     this.parked = new ParkedReads(
-      { deadlineMs: () => deadlineMs },
+      { deadlineMs: typeof deadlineMs === 'number' ? () => deadlineMs : deadlineMs },
       {
         pool: this.pool,
         replier: {
@@ -288,6 +288,25 @@ t.test('deadlines, close, and the bound of the table', (t) => {
   t.equal(bench.parked.size, 0);
   bench.park(6, [span]);
   t.same(bench.log.slice(-2), [`error 6 ${EIO}`, `over 6 ${EIO}`], 'after close');
+  t.equal(bench.pins(), 0);
+  t.end();
+});
+
+t.test('who came into a crowd waits longer, and who comes after it no longer than said', (t) => {
+  const bench = new Bench((reads) => 100 * reads);
+  bench.fetching.add(1);
+  bench.fetching.add(2);
+  const span = { slot: 0, from: 0, to: 10, fetchId: 1 };
+  for (let readId = 1; readId <= 3; readId++) bench.park(readId, [span]);
+  for (const readId of [1, 2]) bench.parked.interrupt(readId);
+  bench.log.length = 0;
+  bench.park(4, [{ ...span, fetchId: 2 }]);
+  bench.parked.sweep(199);
+  t.same(bench.log, []);
+  bench.parked.sweep(200);
+  t.same(bench.log, [`error 4 ${EIO}`, `over 4 ${EIO}`], 'not held up by the third, which may wait until 300');
+  bench.parked.sweep(300);
+  t.same(bench.log.slice(2), [`error 3 ${EIO}`, `over 3 ${EIO}`]);
   t.equal(bench.pins(), 0);
   t.end();
 });

@@ -147,6 +147,22 @@ t.test('garbage of every kind', (t) => {
   t.end();
 });
 
+t.test('what cannot be removed is left', (t) => {
+  const host = new Host(directoryOf(t));
+  mkdirSync(join(host.directory, '.6-600.tmp'));
+  const one = host.mount(1);
+  t.doesNotThrow(() => one.start(), 'a directory of the name of a file nobody will finish');
+  const two = host.mount(2);
+  two.announce(claim);
+  t.doesNotThrow(() => host.clock.advance(ALONE_POLL_MS));
+  t.match(one.others, [{ pid: 2 }]);
+  mkdirSync(join(host.directory, '1-100.json'));
+  t.doesNotThrow(() => one.close());
+  t.equal(host.clock.pending, 0);
+  two.close();
+  t.end();
+});
+
 t.test('a directory that is swept, or gone', (t) => {
   const host = new Host(directoryOf(t));
   const one = host.mount(1);

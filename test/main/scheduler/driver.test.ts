@@ -58,14 +58,14 @@ class Told implements SchedulerController {
   }
 }
 
-function bench(threads = 2, posted = 64) {
+function bench(threads = 2, posted = 64, bytesPerSecondMax = Infinity) {
   const clock = new ManualClock();
   const controller = new Told();
   const sent: (readonly [thread: number, command: NetCommand])[] = [];
   const active: number[] = [];
   const state = { readsTotal: 0, isCrowded: false, busyMs: 0 };
   const driver = new SchedulerDriver(
-    { bounds: BOUNDS, connectionsPosted: posted },
+    { bounds: BOUNDS, connectionsPosted: posted, bytesPerSecondMax },
     {
       clock,
       log: silentLog,
@@ -219,5 +219,42 @@ t.test('what is kept for people', (t) => {
   clock.advance(1000);
   t.equal(driver.snapshot().inBytesPerSecond, 0, 'nothing happens any more');
   t.same(structuredClone(driver.snapshot()), driver.snapshot(), 'plain data');
+  t.end();
+});
+
+t.test('a limit of bandwidth is there for those threads that work', (t) => {
+  const { driver, sent } = bench(4, 64, 1e6);
+  const rates: (number | undefined)[] = [];
+  const now = (): (number | undefined)[] => {
+    for (const [thread, command] of sent.splice(0)) if (command.type === 'limits') rates[thread] = command.bytesPerMs;
+    return rates.map((rate) => rate && Math.round(rate));
+  };
+  t.same(now(), [250, 250, 250, 250], 'nobody works yet');
+  driver.sampled(0, sample({ bytesIn: 25_000 }));
+  t.equal(now()[0], 1000, 'who works alone has all of it');
+  driver.sampled(1, sample({ bytesIn: 25_000, bytesOut: 0 }));
+  driver.sampled(0, sample({ bytesIn: 75_000 }));
+  driver.sampled(0, sample({ bytesIn: 75_000 }));
+  const [one = 0, two = 0] = now();
+  t.equal(one + two, 1000);
+  t.ok(one > two && two >= 250, `${one} and ${two}`);
+  driver.sampled(1, sample({ busy: 0, requests: 0 }));
+  driver.sampled(0, sample({ bytesIn: 75_000 }));
+  t.equal(now()[0], 1000, 'it rests');
+  t.end();
+});
+
+t.test('no more threads than connections', (t) => {
+  const { controller, driver, sent, active } = bench(4);
+  controller.setting = { connections: 2, partBytes: MIB, netThreads: 4 };
+  driver.sampled(0, sample());
+  t.equal(active.at(-1), 2);
+  t.same(
+    limits(sent)
+      .slice(-4)
+      .map(([, most]) => most),
+    [1, 1, 1, 1],
+    'the others end what they have',
+  );
   t.end();
 });
