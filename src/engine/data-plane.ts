@@ -11,6 +11,7 @@ import { invariant } from '../base/invariant.js';
 import type { Log } from '../base/log.js';
 import type { PoolView } from '../base/pool/pool-view.js';
 import type { DataCredentials, FetchCommand, NetCommand, NetEvent, ReadSpan } from './api.js';
+import { ThreadLoads } from './thread-loads.js';
 import type { RequestTicketParts } from './ticket.js';
 
 /** A READ spans two blocks, so two threads at most take part; more moves than this mean that our reasoning is wrong. */
@@ -68,17 +69,15 @@ export class DataPlane {
   readonly #deps: DataPlaneDeps;
   readonly #fetches = new Map<number, Fetch>();
   readonly #reads = new Map<number, Parked>();
-  readonly #load: number[];
+  readonly #loads: ThreadLoads;
   #nextFetchId = 1;
   #nextReadId = 1;
   #bytesFetched = 0;
-  #activeThreads: number;
 
   constructor(deps: DataPlaneDeps) {
     invariant(deps.ports.length > 0, 'a data plane has at least one net thread');
     this.#deps = deps;
-    this.#load = deps.ports.map(() => 0);
-    this.#activeThreads = deps.ports.length;
+    this.#loads = new ThreadLoads(deps.ports.length);
   }
 
   /** READs that had to wait for bytes, ever. */
@@ -88,7 +87,7 @@ export class DataPlane {
 
   /** Threads that get new fetches: the first so many. */
   setActiveThreads(threads: number): void {
-    this.#activeThreads = Math.min(Math.max(1, threads), this.#load.length);
+    this.#loads.setActive(threads);
   }
 
   /** Fetches under way, reads parked and bytes that completed fetches brought, for stats and for tests. */
@@ -99,12 +98,9 @@ export class DataPlane {
   /** Starts a GET on the thread with the least bytes outstanding. The observer is called exactly once. */
   fetch(command: Omit<FetchCommand, 'fetchId'>, observer: FetchObserver): number {
     const fetchId = this.#nextFetchId++;
-    let thread = 0;
-    for (let other = 1; other < this.#activeThreads; other++) {
-      if ((this.#load[other] ?? 0) < (this.#load[thread] ?? 0)) thread = other;
-    }
+    const thread = this.#loads.least();
     const bytes = command.endOffset - command.startOffset;
-    this.#load[thread] = (this.#load[thread] ?? 0) + bytes;
+    this.#loads.add(thread, bytes);
     this.#fetches.set(fetchId, { fetchId, thread, bytes, observer, cancelled: false });
     this.#post(thread, { type: 'fetch', fetch: { ...command, fetchId } });
     return fetchId;
@@ -212,7 +208,7 @@ export class DataPlane {
     const fetch = this.#fetches.get(fetchId);
     if (!fetch) return undefined;
     this.#fetches.delete(fetchId);
-    this.#load[fetch.thread] = (this.#load[fetch.thread] ?? 0) - fetch.bytes;
+    this.#loads.add(fetch.thread, -fetch.bytes);
     return fetch;
   }
 

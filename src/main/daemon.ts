@@ -258,7 +258,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
       log,
       controller: new FeedbackController(bounds),
       ports: net.ports,
-      setActiveThreads: (threads) => plane.setActiveThreads(threads),
+      setActiveThreads: (threads) => [plane, lists, calls].forEach((each) => each.setActiveThreads(threads)),
       poolPressure: () => prefetcher.pressure,
       loopBusyMs: () => performance.eventLoopUtilization().active,
       demand: () => ({ readsTotal: plane.parkedTotal, isCrowded: prefetcher.crowded }),

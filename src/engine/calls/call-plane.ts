@@ -11,6 +11,7 @@ import { EINTR } from '../../base/errno.js';
 import { invariant } from '../../base/invariant.js';
 import type { CallAnswer, CallCommand, NetEvent } from '../api.js';
 import type { NetPort } from '../data-plane.js';
+import { ThreadLoads } from '../thread-loads.js';
 import type { BodyPiece } from '../write-api.js';
 import { isDrained } from './call-errand.js';
 import { bodyBytes } from './request-body.js';
@@ -44,14 +45,14 @@ const CALL_BYTES = 16_384;
 export class CallPlane {
   readonly #ports: readonly NetPort[];
   readonly #pending = new Map<number, Pending>();
-  readonly #load: number[];
+  readonly #loads: ThreadLoads;
   #nextCallId = 1;
   #isClosed = false;
 
   constructor(ports: readonly NetPort[]) {
     invariant(ports.length > 0, 'calls need a net thread');
     this.#ports = ports;
-    this.#load = ports.map(() => 0);
+    this.#loads = new ThreadLoads(ports.length);
   }
 
   /** Calls under way. */
@@ -59,12 +60,17 @@ export class CallPlane {
     return this.#pending.size;
   }
 
+  /** New calls go to the first so many net threads. */
+  setActiveThreads(threads: number): void {
+    this.#loads.setActive(threads);
+  }
+
   /** Never rejects; a failure of code Cancelled (EINTR) when `signal` aborts or the plane closes. */
   call(request: CallRequest, signal?: AbortSignal): Promise<CallResult> {
     if (signal?.aborted === true || this.#isClosed) return Promise.resolve({ kind: 'failure', failure: cancelled });
     return new Promise<CallResult>((resolve) => {
       const callId = this.#nextCallId++;
-      const thread = this.#load.indexOf(Math.min(...this.#load));
+      const thread = this.#loads.least();
       const bytes = CALL_BYTES + bodyBytes(request.body);
       const onAbort = (): void => {
         this.#ports[thread]?.post({ type: 'cancelCall', callId });
@@ -79,7 +85,7 @@ export class CallPlane {
           resolve(result);
         },
       });
-      this.#load[thread] = (this.#load[thread] ?? 0) + bytes;
+      this.#loads.add(thread, bytes);
       signal?.addEventListener('abort', onAbort, { once: true });
       const body = request.body.map(owned);
       this.#ports[thread]?.post({ type: 'call', call: { ...request, body, callId } });
@@ -108,7 +114,7 @@ export class CallPlane {
     const pending = this.#pending.get(callId);
     if (!pending) return;
     this.#pending.delete(callId);
-    this.#load[pending.thread] = (this.#load[pending.thread] ?? 0) - pending.bytes;
+    this.#loads.add(pending.thread, -pending.bytes);
     pending.settle(result);
   }
 }

@@ -11,6 +11,7 @@ import type { ListRequest, NetEvent, ObjectHead, ObjectStore } from '../api.js';
 import type { NetPort } from '../data-plane.js';
 import { errnoForS3 } from '../s3-errno.js';
 import { StoreError } from '../store-error.js';
+import { ThreadLoads } from '../thread-loads.js';
 import type { ListColumns } from './columns.js';
 import { listRemedy } from './list-answer.js';
 
@@ -39,7 +40,7 @@ export class ListPlane {
   readonly #options: ListPlaneOptions;
   readonly #deps: ListPlaneDeps;
   readonly #pending = new Map<number, Pending>();
-  readonly #load: number[];
+  readonly #loads: ThreadLoads;
   #nextListId = 1;
   #isClosed = false;
 
@@ -47,12 +48,17 @@ export class ListPlane {
     invariant(deps.ports.length > 0, 'listings need a net thread');
     this.#options = options;
     this.#deps = deps;
-    this.#load = deps.ports.map(() => 0);
+    this.#loads = new ThreadLoads(deps.ports.length);
   }
 
   /** LISTs under way. */
   get size(): number {
     return this.#pending.size;
+  }
+
+  /** New LISTs go to the first so many net threads. */
+  setActiveThreads(threads: number): void {
+    this.#loads.setActive(threads);
   }
 
   /** One page. Throws StoreError only (EINTR when `signal` aborts). */
@@ -63,7 +69,7 @@ export class ListPlane {
         return;
       }
       const listId = this.#nextListId++;
-      const thread = this.#load.indexOf(Math.min(...this.#load));
+      const thread = this.#loads.least();
       const { clock, ports } = this.#deps;
       const onAbort = (): void => this.#abandon(listId, this.#cancelled(request.prefix));
       const timer = clock.after(CALL_DEADLINE_MS, () => this.#abandon(listId, this.#tooLate(request.prefix)));
@@ -77,7 +83,7 @@ export class ListPlane {
           else resolve(result);
         },
       });
-      this.#load[thread] = (this.#load[thread] ?? 0) + 1;
+      this.#loads.add(thread, 1);
       signal?.addEventListener('abort', onAbort, { once: true });
       ports[thread]?.post({ type: 'list', list: { listId, request, asksRestore: this.#options.asksRestore } });
     });
@@ -127,7 +133,7 @@ export class ListPlane {
     if (!pending) return undefined;
     this.#pending.delete(listId);
     pending.timer.cancel();
-    this.#load[pending.thread] = (this.#load[pending.thread] ?? 0) - 1;
+    this.#loads.add(pending.thread, -1);
     return pending;
   }
 

@@ -247,11 +247,16 @@ export class SchedulerDriver implements ShareTaker {
     // p99 of 256 KiB 135 ms).
     const { fixed, most } = this.#bounds;
     const all = fixed.connections ? wanted : Math.max(wanted, Math.round(most.connections * share));
-    // The first threads get what does not divide; those that get no new fetches end what they have with one.
+    // The first threads get what does not divide; those that get nothing new keep one.
     const part = (of: number, thread: number): number =>
       thread >= active ? 1 : Math.floor(of / active) + (thread < of % active ? 1 : 0);
     const posted = ports.map((_port, thread): Limits => {
       const bytesPerMs = this.#rateOf(thread);
+      const before = this.#posted[thread];
+      // With one connection what still waits there would go one by one, and readers wait behind it.
+      if (thread >= active && this.#busy.has(thread) && before) {
+        return { ...before, ...(bytesPerMs === Infinity ? {} : { bytesPerMs }) };
+      }
       return {
         type: 'limits',
         connectionsMax: part(all, thread),

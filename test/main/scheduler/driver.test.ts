@@ -108,12 +108,12 @@ t.test('the first setting is passed on at once, and again only when it changes',
   driver.sampled(1, sample());
   t.same(
     limits(sent).slice(4),
-    [
-      [0, 13],
-      [1, 1],
-    ],
-    'a thread that gets nothing new ends what it has with one connection',
+    [[0, 13]],
+    'a thread that gets nothing new keeps its share while it has something to do',
   );
+  driver.sampled(1, sample({ requests: 0, busy: 0 }));
+  driver.sampled(0, sample());
+  t.same(limits(sent).slice(5), [[1, 1]], 'and then one connection');
   t.equal(active[active.length - 1], 1);
   t.end();
 });
