@@ -164,6 +164,7 @@ function isCount(value: unknown): value is number {
 
 function said(value: unknown): string {
   if (typeof value === 'string') return `"${value}"`;
-  const isPlain = value === null || typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint';
+  const isPlain =
+    value === null || typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint';
   return isPlain ? String(value) : 'what is given';
 }
