@@ -106,7 +106,7 @@ export function deriveSizing(profile: HardwareProfile, config: SizingConfig): Si
     readerThreads: readers.value,
     connectionsMax: connections.most,
   };
-  const net = deriveNetThreads(profile, config, targetGbps, needs);
+  const net = withinConnections(deriveNetThreads(profile, config, targetGbps, needs), connections.most);
   const memory = planMemory({ ...needs, netThreads: net.value });
   const { poolBytes } = memory;
   const part = derivePart(config, poolBytes);
@@ -255,6 +255,12 @@ function deriveNetThreads(
   const share =
     value === NET_THREADS_MAX ? `${NET_THREADS_MAX} are the most` : 'at most a quarter of the cores is taken, but two';
   return { value, why: `${carries}, and ${share}${short}` };
+}
+
+/** Each thread has connections of its own, so more threads than connections would do nothing, or exceed the bound. */
+function withinConnections(net: Derived, connectionsMax: number): Derived {
+  if (net.value <= connectionsMax) return net;
+  return { value: connectionsMax, why: `each needs a connection, and there are ${connectionsMax} at most` };
 }
 
 function netThreadsFor(cores: number, targetGbps: number): number {

@@ -58,6 +58,18 @@ t.test('what the user says', (t) => {
   t.end();
 });
 
+t.test('no more net threads than connections', (t) => {
+  for (const config of [{ netThreads: 4 }, {}]) {
+    const sizing = deriveSizing(profile(64, 256 * GIB, 100), { ...none, ...config, connectionsMax: 2 });
+    t.match(sizing, { netThreads: 2, connectionsMax: 2 });
+    t.match(
+      sizing.reasons.find(({ setting }) => setting === 'net threads'),
+      { value: '2', why: 'each needs a connection, and there are 2 at most' },
+    );
+  }
+  t.end();
+});
+
 t.test('readers beyond two: by speed and cores', (t) => {
   const readers = (cores: number, gbps: number) => deriveSizing(profile(cores, 64 * GIB, gbps), none).readerThreads;
   t.equal(readers(2, 400), 2);
@@ -115,7 +127,7 @@ t.test('each setting has a reason and the option that overrides it, and the opti
   );
   for (const { why, value } of reasons) t.ok(why.length > 10 && value !== '', `${value}: ${why}`);
   const said = deriveSizing(machine, {
-    ...{ bindNics: [], throughputGbps: 3, connectionsMax: 5, netThreads: 7, netCpus: 'any' },
+    ...{ bindNics: [], throughputGbps: 3, connectionsMax: 5, netThreads: 3, netCpus: 'any' },
     ...{ readerThreads: 1, readPartBytes: 32 * MIB, memoryTargetBytes: GIB },
   });
   for (const { setting, why } of said.reasons) {
@@ -123,7 +135,7 @@ t.test('each setting has a reason and the option that overrides it, and the opti
     t.match(why, /you said so/, setting);
   }
   t.match(said, {
-    ...{ targetGbps: 3, linkGbps: 100, connectionsFirst: 5, connectionsMax: 5, netThreads: 7, readerThreads: 1 },
+    ...{ targetGbps: 3, linkGbps: 100, connectionsFirst: 5, connectionsMax: 5, netThreads: 3, readerThreads: 1 },
     ...{ partBytes: 32 * MIB, memoryTargetBytes: GIB, placement: { netCpus: undefined } },
   });
   t.end();
