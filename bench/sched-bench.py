@@ -29,8 +29,9 @@ options = arguments.parse_args()
 
 MIB = 1 << 20
 BIN_S = 0.1
-names = sorted(os.listdir(f"{options.mount}/big"), key=int)
-files = [f"{options.mount}/big/{name}" for name in names]
+# What is written goes to a bucket of its own, which has none.
+big = f"{options.mount}/big"
+files = [f"{big}/{name}" for name in sorted(os.listdir(big), key=int)] if os.path.isdir(big) else []
 errors = []
 stop = threading.Event()
 
