@@ -100,7 +100,7 @@ export interface DataTarget {
   readonly caPem?: string;
   /** Attempts for one part in all. */
   readonly maxAttempts: number;
-  /** Local addresses to bind connections to, round robin (--bind). */
+  /** Local addresses to bind connections to, evenly (--bind); the first connection takes the first. */
   readonly localAddresses: readonly string[];
 }
 

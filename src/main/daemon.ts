@@ -25,7 +25,6 @@ import { DataPlane } from '../engine/data-plane.js';
 import { isAwsEndpoint } from '../engine/endpoint/aws-endpoint.js';
 import { ListPlane, MountedStore } from '../engine/listing/list-plane.js';
 import { openControlPlane, type ControlPlane } from '../engine/store/control-plane.js';
-import { StoreError } from '../engine/store-error.js';
 import type { ObjectWriter } from '../engine/write-api.js';
 import { S3Writer } from '../engine/writing/s3-writer.js';
 import { S3FileSystem } from '../fs/file-system.js';
@@ -45,6 +44,7 @@ import { listingBytes } from './memory/listing-share.js';
 import { openNativeMemory } from './memory/native-memory.js';
 import { startGovernor } from './memory/start.js';
 import { NetThreads } from './net-threads.js';
+import { addressesFor } from './bound-cards.js';
 import { controllerBounds } from './sizing-bounds.js';
 import { SchedulerDriver } from './scheduler/driver.js';
 import { FeedbackController } from '../engine/scheduler/controller.js';
@@ -183,7 +183,8 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
 }
 
 async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
-  const localAddresses = addressesOf(config.bindNics);
+  const cards = networkInterfaces();
+  const localAddresses = addressesFor(0, config.bindNics, cards);
   const [hardware, control] = await Promise.all([
     detectHardware({ detail: 'mount' }),
     openControlPlane(config.store, { clock: systemClock, log }, { localAddresses }),
@@ -206,8 +207,8 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
     const { netCpus } = sizing.placement;
     const cpus = netCpus === undefined ? undefined : parseCpuList(netCpus);
     const net = new NetThreads(
-      Array.from({ length: sizing.netThreads }, () => ({
-        target: control.target,
+      Array.from({ length: sizing.netThreads }, (_, index) => ({
+        target: { ...control.target, localAddresses: addressesFor(index, config.bindNics, cards) },
         pool: memory,
         connectionsMax,
         anonymous,
@@ -394,23 +395,6 @@ function spoolId(): string {
 /** A dead thread of ours cannot be lived without: as an uncaught exception this ends the process at once. */
 function dieOf(error: Error): never {
   throw error;
-}
-
-/** Local addresses of the named cards, for connections to be bound to. Throws StoreError for a card without one. */
-function addressesOf(nics: readonly string[]): string[] {
-  const cards = networkInterfaces();
-  return nics.flatMap((nic) => {
-    const addresses = (cards[nic] ?? []).filter((address) => !address.address.startsWith('fe80:'));
-    if (addresses.length > 0) return addresses.map((address) => address.address);
-    throw new StoreError({
-      errno: EINVAL,
-      code: 'NoSuchInterface',
-      status: 0,
-      resource: nic,
-      message: `--bind ${nic}: there is no network card of this name with an address`,
-      remedy: `this machine has ${Object.keys(cards).join(', ')}`,
-    });
-  });
 }
 
 /** The first system call on the mount, by a thread of Node's pool, so that this one is free to serve it. */

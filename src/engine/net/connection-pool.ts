@@ -1,6 +1,6 @@
 /**
  * The connections of one net thread: never more than `connectionsMax` open or opening, the most recently used idle one
- * first (so that the others can time out), and the queue of those who want one, by priority and then by age.
+ * first (so that the others can time out; with several cards of --bind, in turn between the cards), and the queue of those who want one, by priority and then by age.
  * A few connections are kept from all but waiting readers: a part of a window occupies one for a hundred milliseconds,
  * and nobody who waits for 4 KiB should.
  * Connections end after a long life, so that new ones go to new addresses, and idle ones before the server ends them.
@@ -30,6 +30,7 @@ import {
   UPLOADS_SHARE,
   type NetTimeouts,
 } from './limits.js';
+import { spreadChoice } from './local-addresses.js';
 import { NetMeter, type SampledNow } from './sampling.js';
 import type { OnRead, Opening } from './socket-opener.js';
 
@@ -48,6 +49,8 @@ export interface ConnectionPoolOptions {
   readonly connectionsMax: number;
   readonly waitersMax: number;
   readonly timeouts: NetTimeouts;
+  /** Connections leave from several local addresses, which are to be kept evenly busy. */
+  readonly isSpread?: boolean;
 }
 
 export interface ConnectionPoolDeps {
@@ -66,6 +69,7 @@ const UPLOADS_FIRST = [PRIORITY_UPLOAD, PRIORITY_WAITING, PRIORITY_STREAM, PRIOR
 export class ConnectionPool {
   readonly #timeouts: NetTimeouts;
   readonly #waitersMax: number;
+  readonly #isSpread: boolean;
   readonly #deps: ConnectionPoolDeps;
   readonly #meter: NetMeter;
   readonly #gate: BandwidthGate;
@@ -97,6 +101,7 @@ export class ConnectionPool {
   constructor(options: ConnectionPoolOptions, deps: ConnectionPoolDeps) {
     this.#timeouts = options.timeouts;
     this.#waitersMax = options.waitersMax;
+    this.#isSpread = options.isSpread ?? false;
     this.#connectionsMax = Math.max(1, options.connectionsMax);
     this.#deps = deps;
     this.#meter = deps.meter ?? new NetMeter();
@@ -281,7 +286,7 @@ export class ConnectionPool {
       if (this.#connections.size - this.#idle.length >= this.#connectionsMax) return undefined;
       for (const waiter of queue) {
         if (this.#idle.length === 0) return undefined;
-        const at = waiter.wantsFresh ? this.#idle.findLastIndex((idle) => idle.isFresh) : this.#idle.length - 1;
+        const at = waiter.wantsFresh ? this.#idle.findLastIndex((idle) => idle.isFresh) : this.#nextIdle;
         const connection = this.#idle[at];
         if (connection === undefined) continue;
         this.#idle.splice(at, 1);
@@ -289,6 +294,11 @@ export class ConnectionPool {
       }
     }
     return undefined;
+  }
+
+  /** Of those that are idle, which works next. */
+  get #nextIdle(): number {
+    return this.#isSpread ? spreadChoice(this.#idle, this.#connections.keys()) : this.#idle.length - 1;
   }
 
   #openMore(): void {

@@ -91,6 +91,7 @@ export class Connection {
   #state: State = 'opening';
   #socket: Socket | undefined;
   #remoteAddress: string | undefined;
+  #localAddress: string | undefined;
   #exchange: Exchange | undefined;
   #head: ResponseHead | undefined;
   #text: ErrorTextReader | undefined;
@@ -183,6 +184,11 @@ export class Connection {
     return this.#remoteAddress;
   }
 
+  /** As `remoteAddress`; also undefined while it is opening. */
+  get localAddress(): string | undefined {
+    return this.#localAddress;
+  }
+
   /** When it became idle or last moved bytes. */
   get activeMs(): number {
     return this.#activeMs;
@@ -197,6 +203,7 @@ export class Connection {
     }
     this.#socket = socket;
     this.#remoteAddress = socket.remoteAddress;
+    this.#localAddress = socket.localAddress;
     this.#state = 'idle';
     this.#activeMs = this.#deps.nowMs();
     this.#openedMs = this.#activeMs;

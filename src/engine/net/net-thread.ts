@@ -122,7 +122,12 @@ export class NetThread {
       { wallMs: () => clock.wallMs() },
     ));
     this.#connections = new ConnectionPool(
-      { connectionsMax: options.connectionsMax, waitersMax: slotNumbers(options.pool.slotCount), timeouts },
+      {
+        connectionsMax: options.connectionsMax,
+        waitersMax: slotNumbers(options.pool.slotCount),
+        timeouts,
+        isSpread: target.localAddresses.length > 1,
+      },
       {
         clock,
         open: (onread) => opener.open(onread),

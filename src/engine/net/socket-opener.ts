@@ -13,6 +13,7 @@ import { AddressBook, type Address } from './address-book.js';
 import { AddressRace } from './address-race.js';
 import type { AddressState } from './describe.js';
 import { transportFailure } from './failure.js';
+import { LocalAddresses, type LocalPlace } from './local-addresses.js';
 import { asError, authority, openTunnel, parseProxyUrl, type ProxyRoute } from './proxy.js';
 
 /** Where a socket puts what it reads; see node's `onread`. The view must never be empty. */
@@ -57,7 +58,7 @@ export class SocketOpener {
   readonly #secureContext: tls.SecureContext | undefined;
   /** Last session of the bucket's host, and of the proxy when that speaks TLS. */
   readonly #sessions = new Map<string, Buffer>();
-  #nextLocal = 0;
+  readonly #locals: LocalAddresses | undefined;
 
   constructor(options: SocketOpenerOptions, deps: SocketOpenerDeps) {
     this.#options = options;
@@ -68,6 +69,7 @@ export class SocketOpener {
       clock: deps.clock,
       lookup: (hostname) => deps.network.lookup(hostname),
     });
+    if (target.localAddresses.length > 0) this.#locals = new LocalAddresses(target.localAddresses, deps.clock);
     if (target.tls || this.#proxy?.tls) {
       this.#secureContext = tls.createSecureContext(target.caPem === undefined ? {} : { ca: target.caPem });
     }
@@ -104,6 +106,7 @@ export class SocketOpener {
       return socket;
     };
     const where = `${address.address} port ${(this.#proxy ?? target).port}`;
+    const local = this.#placeFor(address.family);
     let isLate = false;
     const timer = clock.after(connectMs, () => {
       isLate = true;
@@ -112,7 +115,7 @@ export class SocketOpener {
     try {
       const proxy = this.#proxy;
       const isTunnel = proxy !== undefined && target.tls;
-      const first = await this.#openFirstHop(address, isTunnel ? undefined : onread, use);
+      const first = await this.#openFirstHop(address, isTunnel ? undefined : onread, local, use);
       if (!isTunnel) return first;
       const host = authority(target.hostname, target.port);
       await openTunnel(first, host, proxy, target.userAgent);
@@ -122,6 +125,8 @@ export class SocketOpener {
       return await this.#secured(tunnel, target.hostname);
     } catch (error) {
       for (const socket of opened) socket.destroy();
+      if (opened.length === 0) local?.release();
+      if (isLate || isOfThePath(error)) local?.failed();
       if (isLate) throw asError(transportFailure('ConnectTimeout', `no connection to ${where} within ${connectMs} ms`));
       throw error;
     } finally {
@@ -133,25 +138,27 @@ export class SocketOpener {
   async #openFirstHop(
     address: Address,
     onread: OnRead | undefined,
+    local: LocalPlace | undefined,
     use: <S extends net.Socket>(socket: S) => S,
   ): Promise<net.Socket> {
     const { target } = this.#options;
     const hop = this.#proxy ?? target;
-    const local = this.#localAddress(address.family);
     const options = {
       host: address.address,
       port: hop.port,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
-      ...(local === undefined ? {} : { localAddress: local }),
+      ...(local === undefined ? {} : { localAddress: local.address }),
       ...(onread === undefined ? {} : { onread }),
     };
     if (hop.tls) {
       const secure = use(this.#deps.network.connectTls(this.#tlsOptions(hop.hostname, options)));
+      if (local) secure.once('close', local.release);
       return await this.#secured(secure, hop.hostname);
     }
     const socket = use(this.#deps.network.connectTcp(options));
+    if (local) socket.once('close', local.release);
     await settled(socket, 'connect');
     return socket;
   }
@@ -178,17 +185,21 @@ export class SocketOpener {
     return socket;
   }
 
-  /** The next of the local addresses that can reach a peer of this family; undefined when none were asked for. */
-  #localAddress(family: 4 | 6): string | undefined {
-    const { localAddresses } = this.#options.target;
-    if (localAddresses.length === 0) return undefined;
-    for (let step = 0; step < localAddresses.length; step++) {
-      const local = localAddresses[this.#nextLocal++ % localAddresses.length];
-      if (local !== undefined && net.isIP(local) === family) return local;
-    }
-    const message = `none of the addresses of --bind (${localAddresses.join(', ')}) is an IPv${family} address`;
+  /** A place at one of the local addresses, for a peer of this family; undefined when none were asked for. */
+  #placeFor(family: 4 | 6): LocalPlace | undefined {
+    if (this.#locals === undefined) return undefined;
+    const place = this.#locals.take(family);
+    if (place) return place;
+    const all = this.#options.target.localAddresses.join(', ');
+    const message = `none of the addresses of --bind (${all}) is an IPv${family} address`;
     throw asError(transportFailure('NoLocalAddress', message));
   }
+}
+
+/** It says that the peer cannot be reached from where we are, and not that nobody listens there. */
+function isOfThePath(error: unknown): boolean {
+  const { syscall, code } = error as NodeJS.ErrnoException;
+  return (syscall === 'connect' || syscall === 'bind') && code !== 'ECONNREFUSED';
 }
 
 /** Resolves at `event`, rejects at 'error' or 'close'. */

@@ -15,6 +15,7 @@ import type { OnRead } from '../../../src/engine/net/socket-opener.js';
 
 class FakeSocket extends EventEmitter {
   destroyed = false;
+  localAddress: string | undefined;
   destroy(): void {
     if (this.destroyed) return;
     this.destroyed = true;
@@ -41,9 +42,9 @@ class Bench {
   readonly got = new Map<string, Connection>();
   readonly pool: ConnectionPool;
 
-  constructor(connectionsMax: number, waitersMax = 100) {
+  constructor(connectionsMax: number, waitersMax = 100, isSpread = false) {
     this.pool = new ConnectionPool(
-      { connectionsMax, waitersMax, timeouts: DEFAULT_TIMEOUTS },
+      { connectionsMax, waitersMax, timeouts: DEFAULT_TIMEOUTS, isSpread },
       {
         clock: this.clock,
         open: (onread) => {
@@ -498,4 +499,26 @@ t.test('idle connections are closed before the server does it', async (t) => {
   bench.pool.sweep(bench.clock.nowMs());
   t.notOk(third.socket.destroyed, 'forgotten after a while');
   bench.pool.close();
+});
+
+t.test('with several local addresses, one request at a time goes over each in turn', async (t) => {
+  for (const [isSpread, turns, why] of [
+    [true, 'b a b a', 'spread'],
+    [false, 'a a a a', 'else the newest again'],
+  ] as const) {
+    const bench = new Bench(4, 100, isSpread);
+    for (const name of ['1', '2', '3', '4']) bench.acquire(name);
+    for (const [at, open] of bench.opens.entries()) {
+      open.socket.localAddress = at < 2 ? 'a' : 'b';
+      await open.resolve();
+    }
+    for (const name of ['3', '4', '1', '2']) bench.giveBack(name);
+    const seen = ['5', '6', '7', '8'].map((name) => {
+      bench.acquire(name);
+      const { localAddress } = bench.got.get(name) ?? {};
+      bench.giveBack(name);
+      return localAddress;
+    });
+    t.equal(seen.join(' '), turns, why);
+  }
 });

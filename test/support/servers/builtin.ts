@@ -41,6 +41,14 @@ export interface BuiltinOptions extends CommonServerOptions {
   readonly sessionToken?: string;
 }
 
+/** Where a server process runs that is reached over a network of the test's own making. */
+export interface ServerPlace {
+  /** Address that it listens at, reachable from here. */
+  readonly host: string;
+  /** What stands before its command line, such as `ip netns exec NAME`. */
+  readonly enter: readonly [string, ...string[]];
+}
+
 /** A server in this process, with its own controls (counters, fault rules). */
 export interface BuiltinServer extends TestServer {
   readonly controls: S3Server;
@@ -80,7 +88,9 @@ export async function startBuiltin(options: BuiltinOptions = {}): Promise<Builti
 }
 
 /** Starts dist/dev/s3-server/main.js as a child process; its admin endpoint (`/-/stats`, `/-/faults`) is on. */
-export async function startBuiltinProcess(options: BuiltinOptions = {}): Promise<TestServer> {
+export async function startBuiltinProcess(
+  options: BuiltinOptions & { readonly place?: ServerPlace } = {},
+): Promise<TestServer> {
   const prepared = await prepare(options);
   const files = await mkdtemp(join(tmpdir(), 's3x-server-'));
   const release = async (): Promise<void> => {
@@ -91,7 +101,7 @@ export async function startBuiltinProcess(options: BuiltinOptions = {}): Promise
   const flag = (name: string, value: string): void => void args.push(`--${name}`, value);
   try {
     flag('dir', prepared.dataDir);
-    flag('host', '127.0.0.1');
+    flag('host', options.place?.host ?? '127.0.0.1');
     flag('access-key', TEST_ACCESS_KEY);
     flag('secret-key', TEST_SECRET_KEY);
     flag('region', TEST_REGION);
@@ -111,8 +121,8 @@ export async function startBuiltinProcess(options: BuiltinOptions = {}): Promise
       await writeFile(join(files, 'faults.json'), JSON.stringify(options.faults));
       flag('faults', join(files, 'faults.json'));
     }
-    const { port, pid, stop } = await startOnFreePort(args, START_TRIES_MAX);
-    return { ...describe({ ...prepared, release }, port, stop), pid };
+    const { port, pid, stop } = await startOnFreePort(args, START_TRIES_MAX, options.place);
+    return { ...describe({ ...prepared, release }, port, stop, options.place?.host), pid };
   } catch (error) {
     await release();
     throw error;
@@ -139,11 +149,11 @@ async function prepare(options: BuiltinOptions): Promise<Prepared> {
   };
 }
 
-function describe(prepared: Prepared, port: number, stop: () => Promise<void>): TestServer {
+function describe(prepared: Prepared, port: number, stop: () => Promise<void>, host = '127.0.0.1'): TestServer {
   const { certificate } = prepared;
   return {
     name: 'builtin',
-    endpoint: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    endpoint: `${certificate === undefined ? 'http' : 'https'}://${host}:${port}`,
     region: TEST_REGION,
     accessKey: TEST_ACCESS_KEY,
     secretKey: TEST_SECRET_KEY,
@@ -161,14 +171,16 @@ function describe(prepared: Prepared, port: number, stop: () => Promise<void>): 
 async function startOnFreePort(
   args: readonly string[],
   triesLeft: number,
+  place?: ServerPlace,
 ): Promise<{ port: number; pid: number; stop: () => Promise<void> }> {
   const port = await freePort();
   try {
-    const child = await startServerProcess(process.execPath, [...args, '--port', String(port)], port);
+    const [command, ...words] = [...(place?.enter ?? []), process.execPath, ...args, '--port', String(port)];
+    const child = await startServerProcess(command, words, port, {}, place?.host);
     return { port, pid: child.pid, stop: () => child.stop() };
   } catch (error) {
     if (error instanceof ServerStartError && error.output.includes('EADDRINUSE') && triesLeft > 1) {
-      return startOnFreePort(args, triesLeft - 1);
+      return startOnFreePort(args, triesLeft - 1, place);
     }
     throw error;
   }

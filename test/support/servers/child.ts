@@ -51,12 +51,13 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts `command` and resolves when `port` on 127.0.0.1 accepts connections. */
+/** Starts `command` and resolves when `port` of `host` (127.0.0.1) accepts connections. */
 export async function startServerProcess(
   command: string,
   args: readonly string[],
   port: number,
   env: Readonly<Record<string, string>> = {},
+  host = '127.0.0.1',
 ): Promise<ServerProcess> {
   const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
@@ -83,7 +84,7 @@ export async function startServerProcess(
   };
 
   const giveUpAt = Date.now() + READY_WAIT_MS_MAX;
-  while (!(await accepts(port))) {
+  while (!(await accepts(port, host))) {
     if (failure === undefined && Date.now() < giveUpAt) {
       await new Promise((wake) => setTimeout(wake, READY_POLL_MS));
       continue;
@@ -98,8 +99,8 @@ export async function startServerProcess(
   return { pid: child.pid ?? 0, output: () => output, stop };
 }
 
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
+async function accepts(port: number, host: string): Promise<boolean> {
+  const socket = connect(port, host);
   try {
     await once(socket, 'connect');
     return true;
