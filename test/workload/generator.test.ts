@@ -184,9 +184,13 @@ t.test('what hangs is given up', async (t) => {
 
 t.test('the meter sees the CPU and the memory of a process and its children', async (t) => {
   mkdirSync(join(directory, 'meter'), { recursive: true });
-  const child = spawn('sh', ['-c', `node -e "const b=Buffer.alloc(1e8,1);const end=Date.now()+30000;while(Date.now()<end);" ; true`], {
-    detached: true,
-  });
+  const child = spawn(
+    'sh',
+    ['-c', `node -e "const b=Buffer.alloc(1e8,1);const end=Date.now()+30000;while(Date.now()<end);" ; true`],
+    {
+      detached: true,
+    },
+  );
   const meter = new ProcessMeter(child.pid ?? 0);
   await new Promise((resolve) => setTimeout(resolve, 1000));
   const cost = meter.stop();
