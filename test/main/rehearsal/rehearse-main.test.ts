@@ -1,5 +1,5 @@
 /** The main thread's rehearsal: does what it says, stops when told, touches nothing of the mount's and leaves nothing behind. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import t from 'tap';
 import { rehearseMain } from '../../../src/main/rehearsal/rehearse-main.js';
@@ -11,21 +11,27 @@ function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
 }
 
-function rehearsalDirectories(): readonly string[] {
-  return readdirSync(tmpdir()).filter((name) => name.startsWith('mount-s3x-rehearsal-'));
-}
-
 t.test('small files, listings and a large file go through without trouble, and nothing stays', async (t) => {
   const config = sampleConfig({ readOnly: false });
   await rehearseMain(config, { ...ALL, rounds: 1 }, () => false);
   const before = descriptors();
-  const directories = rehearsalDirectories();
   const report = await rehearseMain(config, ALL, () => false);
   t.equal(report.trouble, undefined);
   t.equal(report.rounds, ALL.rounds);
   await new Promise((resolve) => setTimeout(resolve, 50));
   t.ok(descriptors() <= before, `${descriptors()} descriptors, ${before} before`);
-  t.same(rehearsalDirectories(), directories);
+});
+
+t.test('nothing is made on a disk, so that a start which is killed leaves nothing', async (t) => {
+  const made: string[] = [];
+  const watchers = [tmpdir(), process.cwd()].map((place) => watch(place, (_event, name) => made.push(String(name))));
+  t.teardown(() => watchers.forEach((watcher) => watcher.close()));
+  t.match(await rehearseMain(sampleConfig({ readOnly: false }), ALL, () => false), { trouble: undefined });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.same(
+    made.filter((name) => name.includes('rehearsal')),
+    [],
+  );
 });
 
 t.test('what is written is left out on a read-only mount', async (t) => {
