@@ -561,11 +561,14 @@ export class FetchRunner {
 
   #askTwice(job: Job, why: 'late' | 'slow' | 'stalled'): void {
     const { clock, connections, log, pacer } = this.#deps;
+    const isResumed = why === 'stalled';
+    // Before the pacer is asked: it counts whoever it lets go, and a late job is looked at again and again.
+    if (!(isResumed ? this.#policy.mayResume : this.#policy.maySpend)) return;
     const prefix = prefixOf(job.fetch.command.key);
     if (pacer.startAt(prefix, clock.nowMs(), true) > clock.nowMs()) return;
     pacer.answered(prefix, clock.nowMs());
-    const isResumed = why === 'stalled';
-    if (!(isResumed ? this.#policy.tryResume() : this.#policy.trySpend())) return;
+    if (isResumed) this.#policy.tryResume();
+    else this.#policy.trySpend();
     const waiter: Waiter = {
       priority: PRIORITY_WAITING,
       wantsFresh: false,

@@ -98,11 +98,21 @@ export class HedgePolicy {
     return (this.#rates.value ?? 0) * HEDGE_SLOW_SHARE;
   }
 
-  /** Whether one more hedge may go out; if so, it is paid for. */
-  trySpend(): boolean {
+  /** One more hedge may go out. */
+  get maySpend(): boolean {
     if (this.#saved < 1) return false;
     const oldest = this.#spent[this.#nextSpent];
-    if (oldest !== undefined && this.#requests - oldest < HEDGE_SPAN_REQUESTS) return false;
+    return oldest === undefined || this.#requests - oldest >= HEDGE_SPAN_REQUESTS;
+  }
+
+  /** One more stalled body may be resumed. */
+  get mayResume(): boolean {
+    return this.#resumes >= 1;
+  }
+
+  /** Whether one more hedge may go out; if so, it is paid for. */
+  trySpend(): boolean {
+    if (!this.maySpend) return false;
     this.#spent[this.#nextSpent] = this.#requests;
     this.#nextSpent = (this.#nextSpent + 1) % Math.floor(HEDGE_SHARE * HEDGE_SPAN_REQUESTS);
     this.#saved -= 1;
@@ -111,7 +121,7 @@ export class HedgePolicy {
 
   /** Whether one more stalled body may be resumed; if so, it is paid for. */
   tryResume(): boolean {
-    if (this.#resumes < 1) return false;
+    if (!this.mayResume) return false;
     this.#resumes -= 1;
     return true;
   }
