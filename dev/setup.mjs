@@ -1,5 +1,5 @@
 // Brings a fresh clone to a built state: installs the locked dependencies when they are missing or older than the lock
-// file, then compiles. Plain JavaScript on node's own modules, because it runs before anything is installed.
+// file, then compiles and bundles. Plain JavaScript on node's own modules, because it runs before anything is installed.
 // Used by `npm run demo` and `npm test`, so that each is one command on a fresh machine.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -40,3 +40,4 @@ if (major < 20) {
 // --ignore-scripts: nothing of ours or of our dependencies needs an install script (native parts ship prebuilt).
 if (!installed()) run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
 run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', root]);
+run(process.execPath, [`${root}dev/bundle.mjs`]);

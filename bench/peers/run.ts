@@ -19,7 +19,7 @@ export interface RowResult {
   readonly leftOut: readonly string[];
 }
 
-const program = fileURLToPath(new URL('../../bin/mount-s3x.js', import.meta.url));
+const program = fileURLToPath(new URL('../../bundle/bin/mount-s3x.js', import.meta.url));
 let help: string | undefined;
 
 /** Why the row cannot be measured at all; undefined when it can. */

@@ -13,7 +13,7 @@ import { withMount, type Mounted } from './sides.js';
 import { BUCKET, WRITE_BUCKET, type StoreAccess } from './stores.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const program = join(root, 'dist/bin/mount-s3x.js');
+const program = join(root, 'dist/bundle/bin/mount-s3x.js');
 /** The slowest test, a stream of 4 GiB at 100 MB/s, takes 43 s. */
 const READER_WAIT_MS = 120_000;
 

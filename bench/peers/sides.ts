@@ -40,7 +40,7 @@ export function whyNot(side: SideName): string | undefined {
       if (process.getuid?.() !== 0) return 'only root can measure as another user';
       if (!onPath('fusermount3')) return 'fusermount3 is not installed (Debian package fuse3)';
       if ((statSync('/dev/fuse').mode & 0o666) !== 0o666) return '/dev/fuse is closed to users (chmod 666 /dev/fuse)';
-      const reads = spawnSync(process.execPath, [join(root, 'dist/bin/mount-s3x.js'), '--version'], {
+      const reads = spawnSync(process.execPath, [join(root, 'dist/bundle/bin/mount-s3x.js'), '--version'], {
         uid: NOBODY,
         cwd: '/',
       });
@@ -81,7 +81,7 @@ function startOurs(
   flags: readonly string[],
 ): ChildProcess {
   const args = [
-    join(root, 'dist/bin/mount-s3x.js'),
+    join(root, 'dist/bundle/bin/mount-s3x.js'),
     `s3://${bucket}`,
     mountPoint,
     '-f',

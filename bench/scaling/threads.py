@@ -116,7 +116,7 @@ class Mounted:
 
     def __init__(self, net_threads):
         self.path = tempfile.mkdtemp(prefix="mount-s3x-scaling-")
-        command = ["node", f"{project}/dist/bin/mount-s3x.js", "mount", options.bucket, self.path]
+        command = ["node", f"{project}/dist/bundle/bin/mount-s3x.js", "mount", options.bucket, self.path]
         command += ["-f", "--no-log", "--read-only", "--endpoint-url", options.endpoint, "--force-path-style"]
         command += ["--net-threads", str(net_threads), "--max-threads", str(options.readers), *options.flags]
         self.daemon = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sys.stderr)

@@ -20,7 +20,7 @@ const READ_BYTES = 1024 * 1024;
 const START_WAIT_MS = 30_000;
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const cli = join(root, 'dist/bin/mount-s3x.js');
+const cli = join(root, 'dist/bundle/bin/mount-s3x.js');
 const server = join(root, 'dist/dev/s3-server/main.js');
 const once = process.argv.includes('--once');
 

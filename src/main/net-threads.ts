@@ -4,6 +4,7 @@
  * Refuses to restart a thread.
  */
 import { Worker } from 'node:worker_threads';
+import { programFile } from '../base/program-file.js';
 import type { NetEvent } from '../engine/api.js';
 import type { NetPort } from '../engine/data-plane.js';
 import type { NetWorkerData, ToNetWorker } from './threads/messages.js';
@@ -32,7 +33,7 @@ export class NetThreads {
 
   constructor(data: readonly NetWorkerData[], deps: NetThreadsDeps) {
     this.#workers = data.map(
-      (workerData) => new Worker(new URL('./threads/net-worker.js', import.meta.url), { workerData, name: 'net' }),
+      (workerData) => new Worker(programFile('src/main/threads/net-worker.js'), { workerData, name: 'net' }),
     );
     this.#outboxes = this.#workers.map((worker) => new Outbox<ToNetWorker>(worker, queueMicrotask));
     this.ports = this.#outboxes.map((outbox) => ({ post: (command) => outbox.post(command) }));

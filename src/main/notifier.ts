@@ -5,6 +5,7 @@
  * Refuses to wait for a job.
  */
 import { Worker } from 'node:worker_threads';
+import { programFile } from '../base/program-file.js';
 import type { Clock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
 import { NotifierQueue, type NotifierResult } from '../fuse/notifier-loop.js';
@@ -53,7 +54,7 @@ export class Notifier {
 
   #thread(): Worker {
     if (this.#worker) return this.#worker;
-    const worker = new Worker(new URL('./threads/notifier-worker.js', import.meta.url), {
+    const worker = new Worker(programFile('src/main/threads/notifier-worker.js'), {
       workerData: this.#data,
       name: 'notifier',
     });

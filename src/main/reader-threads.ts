@@ -5,6 +5,7 @@
  * Refuses to stop a thread: only the end of the mount does (kernel fact 2, docs/KERNEL.md).
  */
 import { Worker } from 'node:worker_threads';
+import { programFile } from '../base/program-file.js';
 import { RingConsumer, allocateRing, type RingMemory } from '../base/byte-ring.js';
 import { errnoName } from '../base/errno.js';
 import type { Log } from '../base/log.js';
@@ -68,7 +69,7 @@ export class ReaderThreads {
       const counters = new SharedArrayBuffer(COUNTER_WORDS * 4);
       const { pool, loans } = options;
       const workerData: ReaderWorkerData = { pool, ring, counters, ...(loans ? { loans } : {}) };
-      const worker = new Worker(new URL('./threads/reader-worker.js', import.meta.url), { workerData, name: 'reader' });
+      const worker = new Worker(programFile('src/main/threads/reader-worker.js'), { workerData, name: 'reader' });
       worker.on('message', () => this.#pump?.woken());
       worker.on('error', (error: unknown) => deps.onFatal(asError(error)));
       return { worker, ring, counters: new Int32Array(counters) };

@@ -6,6 +6,7 @@
  */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { programFile } from '../base/program-file.js';
 import { StepError } from './lane.js';
 import type { Chore, ChoreResult, FromGenerator, Load, LoadResult, ToGenerator } from './steps.js';
 
@@ -15,7 +16,7 @@ export interface GeneratorOptions {
   readonly signal: AbortSignal;
 }
 
-const entry = fileURLToPath(new URL('./generator-process.js', import.meta.url));
+const entry = fileURLToPath(programFile('src/workload/generator-process.js'));
 
 /** Runs a load. Throws StepError when a lane failed, the signal's reason when it was given up. */
 export async function generate(load: Load, options: GeneratorOptions): Promise<LoadResult> {

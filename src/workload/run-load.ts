@@ -3,6 +3,7 @@
  * Refuses to be called where a hung file system must not hang the caller: generator.ts puts it into a child.
  */
 import { Worker } from 'node:worker_threads';
+import { programFile } from '../base/program-file.js';
 import { invariant } from '../base/invariant.js';
 import { makeContentBase } from './content.js';
 import { GATE_GO, GATE_RUNNING, GATE_WORDS, type LaneWorkerData } from './gate.js';
@@ -31,7 +32,7 @@ export async function runLoad(load: Load): Promise<LoadResult> {
 }
 
 function startLane(workerData: LaneWorkerData): { ready: Promise<void>; result: Promise<LaneResult> } {
-  const worker = new Worker(new URL('./lane-worker.js', import.meta.url), { workerData });
+  const worker = new Worker(programFile('src/workload/lane-worker.js'), { workerData });
   const failed = new Promise<never>((_, reject) => worker.once('error', reject));
   const ready = new Promise<void>((resolve) => worker.once('message', () => resolve()));
   const result = ready.then(
