@@ -37,6 +37,8 @@ const { metafile } = await build({
   splitting: true,
   platform: 'node',
   format: 'esm',
+  // ES modules where a package has them: what is imported late from CommonJS would have a default export only.
+  mainFields: ['module', 'main'],
   target: 'node20',
   external: outside,
   // Names in stacks and in profiles stay what they are; nothing is minified.

@@ -2,7 +2,16 @@
  * The bundle that is installed (dev/bundle.mjs): it is the compiled program of this very build, whole, and needs no file of dist/ beside it.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -45,5 +54,44 @@ void t.test('all programs and threads that are started by name are in it', (t) =
 void t.test('the licences of what is inside are beside it', (t) => {
   const text = readFileSync(join(bundle, 'THIRD-PARTY-LICENCES.txt'), 'utf8');
   for (const name of ['@aws-sdk/client-s3 ', 'pino ', 'yargs ']) t.ok(text.includes(name), name);
+  t.end();
+});
+
+void t.test('what is loaded late from packages is there: each source of credentials, and proxies', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 's3x-bundle-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(
+    join(folder, 'config'),
+    '[profile p]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = q\n[profile q]\ncredential_process = /bin/false\n',
+  );
+  writeFileSync(join(folder, 'token'), 'not a token');
+  // Port 9 of this machine: refused at once.
+  const nowhere = 'http://127.0.0.1:9/';
+  const environments: Record<string, string>[] = [
+    { AWS_PROFILE: 'p', AWS_CONFIG_FILE: join(folder, 'config') },
+    {
+      AWS_WEB_IDENTITY_TOKEN_FILE: join(folder, 'token'),
+      AWS_ROLE_ARN: 'arn:aws:iam::1:role/r',
+      AWS_ENDPOINT_URL_STS: nowhere,
+    },
+    { AWS_CONTAINER_CREDENTIALS_FULL_URI: nowhere },
+    { AWS_EC2_METADATA_SERVICE_ENDPOINT: nowhere },
+    { AWS_ACCESS_KEY_ID: 'k', AWS_SECRET_ACCESS_KEY: 's', HTTP_PROXY: nowhere },
+  ];
+  const program = join(bundle, 'bin/mount-s3x.js');
+  for (const environment of environments) {
+    const { stderr, status } = spawnSync(
+      process.execPath,
+      [program, 'rm', 's3://bucket/key', '--endpoint-url', 'http://192.0.2.1:9', '--region', 'us-east-1'],
+      {
+        env: { PATH: process.env['PATH'], HOME: folder, AWS_MAX_ATTEMPTS: '1', ...environment },
+        encoding: 'utf8',
+        timeout: 30_000,
+      },
+    );
+    t.match(stderr, /^mount-s3x: /, stderr.trim());
+    t.notMatch(stderr, /is not a (function|constructor)|undefined/);
+    t.not(status, 0);
+  }
   t.end();
 });
