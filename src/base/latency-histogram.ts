@@ -21,19 +21,41 @@ export interface Quantiles {
   readonly p99: number;
 }
 
+/** Counts with the sum of the values: what metrics want. */
+export interface HistogramState {
+  readonly counts: BucketCounts;
+  readonly sumMs: number;
+}
+
 export class LatencyHistogram {
   readonly #counts = new Float64Array(BUCKETS);
+  #sumMs = 0;
 
   add(ms: number): void {
-    const at = Math.floor((Math.log2(ms) - FIRST_POWER) * STEPS);
-    // Also what is no number: log2 of 0 is -Infinity, of less it is NaN.
-    const bucket = at > 0 ? Math.min(at, BUCKETS - 1) : 0;
+    const bucket = bucketOf(ms);
     this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
+    if (ms > 0) this.#sumMs += ms;
   }
 
   get counts(): BucketCounts {
     return [...this.#counts];
   }
+
+  get state(): HistogramState {
+    return { counts: this.counts, sumMs: this.#sumMs };
+  }
+}
+
+/** The bucket that `ms` falls into: for who counts somewhere else (shared memory). */
+export function bucketOf(ms: number): number {
+  const at = Math.floor((Math.log2(ms) - FIRST_POWER) * STEPS);
+  // Also what is no number: log2 of 0 is -Infinity, of less it is NaN.
+  return at > 0 ? Math.min(at, BUCKETS - 1) : 0;
+}
+
+/** Exclusive upper end of a bucket, ms. The last one has none: what is longer counts for it. */
+export function bucketEndMs(bucket: number): number {
+  return 2 ** (FIRST_POWER + (bucket + 1) / STEPS);
 }
 
 /** What was counted between two states; the later one alone when there is no earlier. */

@@ -1,10 +1,12 @@
 /**
  * A StatsReport as one screen of text: rates first, then who waits for what, then memory, then addresses. Pure; some
- * 110 columns and 24 lines with two addresses, ADDRESSES_SHOWN at most.
+ * 110 columns and 26 lines with two addresses, ADDRESSES_SHOWN at most.
  * Refuses colours: it is pasted into bug reports.
  */
 import { formatBytes } from '../base/units.js';
 import type { PhaseCounts } from '../engine/net/describe.js';
+import { SAMPLED_EVERY } from '../fuse/reader-account.js';
+import { NOT_IN_COST } from '../main/stats/cost.js';
 import type { StatsReport } from '../main/stats/report.js';
 
 /** Addresses that are listed; the others are one line. */
@@ -23,6 +25,7 @@ export function statsScreen(report: StatsReport): string {
     ...section('waiting', waitingLines(report)),
     ...section('memory', memoryLines(report)),
     ...section('names', nameLines(report)),
+    ...section('cost', costLines(report)),
     ...section('host', hostLines(report)),
     '',
     ...addressTable(report),
@@ -50,11 +53,16 @@ function networkLines({ network, rates }: StatsReport): string[] {
 }
 
 function readLines({ reads, rates }: StatsReport): string[] {
-  const { waitMs } = reads;
+  const { waitMs, fromPoolTookMs } = reads;
   const of = waitMs === null || waitMs.isOfInterval ? '' : ' (since the mount began)';
   return [
     `${speed(rates.readBytesPerSecond)}, ${perSecond(rates.readsPerSecond)} READs/s, ${hitShare(rates.poolHitShare ?? reads.poolHitShare)} answered from the pool`,
     `the others waited ${latency(waitMs)}${of}`,
+    ...(fromPoolTookMs === null
+      ? []
+      : [
+          `those from the pool took ${latency(fromPoolTookMs)} (of every ${SAMPLED_EVERY}th; without the kernel's part)`,
+        ]),
   ];
 }
 
@@ -92,6 +100,23 @@ function nameLines({ names, rates, requestErrors }: StatsReport): string[] {
     `${count(names.nodes)} nodes, ${files(names.openFiles)} open, ${known} of look-ups known, ${count(names.listPages)} LIST pages, ${count(names.stale)} stale`,
     `${perSecond(rates.kernelRequestsPerSecond)} kernel requests/s, ${count(requestErrors)} answered with an error in all`,
   ];
+}
+
+function costLines({ store, mount }: StatsReport): string[] {
+  const { total, currency, byOperation, prices } = store.cost;
+  const kinds = Object.entries(byOperation)
+    .sort(([, a], [, b]) => b.cost - a.cost || b.requests - a.requests)
+    .map(([name, { requests }]) => `${count(requests)} ${name.toUpperCase()}`);
+  const since = mount.generation === 0 ? '' : ' since the last take-over';
+  return [
+    `about ${money(total)} ${currency}${since} for ${kinds.length === 0 ? 'no requests' : kinds.join(', ')}`,
+    `(${prices.name}, ${prices.date}; ${NOT_IN_COST})`,
+  ];
+}
+
+/** Two digits that mean something. */
+function money(amount: number): string {
+  return amount >= 1 || amount === 0 ? amount.toFixed(2) : amount.toPrecision(2);
 }
 
 function hostLines({ host }: StatsReport): string[] {

@@ -21,6 +21,7 @@ import type { RingProducer } from '../base/byte-ring.js';
 import { KIB } from '../base/units.js';
 import * as abi from './abi.js';
 import { errnoOf } from './dev-fuse.js';
+import type { ReaderAccount } from './reader-account.js';
 import { Replier } from './reply.js';
 import {
   ACCESS_RECORD_BYTES,
@@ -83,6 +84,8 @@ export interface ReaderLoopDeps {
   readonly requestBufferBytes: number;
   /** COUNTER_WORDS words for this thread alone. */
   readonly counters?: Int32Array;
+  /** Where READs that are answered here are noted; absent: nowhere. */
+  readonly account?: ReaderAccount;
   /** Monotonic; the process's clock by default. */
   readonly nowMs?: () => number;
 }
@@ -99,6 +102,7 @@ export class ReaderLoop {
   readonly #nowMs: () => number;
   #quietUntilMs = -Infinity;
   #quietHints = 0;
+  readonly #account: ReaderAccount | undefined;
   readonly #loans: LoanTaker | undefined;
   /** The slot at hand, -1 for none, and the three pieces that a message is read into with it. */
   #slot = -1;
@@ -112,6 +116,7 @@ export class ReaderLoop {
     this.#ring = deps.ring;
     this.#pool = deps.pool;
     this.#loans = deps.pool && deps.loans;
+    this.#account = deps.account;
     this.#nowMs = deps.nowMs ?? (() => performance.now());
     this.#counters = deps.counters ?? new Int32Array(COUNTER_WORDS);
     this.#buffer = Buffer.allocUnsafeSlow(deps.requestBufferBytes);
@@ -236,6 +241,7 @@ export class ReaderLoop {
     const block = Math.floor(offset / BLOCK_BYTES);
     const from = offset - block * BLOCK_BYTES;
     const to = Math.min(from + sizeBytes, BLOCK_BYTES);
+    const startedMs = this.#account?.isDue === true ? this.#nowMs() : -1;
     const first = pool.pinResident(nodeLo, nodeHi, block, from, to);
     if (first < 0) return false;
     let second = -1;
@@ -261,6 +267,11 @@ export class ReaderLoop {
     }
     Atomics.add(this.#counters, COUNTER_HITS, 1);
     Atomics.add(this.#counters, COUNTER_HIT_KIB, sizeBytes >>> 10);
+    if (startedMs >= 0) {
+      const pid = view.getInt32(abi.IN_PID, true);
+      const uid = view.getInt32(abi.IN_UID, true);
+      this.#account?.note({ pid, uid, nodeLo, nodeHi, bytes: sizeBytes }, this.#nowMs() - startedMs);
+    }
     // Of each block's beginning and of each line that is crossed, and of all hits where that was asked for.
     const line = Math.floor(offset / ACCESS_LINE_BYTES);
     if (tells || from === 0 || Math.floor((offset + sizeBytes) / ACCESS_LINE_BYTES) !== line) {

@@ -30,6 +30,12 @@ export class PendingRequest implements RequestContext, RequestTicket {
   readonly pid: number;
   interrupted = false;
   answered = false;
+  /** When it was dispatched (the dispatcher's clock). */
+  startedMs = 0;
+  /** It was not answered at once. */
+  wasParked = false;
+  /** What a READ asks for, or a WRITE brings. */
+  payloadBytes = 0;
   /** When a READ began to wait (the dispatcher's clock). */
   parkedMs = 0;
   /** Told once, when the kernel interrupts a READ that another thread is to answer. */

@@ -177,7 +177,7 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
       return parts.fileSystem.removeTree(path, progress, signal);
     },
     explain: () => Promise.resolve(explainMount({ ...parts, config, clock: systemClock, sharing })),
-    stats: () => gatherStats({ ...parts, config, clock: systemClock, kernel, sharing, sinceMs }),
+    stats: () => gatherStats({ ...parts, config, clock: systemClock, kernel, sharing, sinceMs, generation: 0 }),
   };
   return { done, stop, commands };
 }

@@ -15,7 +15,9 @@ import type { Log } from '../base/log.js';
 import type { WriteSlots } from '../base/pool/write-slots.js';
 import type { PoolView } from '../base/pool/pool-view.js';
 import { DevFuseTransport } from '../fuse/dev-fuse.js';
-import { FuseDispatcher, type DispatcherStats } from '../fuse/dispatcher.js';
+import type { HistogramState } from '../base/latency-histogram.js';
+import { FuseDispatcher, type DispatcherStats, type RequestObserver } from '../fuse/dispatcher.js';
+import type { AccountView } from '../fuse/reader-account.js';
 import type { FuseHandlers } from '../fuse/handlers.js';
 import { isToldToEnd } from '../fuse/pending-signals.js';
 import { pageBytes } from '../fuse/libc.js';
@@ -68,8 +70,21 @@ export interface KernelSide {
   nameChanged(parentNodeId: number, name: string): void;
   /** For metrics. */
   counts(): { readonly readers?: ReaderCounts; readonly requests?: DispatcherStats };
+  /** For metrics, at more cost: how long requests took, by name; and those that reader threads answered, a sample. */
+  durations(): {
+    readonly requests: Readonly<Record<string, HistogramState>>;
+    readonly hits: readonly HistogramState[];
+  };
+  /** Who reads: what reader threads note, and an ear for what the main thread answers. Undefined: this binding cannot say. */
+  readonly watched: KernelWatch | undefined;
   /** Takes the mount down; `ended` then settles. Safe to call twice. */
   unmount(): Promise<void>;
+}
+
+/** Where `mount-s3x top` looks. */
+export interface KernelWatch {
+  readonly accounts: readonly AccountView[];
+  observe(observer: RequestObserver | undefined): void;
 }
 
 /** Mounts and serves by the binding that the user chose. Throws MountError with nothing left mounted. */
@@ -94,6 +109,8 @@ async function serveNative(config: MountConfig, options: MountOptions, deps: Ker
     tune: () => undefined,
     nameChanged: () => undefined,
     counts: () => ({}),
+    durations: () => ({ requests: {}, hits: [] }),
+    watched: undefined,
     unmount: () => endMount(mount.mountPoint, undefined, mount.ended, giveUp, log),
   };
 }
@@ -158,6 +175,11 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     tune: () => tune(mount, log),
     nameChanged: (parent, name) => notifier.push({ type: 'invalidateEntry', parent, name, expireOnly: false }),
     counts: () => ({ readers: readers.counts(), requests: dispatcher.stats() }),
+    durations: () => ({
+      requests: dispatcher.durations(),
+      hits: readers.accounts.map((account) => account.latencies),
+    }),
+    watched: { accounts: readers.accounts, observe: (observer) => (dispatcher.observer = observer) },
     unmount: () => endMount(mount.mountPoint, mount.record, threadsEnded, giveUp, log),
   };
 }

@@ -12,6 +12,7 @@ import type { Log } from '../base/log.js';
 import type { PoolMemory } from '../base/pool/layout.js';
 import type { FuseDispatcher } from '../fuse/dispatcher.js';
 import { COUNTER_HITS, COUNTER_HIT_KIB, COUNTER_LENT, COUNTER_MISSES, COUNTER_WORDS } from '../fuse/reader-loop.js';
+import { AccountView, allocateAccount } from '../fuse/reader-account.js';
 import type { LoanMemory } from '../fuse/slot-loans.js';
 import { RingPump } from '../fuse/ring-pump.js';
 import { REQUEST_RING_BYTES } from '../fuse/ring-records.js';
@@ -51,6 +52,7 @@ interface Reader {
   readonly worker: Worker;
   readonly ring: RingMemory;
   readonly counters: Int32Array;
+  readonly account: AccountView;
 }
 
 export class ReaderThreads {
@@ -67,12 +69,13 @@ export class ReaderThreads {
     this.#readers = Array.from({ length: options.count }, () => {
       const ring = allocateRing(REQUEST_RING_BYTES);
       const counters = new SharedArrayBuffer(COUNTER_WORDS * 4);
+      const account = allocateAccount();
       const { pool, loans } = options;
-      const workerData: ReaderWorkerData = { pool, ring, counters, ...(loans ? { loans } : {}) };
+      const workerData: ReaderWorkerData = { pool, ring, counters, account, ...(loans ? { loans } : {}) };
       const worker = new Worker(programFile('src/main/threads/reader-worker.js'), { workerData, name: 'reader' });
       worker.on('message', () => this.#pump?.woken());
       worker.on('error', (error: unknown) => deps.onFatal(asError(error)));
-      return { worker, ring, counters: new Int32Array(counters) };
+      return { worker, ring, counters: new Int32Array(counters), account: new AccountView(account) };
     });
     this.ready = Promise.all(
       this.#readers.map(({ worker }) =>
@@ -115,6 +118,11 @@ export class ReaderThreads {
   /** The dispatcher has room again, or a thread may have left records behind. */
   wake(): void {
     this.#pump?.wake();
+  }
+
+  /** What each thread notes of the READs that it answers; see src/fuse/reader-account. */
+  get accounts(): readonly AccountView[] {
+    return this.#readers.map(({ account }) => account);
   }
 
   counts(): ReaderCounts {

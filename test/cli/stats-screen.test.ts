@@ -25,6 +25,8 @@ memory   137 MiB of 512 MiB, 140 MiB at most so far
          heaps 37 + 18 MiB, listings 0 B, nodes 0 B
 names    1 nodes, 0 files open, - of look-ups known, 0 LIST pages, 0 stale
          0 kernel requests/s, 0 answered with an error in all
+cost     about 0.00 USD for no requests
+         (Amazon S3 Standard, us-east-1, 2025-06-01; requests only: no storage, transfer, KMS or per-GB fees)
 host     the only mount here, idle
 
 address                                   open/busy         in        out   requests`,
@@ -47,6 +49,8 @@ t.test('busy', (t) => {
     'waiting  READs: 5 for bytes, 1 for room in the pool; writers: 2 for room',
     '         GETs 45 under way; waiting: 7 for a connection, 6 held back after SlowDown, 4 before another attempt, 3 for credentials',
     '         LISTs 1 under way; waiting: 0 for a connection; others 2 under way; waiting: 0 for a connection',
+    'cost     about 0.42 USD for 1,000,012 GET, 4,001 PUT, 100 LIST, 3 DELETE',
+    "         those from the pool took p50 0.02 ms, p95 0.05 ms, p99 0.05 ms (of every 64th; without the kernel's part)",
     'host     active, 50 % of the network; beside /mnt/a (idle), /mnt/b (idle), /mnt/c (idle), 2 more',
     '10.0.0.3 (avoided)                            5 / 4    191 MiB   47.7 MiB        123',
     'and 2 more addresses',

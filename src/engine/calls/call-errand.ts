@@ -11,6 +11,7 @@ import type { PoolView } from '../../base/pool/pool-view.js';
 import type { CallAnswer, CallCommand, DataTarget, NetEvent } from '../api.js';
 import type { Connection } from '../net/connection.js';
 import type { Failure } from '../net/failure.js';
+import type { StoreOperation } from '../net/request-ledger.js';
 import type { RequestSigner } from '../signing/request-signer.js';
 import type { ChecksumName } from '../checksum/running-checksum.js';
 import { CallTransfer } from './call-transfer.js';
@@ -58,6 +59,10 @@ export class CallErrand implements Errand {
 
   get name(): string {
     return this.#command.method;
+  }
+
+  get operation(): StoreOperation {
+    return operationOf(this.#command);
   }
 
   get key(): string {
@@ -139,6 +144,27 @@ export class CallErrand implements Errand {
  */
 export function isDrained({ method }: Pick<CallCommand, 'method'>): boolean {
   return method === 'HEAD';
+}
+
+/** What stores count it as. What is deleted by a list of keys is deleted, whatever the method. */
+export function operationOf({
+  method,
+  key,
+  query,
+  headers,
+}: Pick<CallCommand, 'method' | 'key' | 'query' | 'headers'>): StoreOperation {
+  switch (method) {
+    case 'GET':
+      return key === '' ? 'list' : 'get';
+    case 'HEAD':
+      return 'head';
+    case 'DELETE':
+      return 'delete';
+    case 'POST':
+      return /(^|&)delete(=|&|$)/.test(query) ? 'delete' : 'post';
+    case 'PUT':
+      return headers.some(([name]) => name === 'x-amz-copy-source') ? 'copy' : 'put';
+  }
 }
 
 /** An answer that says no is an answer, and so is "not now"; other trouble of a server's own may come after the deed. */

@@ -24,6 +24,7 @@ import type { NetTimeouts } from '../net/limits.js';
 import type { LogGate } from '../net/log-gate.js';
 import { isSlowDown } from '../net/response-check.js';
 import { decideRetry } from '../net/retry-policy.js';
+import { outcomeOf, type StoreOperation } from '../net/request-ledger.js';
 import type { NetMeter } from '../net/sampling.js';
 import type { RequestPacer } from '../scheduler/api.js';
 import { prefixOf } from '../scheduler/prefix-of.js';
@@ -53,6 +54,8 @@ export interface Errand {
   /** What it is called in log lines, and about what. */
   readonly name: string;
   readonly fields: object;
+  /** What it counts as. */
+  readonly operation: StoreOperation;
   /** Whose prefix it counts for when the store asks for fewer requests. */
   readonly key: string;
   /** What is to be computed before the first attempt, in steps that each take about a millisecond; may throw. */
@@ -84,7 +87,7 @@ export interface ErrandRunnerDeps {
 type Phase =
   | { readonly kind: 'new' }
   | { readonly kind: 'inLine'; readonly waiter: Waiter }
-  | { readonly kind: 'transfer'; readonly attempt: Attempt; readonly generation: number }
+  | { readonly kind: 'transfer'; readonly attempt: Attempt; readonly generation: number; readonly startedMs: number }
   | { readonly kind: 'backoff'; readonly timer: Timer }
   | { readonly kind: 'credentials'; readonly untilMs: number; readonly failure: Failure };
 
@@ -212,19 +215,22 @@ export class ErrandRunner {
   }
 
   #transfer(job: Job, connection: Connection): void {
-    const { clock, connections, gate } = this.#deps;
+    const { clock, connections, gate, meter } = this.#deps;
     job.wantsFresh = false;
-    job.progressMs ??= clock.nowMs();
+    const startedMs = clock.nowMs();
+    job.progressMs ??= startedMs;
     const attempt = job.errand.attempt(
       connection,
       (failure, head) => {
+        const outcome = outcomeOf(head?.status ?? 0, failure === undefined);
+        meter.ledger.ended(job.errand.operation, outcome, clock.nowMs() - startedMs);
         if (failure === undefined) this.#finish(job);
         else this.#attemptFailed(job, failure, head);
         connections.giveBack(connection);
       },
       () => (job.progressMs = clock.nowMs()),
     );
-    job.phase = { kind: 'transfer', attempt, generation: gate.generation };
+    job.phase = { kind: 'transfer', attempt, generation: gate.generation, startedMs };
     attempt.start();
   }
 
@@ -333,6 +339,8 @@ export class ErrandRunner {
     else if (phase.kind === 'backoff') phase.timer.cancel();
     else if (phase.kind === 'transfer' && !phase.attempt.isOver) {
       phase.attempt.abort();
+      const { clock, meter } = this.#deps;
+      meter.ledger.ended(job.errand.operation, 'cancelled', clock.nowMs() - phase.startedMs);
       this.#deps.connections.giveBack(phase.attempt.connection);
     }
   }

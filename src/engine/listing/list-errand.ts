@@ -26,6 +26,7 @@ export class ListErrand implements Errand {
   readonly deadlineMs = Infinity;
   readonly isDrained = true;
   readonly name = 'list';
+  readonly operation = 'list';
   readonly #command: ListCommand;
   readonly #deps: ListErrandDeps;
   #columns: ListColumns | undefined;

@@ -7,6 +7,7 @@
  */
 import { getHeapStatistics } from 'node:v8';
 import { ADDRESSES_MAX } from './limits.js';
+import type { LedgerState } from './request-ledger.js';
 
 /** Requests by what they do. */
 export interface PhaseCounts {
@@ -48,6 +49,8 @@ export interface NetDescription {
   readonly parkedReads: number;
   /** Stalled bodies whose rest was asked for elsewhere, since the mount began. */
   readonly resumed: number;
+  /** What it asked the store, since the mount began. */
+  readonly ledger: LedgerState;
   /** Of its JavaScript heap. */
   readonly heapBytes: number;
 }

@@ -34,6 +34,7 @@ import {
   type NetTimeouts,
 } from './limits.js';
 import type { LogGate } from './log-gate.js';
+import { outcomeOf } from './request-ledger.js';
 import type { NetMeter } from './sampling.js';
 import { isSlowDown } from './response-check.js';
 import { attemptsTotalMax, decideRetry } from './retry-policy.js';
@@ -262,7 +263,7 @@ export class FetchRunner {
 
   /** An attempt at what the fetch lacks now; undefined when that cannot be had, and then the fetch is over. */
   #newTransfer(job: Job, connection: Connection): Transfer | undefined {
-    const { signer, clock, connections } = this.#deps;
+    const { signer, clock, connections, meter } = this.#deps;
     const asked = job.fetch.asked();
     if ('errno' in asked) {
       this.#give(job, asked);
@@ -279,6 +280,8 @@ export class FetchRunner {
         if (isPublished) this.#deps.arrived(job.fetch.command.fetchId);
       },
       ended: (transfer, failure, head) => {
+        const outcome = outcomeOf(head?.status ?? 0, failure === undefined);
+        meter.ledger.ended(transfer.operation, outcome, clock.nowMs() - transfer.sentMs);
         this.#ended(job, transfer, failure, head);
         connections.giveBack(connection);
       },
@@ -439,7 +442,7 @@ export class FetchRunner {
     if (phase.kind === 'inLine') this.#deps.connections.withdraw(phase.waiter);
     else if (phase.kind === 'backoff') phase.timer.cancel();
     else if (phase.kind === 'transfer' && !phase.transfer.isOver) {
-      phase.transfer.abort();
+      this.#abort(phase.transfer);
       this.#deps.connections.giveBack(phase.transfer.connection);
     }
     this.#deps.failed(fetch.command.fetchId, failure);
@@ -469,7 +472,7 @@ export class FetchRunner {
     job.hedge = undefined;
     job.phase = { kind: 'transfer', transfer, generation: phase.generation };
     this.#deps.connections.slow(first.connection);
-    first.abort();
+    this.#abort(first);
     this.#deps.connections.giveBack(first.connection);
   }
 
@@ -479,9 +482,15 @@ export class FetchRunner {
     if (hedge?.kind === 'inLine') {
       this.#deps.connections.withdraw(hedge.waiter);
     } else if (hedge?.kind === 'transfer' && !hedge.transfer.isOver) {
-      hedge.transfer.abort();
+      this.#abort(hedge.transfer);
       this.#deps.connections.giveBack(hedge.transfer.connection);
     }
+  }
+
+  #abort(transfer: Transfer): void {
+    const { clock, meter } = this.#deps;
+    if (!transfer.isOver) meter.ledger.ended(transfer.operation, 'cancelled', clock.nowMs() - transfer.sentMs);
+    transfer.abort();
   }
 
   /** One timer for all requests: they are late after the same time. */

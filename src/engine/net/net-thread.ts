@@ -284,6 +284,7 @@ export class NetThread {
       calls: this.#calls.phases,
       parkedReads: this.#parked.size,
       resumed: this.#runner.resumed,
+      ledger: this.#meter.ledger.state,
       heapBytes: heapBytes(),
     };
   }

@@ -7,6 +7,7 @@
  * Refuses to keep history and to judge: the controller on the main thread does (src/engine/scheduler).
  */
 import { FIRST_BYTES_MAX, type NetSample } from '../scheduler/api.js';
+import { RequestLedger } from './request-ledger.js';
 
 /** Prefixes that one interval can tell apart (guessed: one job reads below a few). */
 const PREFIXES_MAX = 64;
@@ -26,6 +27,8 @@ export class NetMeter {
   hedges = 0;
   hedgesWon = 0;
   retries = 0;
+  /** Totals by operation, which no sample carries: `describe` says them. */
+  readonly ledger = new RequestLedger();
   #firstBytes = 0;
   readonly #firstByteMs: number[] = [];
   readonly #slowDowns = new Map<string, number>();

@@ -12,6 +12,7 @@ import { parseS3Error } from './error-body.js';
 import { transportFailure, type Failure } from './failure.js';
 import type { Fetch } from './fetch.js';
 import type { ResponseHead } from './http-head.js';
+import type { StoreOperation } from './request-ledger.js';
 import { checkPayloadHead, failureFromAnswer, type Asked } from './response-check.js';
 
 export interface TransferDeps {
@@ -71,6 +72,11 @@ export class Transfer implements Exchange {
 
   get bodyBytes(): number {
     return this.#asked.endOffset - this.#asked.startOffset;
+  }
+
+  /** What it counts as. */
+  get operation(): StoreOperation {
+    return this.#asked.form === 'layout' ? 'head' : 'get';
   }
 
   /** Body bytes that have not come. */

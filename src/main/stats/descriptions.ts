@@ -28,6 +28,8 @@ export class Descriptions {
   readonly #ports: readonly NetPort[];
   readonly #clock: Clock;
   #nextId = 1;
+  /** What each thread said last, ever: running totals must not shrink because one is busy. */
+  readonly #last: (NetDescription | undefined)[] = [];
   #question: Question | undefined;
 
   constructor(ports: readonly NetPort[], clock: Clock) {
@@ -47,6 +49,11 @@ export class Descriptions {
     return promise;
   }
 
+  /** The last word of each thread that ever answered. */
+  get last(): readonly NetDescription[] {
+    return this.#last.filter((each) => each !== undefined);
+  }
+
   /** An event of thread `thread`; false when it is none of ours. */
   handle(thread: number, event: NetEvent): boolean {
     if (event.type !== 'described') return false;
@@ -54,6 +61,7 @@ export class Descriptions {
     // An answer that came too late belongs to nobody.
     if (question?.describeId !== event.describeId || question.answers[thread] !== undefined) return true;
     question.answers[thread] = event.description;
+    this.#last[thread] = event.description;
     if (--question.left === 0) this.#end();
     return true;
   }

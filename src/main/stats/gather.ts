@@ -5,7 +5,9 @@
  * Thread: main. Costs a millisecond when asked (percentiles, pins), nothing otherwise. Refuses to keep anything.
  */
 import type { Clock } from '../../base/clock.js';
+import { BUCKETS, type HistogramState } from '../../base/latency-histogram.js';
 import type { DataPlane } from '../../engine/data-plane.js';
+import { addLedgers } from '../../engine/net/request-ledger.js';
 import type { AddressDescription, NetDescription, PhaseCounts } from '../../engine/net/describe.js';
 import type { S3FileSystem } from '../../fs/file-system.js';
 import type { PoolPrefetcher } from '../../prefetch/pool-prefetcher.js';
@@ -15,9 +17,12 @@ import type { MemoryGovernor } from '../memory/governor.js';
 import type { HostShareKeeper } from '../registry/host-share.js';
 import type { SchedulerDriver } from '../scheduler/driver.js';
 import { packageVersion } from '../version.js';
+import { estimateCost, S3_EXPRESS_PRICES, S3_STANDARD_PRICES } from './cost.js';
 import type { Descriptions } from './descriptions.js';
 import { poolUsage } from './pool-usage.js';
+import { processUsage } from './process-usage.js';
 import type { MountSnapshot } from './snapshot.js';
+import { spoolUsage } from './spool-usage.js';
 
 export interface StatsSources {
   readonly config: MountConfig;
@@ -32,14 +37,22 @@ export interface StatsSources {
   readonly descriptions: Descriptions;
   /** When the mount began to answer, by the clock. */
   readonly sinceMs: number;
+  /** Daemons of this mount before this one. */
+  readonly generation: number;
 }
 
 export async function gatherStats(sources: StatsSources): Promise<MountSnapshot> {
-  const said = await sources.descriptions.ask();
-  const threads = said.filter((each) => each !== undefined);
   const { config, clock, governor, prefetcher, fileSystem } = sources;
+  const [said, usage, spool] = await Promise.all([
+    sources.descriptions.ask(),
+    processUsage(clock.wallMs()),
+    config.readOnly ? null : spoolUsage(config.write.spoolDirectory),
+  ]);
+  const threads = said.filter((each) => each !== undefined);
   const files = fileSystem.stats();
   const { requests } = sources.kernel.counts();
+  const ledger = addLedgers(sources.descriptions.last.map((thread) => thread.ledger));
+  const prices = config.store.bucketType === 'directory' ? S3_EXPRESS_PRICES : S3_STANDARD_PRICES;
   return {
     format: 1,
     atMs: clock.nowMs(),
@@ -51,6 +64,7 @@ export async function gatherStats(sources: StatsSources): Promise<MountSnapshot>
       version: packageVersion(),
       isReadOnly: config.readOnly,
       upMs: clock.nowMs() - sources.sinceMs,
+      generation: sources.generation,
     },
     network: networkOf(sources, threads, said.length - threads.length),
     reads: readsOf(sources),
@@ -60,6 +74,7 @@ export async function gatherStats(sources: StatsSources): Promise<MountSnapshot>
       dirtyFiles: files.writing?.dirtyFiles ?? 0,
       openUploads: files.writing?.uploads ?? 0,
       partsSending: files.writing?.partsSending ?? 0,
+      spool,
     },
     waiting: {
       kernelRequests: requests?.inFlight ?? 0,
@@ -100,6 +115,9 @@ export async function gatherStats(sources: StatsSources): Promise<MountSnapshot>
     },
     requests: requests?.requestsByName ?? {},
     requestErrors: requests?.errors ?? 0,
+    requestTook: sources.kernel.durations().requests,
+    store: { ...ledger, cost: estimateCost(ledger.requests, prices) },
+    process: usage,
     host: hostOf(sources.sharing),
   };
 }
@@ -137,6 +155,16 @@ function readsOf({ kernel, prefetcher }: StatsSources): MountSnapshot['reads'] {
     placed: waits.reduce((sum, count) => sum + count, 0),
     placedBytes: bytes,
     waits,
+    fromPoolTook: addHistograms(kernel.durations().hits),
+  };
+}
+
+function addHistograms(all: readonly HistogramState[]): HistogramState {
+  return {
+    counts: Array.from({ length: BUCKETS }, (_, bucket) =>
+      all.reduce((sum, { counts }) => sum + (counts[bucket] ?? 0), 0),
+    ),
+    sumMs: all.reduce((sum, each) => sum + each.sumMs, 0),
   };
 }
 

@@ -2,7 +2,14 @@
  * Two snapshots of one mount become a report: rates of the time in between, and quantiles of what happened in it. Pure.
  * Refuses to guess: where nothing happened in between, quantiles are those of the mount's life, and say so.
  */
-import { countsBetween, quantilesOf, total, type Quantiles } from '../../base/latency-histogram.js';
+import {
+  countsBetween,
+  quantilesOf,
+  total,
+  type HistogramState,
+  type Quantiles,
+} from '../../base/latency-histogram.js';
+import type { StoreOperation } from '../../engine/net/request-ledger.js';
 import type { MountSnapshot } from './snapshot.js';
 
 /** A latency with where it is from. */
@@ -33,9 +40,17 @@ export interface Rates {
 }
 
 /** What `stats --json` prints: the later snapshot, without its buckets, and what two of them say. */
-export interface StatsReport extends Omit<MountSnapshot, 'reads'> {
+export interface StatsReport extends Omit<MountSnapshot, 'reads' | 'requestTook' | 'store'> {
   readonly rates: Rates;
-  readonly reads: Omit<MountSnapshot['reads'], 'waits'> & {
+  /** Without those that reader threads answered. */
+  readonly requestTookMs: Readonly<Record<string, Quantiles>>;
+  readonly store: Pick<MountSnapshot['store'], 'requests' | 'cost'> & {
+    /** Good answers, by operation: of the interval where there were any, else since the mount began. */
+    readonly tookMs: Readonly<Partial<Record<StoreOperation, Quantiles>>>;
+  };
+  readonly reads: Omit<MountSnapshot['reads'], 'waits' | 'fromPoolTook'> & {
+    /** How long reader threads took over those from the pool, a sample of them; null before the first. */
+    readonly fromPoolTookMs: Quantiles | null;
     /** Of READs that came to the main thread; null when none ever did. */
     readonly waitMs: Waits | null;
     /** Share of all READs that were answered from the pool, 0..1; null before the first. */
@@ -52,11 +67,16 @@ export function reportOf(before: MountSnapshot, after: MountSnapshot): StatsRepo
   const bytesOf = ({ reads }: MountSnapshot): number => reads.fromPoolBytes + reads.placedBytes;
   const requestsOf = ({ requests, reads }: MountSnapshot): number =>
     Object.values(requests).reduce((sum, count) => sum + count, reads.fromPool);
-  const { waits: _waits, ...reads } = after.reads;
+  const { waits: _waits, fromPoolTook, ...reads } = after.reads;
+  const { requestTook, store, ...rest } = after;
+  const { durations, ...counts } = store;
   return {
-    ...after,
+    ...rest,
+    requestTookMs: quantilesBetween(before.requestTook, requestTook),
+    store: { ...counts, tookMs: quantilesBetween(before.store.durations, durations) },
     reads: {
       ...reads,
+      fromPoolTookMs: latest(before.reads.fromPoolTook, fromPoolTook) ?? null,
       waitMs: waitsOf(before, after),
       poolHitShare: shareOf(reads.fromPool, reads.placed),
     },
@@ -75,6 +95,24 @@ export function reportOf(before: MountSnapshot, after: MountSnapshot): StatsRepo
       kernelRequestsPerSecond: perSecond(requestsOf(before), requestsOf(after)),
     },
   };
+}
+
+/** Of the time between two states, or of all of it where nothing happened in between. */
+function latest(before: HistogramState | undefined, after: HistogramState): Quantiles | undefined {
+  return quantilesOf(countsBetween(before?.counts, after.counts)) ?? quantilesOf(after.counts);
+}
+
+function quantilesBetween<K extends string>(
+  before: Readonly<Partial<Record<K, HistogramState>>>,
+  after: Readonly<Partial<Record<K, HistogramState>>>,
+): Record<K, Quantiles> {
+  const result: Partial<Record<K, Quantiles>> = {};
+  for (const name of Object.keys(after) as K[]) {
+    const state = after[name];
+    const quantiles = state && latest(before[name], state);
+    if (quantiles) result[name] = quantiles;
+  }
+  return result as Record<K, Quantiles>;
 }
 
 function waitsOf(before: MountSnapshot, after: MountSnapshot): Waits | null {

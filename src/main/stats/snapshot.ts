@@ -3,10 +3,14 @@
  * moment. Rates are made of two of them (report.ts), so that nothing has to be counted for nobody.
  * Totals are since the mount began. Units are in the names; a field that could not be had is null, never 0.
  */
-import type { BucketCounts } from '../../base/latency-histogram.js';
+import type { BucketCounts, HistogramState } from '../../base/latency-histogram.js';
 import type { AddressDescription, PhaseCounts } from '../../engine/net/describe.js';
+import type { LedgerState } from '../../engine/net/request-ledger.js';
 import type { Setting } from '../../engine/scheduler/api.js';
 import type { Activity } from '../registry/announcement.js';
+import type { CostEstimate } from './cost.js';
+import type { ProcessUsage } from './process-usage.js';
+import type { SpoolUsage } from './spool-usage.js';
 
 export interface MountSnapshot {
   readonly format: 1;
@@ -21,6 +25,8 @@ export interface MountSnapshot {
     readonly version: string;
     readonly isReadOnly: boolean;
     readonly upMs: number;
+    /** 0 for the daemon that mounted; goes up with each one that took over after a crash or an upgrade. */
+    readonly generation: number;
   };
   readonly network: {
     /** Payload that came and went, and requests sent, repetitions and hedges included. */
@@ -59,6 +65,8 @@ export interface MountSnapshot {
     readonly placedBytes: number;
     /** How long those waited: counts of the buckets of base/latency-histogram. */
     readonly waits: BucketCounts;
+    /** How long reader threads took over theirs: of one in SAMPLED_EVERY. */
+    readonly fromPoolTook: HistogramState;
   };
   readonly writes: {
     /** Payload of WRITEs. */
@@ -67,6 +75,8 @@ export interface MountSnapshot {
     readonly dirtyFiles: number;
     readonly openUploads: number;
     readonly partsSending: number;
+    /** What the spool's directory takes of its disk; null on a read-only mount. */
+    readonly spool: SpoolUsage | null;
   };
   /** Who waits for what now. */
   readonly waiting: {
@@ -127,6 +137,11 @@ export interface MountSnapshot {
   /** Requests of the kernel, by name; without those that reader threads answered. */
   readonly requests: Readonly<Record<string, number>>;
   readonly requestErrors: number;
+  /** How long they took from the moment this program had them to their answer, by name. */
+  readonly requestTook: Readonly<Record<string, HistogramState>>;
+  /** Attempts at the store by operation and outcome, how long the good ones took, and what they cost, about. */
+  readonly store: LedgerState & { readonly cost: CostEstimate };
+  readonly process: ProcessUsage;
   readonly host: {
     readonly activity: Activity;
     readonly networkShare: number;

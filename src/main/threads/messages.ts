@@ -26,6 +26,8 @@ export interface ReaderWorkerData {
   readonly ring: RingMemory;
   /** COUNTER_WORDS words of src/fuse's reader loop. */
   readonly counters: SharedArrayBuffer;
+  /** Of src/fuse's reader-account. */
+  readonly account: SharedArrayBuffer;
   /** Absent: the mount is read-only. */
   readonly loans?: LoanMemory;
 }

@@ -10,6 +10,7 @@ import { RingProducer } from '../../base/byte-ring.js';
 import { invariant } from '../../base/invariant.js';
 import { PoolView } from '../../base/pool/pool-view.js';
 import { DevFuseTransport } from '../../fuse/dev-fuse.js';
+import { ReaderAccount } from '../../fuse/reader-account.js';
 import { ReaderLoop } from '../../fuse/reader-loop.js';
 import { LoanTaker } from '../../fuse/slot-loans.js';
 import type { FromReaderWorker, ReaderStart, ReaderWorkerData } from './messages.js';
@@ -27,6 +28,7 @@ port.once('message', ({ fd, requestBufferBytes }: ReaderStart) => {
     ...(data.loans ? { loans: new LoanTaker(data.loans) } : {}),
     requestBufferBytes,
     counters: new Int32Array(data.counters),
+    account: new ReaderAccount(data.account),
   }).run();
 });
 port.postMessage('ready' satisfies FromReaderWorker);

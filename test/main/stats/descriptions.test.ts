@@ -2,6 +2,7 @@
 import t from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
 import type { NetCommand, NetEvent } from '../../../src/engine/api.js';
+import { EMPTY_LEDGER } from '../../../src/engine/net/request-ledger.js';
 import type { NetDescription } from '../../../src/engine/net/describe.js';
 import { Descriptions } from '../../../src/main/stats/descriptions.js';
 
@@ -13,6 +14,7 @@ const description: NetDescription = {
   ...{ fetches: phases, lists: phases, calls: phases },
   parkedReads: 0,
   resumed: 0,
+  ledger: EMPTY_LEDGER,
   heapBytes: 1,
 };
 

@@ -1,9 +1,18 @@
 /** A MountSnapshot for tests: an idle mount, with what a test cares about put over it. */
-import { LatencyHistogram } from '../../../src/base/latency-histogram.js';
+import { LatencyHistogram, type HistogramState } from '../../../src/base/latency-histogram.js';
 import { MIB } from '../../../src/base/units.js';
+import { EMPTY_LEDGER, type LedgerState } from '../../../src/engine/net/request-ledger.js';
+import { estimateCost, S3_STANDARD_PRICES } from '../../../src/main/stats/cost.js';
 import type { MountSnapshot } from '../../../src/main/stats/snapshot.js';
 
 const phases = { inLine: 0, paced: 0, transfer: 0, backoff: 0, credentials: 0 };
+
+/** A histogram of what took so long. */
+export function tookOf(...ms: readonly number[]): HistogramState {
+  const histogram = new LatencyHistogram();
+  for (const each of ms) histogram.add(each);
+  return histogram.state;
+}
 
 /** Bucket counts of READs that waited so long. */
 export function waitsOf(...ms: readonly number[]): readonly number[] {
@@ -23,6 +32,7 @@ export const idleSnapshot: MountSnapshot = {
     version: '0.1.0',
     isReadOnly: false,
     upMs: 59_000,
+    generation: 0,
   },
   network: {
     ...{ bytesIn: 0, bytesOut: 0, requests: 0, hedges: 0, hedgesWon: 0, retries: 0, resumed: 0, slowDowns: 0 },
@@ -34,8 +44,8 @@ export const idleSnapshot: MountSnapshot = {
     threadsBusy: [null],
     silentThreads: 0,
   },
-  reads: { fromPool: 0, fromPoolBytes: 0, placed: 0, placedBytes: 0, waits: waitsOf() },
-  writes: { bytes: 0, files: 0, dirtyFiles: 0, openUploads: 0, partsSending: 0 },
+  reads: { fromPool: 0, fromPoolBytes: 0, placed: 0, placedBytes: 0, waits: waitsOf(), fromPoolTook: tookOf() },
+  writes: { bytes: 0, files: 0, dirtyFiles: 0, openUploads: 0, partsSending: 0, spool: { files: 0, bytes: 0 } },
   waiting: {
     ...{ kernelRequests: 0, readsForBytes: 0, readsForRoom: 0, writersForRoom: 0 },
     ...{ fetches: phases, lists: phases, calls: phases, inLine: [0, 0, 0, 0] },
@@ -58,7 +68,20 @@ export const idleSnapshot: MountSnapshot = {
   },
   requests: {},
   requestErrors: 0,
+  requestTook: {},
+  store: { ...EMPTY_LEDGER, cost: estimateCost({}, S3_STANDARD_PRICES) },
+  process: {
+    startedWallMs: Date.UTC(2026, 0, 1) - 60_000,
+    ...{ cpuUserMs: 500, cpuSystemMs: 250, residentBytes: 137 * MIB, openFiles: 40, openFilesMax: 1024, threads: 20 },
+  },
   host: { activity: 'idle', networkShare: 1, others: [] },
+};
+
+const busyRequests: LedgerState['requests'] = {
+  get: { ok: 1_000_000, slow_down: 40, cancelled: 12 },
+  list: { ok: 100 },
+  put: { ok: 4000, no_answer: 1 },
+  delete: { ok: 3 },
 };
 
 /** An hour later, after work. */
@@ -97,8 +120,16 @@ export const busySnapshot: MountSnapshot = {
     placed: 100,
     placedBytes: 100 * MIB,
     waits: waitsOf(...Array.from({ length: 90 }, () => 2), ...Array.from({ length: 10 }, () => 50)),
+    fromPoolTook: tookOf(0.02, 0.02, 0.05),
   },
-  writes: { bytes: 300_000_000, files: 3, dirtyFiles: 2, openUploads: 1, partsSending: 4 },
+  writes: {
+    bytes: 300_000_000,
+    files: 3,
+    dirtyFiles: 2,
+    openUploads: 1,
+    partsSending: 4,
+    spool: { files: 2, bytes: 8192 },
+  },
   waiting: {
     ...{ kernelRequests: 9, readsForBytes: 5, readsForRoom: 1, writersForRoom: 2 },
     fetches: { inLine: 7, paced: 6, transfer: 45, backoff: 4, credentials: 3 },
@@ -108,6 +139,12 @@ export const busySnapshot: MountSnapshot = {
   },
   requests: { READ: 100, WRITE: 300, LOOKUP: 50 },
   requestErrors: 5,
+  requestTook: { READ: tookOf(1, 2, 30), LOOKUP: tookOf(25) },
+  store: {
+    requests: busyRequests,
+    durations: { get: tookOf(21, 22, 23), list: tookOf(40) },
+    cost: estimateCost(busyRequests, S3_STANDARD_PRICES),
+  },
   host: {
     activity: 'active',
     networkShare: 0.5,
