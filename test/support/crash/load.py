@@ -444,7 +444,61 @@ def churn():
             time.sleep(0.05)
 
 
+def writing():
+    """Checkpoints as training writes them (a temporary name, then a rename), edits in their middle, and a log that is synced."""
+    top = f"{MOUNT}/written-{SEED}"
+    timed("mkdir", os.mkdir, top)
+    log_lines = []
+    kept = []
+    while not stopping.is_set():
+        what = draw.choice(["checkpoint", "checkpoint", "edit", "log"])
+        try:
+            if what == "checkpoint":
+                name = f"{top}/checkpoint-{counts['rounds']}"
+                pieces = [draw.randbytes(draw.choice([10, 4096, 70_000, MIB])) * draw.choice([1, 4]) for _ in range(draw.choice([1, 4, 12]))]
+                with open(f"{name}.tmp", "wb", buffering=0) as file:
+                    for piece in pieces:
+                        if timed(f"write of {name}", file.write, piece) != len(piece):
+                            wrong(f"a short write to {name}")
+                    if draw.random() < 0.3:
+                        timed(f"fsync of {name}", os.fsync, file.fileno())
+                timed("rename", os.rename, f"{name}.tmp", name)
+                kept.append((name, b"".join(pieces)))
+                if len(kept) > 4:
+                    timed("unlink", os.unlink, kept.pop(0)[0])
+            elif what == "edit" and kept:
+                at = draw.randrange(len(kept))
+                name, content = kept[at]
+                place, piece = draw.randrange(len(content)), draw.randbytes(5000)
+                with open(name, "r+b", buffering=0) as file:
+                    timed(f"pwrite to {name}", os.pwrite, file.fileno(), piece, place)
+                kept[at] = (name, content[:place] + piece + content[place + len(piece) :])
+            elif what == "log":
+                # Begun anew now and then, so that it does not grow with the run.
+                if len(log_lines) >= 50:
+                    timed("unlink of the log", os.unlink, f"{top}/log")
+                    log_lines.clear()
+                with open(f"{top}/log", "ab", buffering=0) as file:
+                    line = f"{counts['rounds']} {draw.random()}\n".encode()
+                    timed("append to the log", file.write, line)
+                    timed("fsync of the log", os.fsync, file.fileno())
+                log_lines.append(line)
+            for name, content in draw.sample(kept, min(1, len(kept))) + ([(f"{top}/log", b"".join(log_lines))] if log_lines else []):
+                with open(name, "rb", buffering=0) as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                    got = timed(f"read of {name}", file.readall)
+                    if got != content:
+                        at = next((i for i, (a, b) in enumerate(zip(got, content)) if a != b), min(len(got), len(content)))
+                        wrong(f"{name} differs at {at}: {len(got)} bytes, {len(content)} written")
+            counts["rounds"] += 1
+            got_on(1)
+        except OSError as error:
+            failed(f"{what}: {errno.errorcode.get(error.errno)} {error}")
+            time.sleep(0.5)
+
+
 ROLES = {
+    "writing": writing,
     "buffered": lambda: each_file(buffered),
     "direct": lambda: each_file(direct, os.O_DIRECT),
     "mmap": lambda: each_file(mapped),

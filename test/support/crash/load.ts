@@ -10,7 +10,8 @@ import { ended, projectRoot } from '../mount.js';
 import { monotonicSeconds } from './crash-mount.js';
 import { kernelStacks } from './processes.js';
 
-export type Role = 'buffered' | 'direct' | 'mmap' | 'vectors' | 'handles' | 'list' | 'find' | 'slow-list' | 'churn';
+export type Role =
+  'buffered' | 'direct' | 'mmap' | 'vectors' | 'handles' | 'list' | 'find' | 'slow-list' | 'churn' | 'writing';
 export const readerRoles: readonly Role[] = ['buffered', 'direct', 'mmap', 'vectors'];
 export const allRoles: readonly Role[] = [...readerRoles, 'handles', 'list', 'find', 'slow-list', 'churn'];
 
