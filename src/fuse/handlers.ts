@@ -26,6 +26,10 @@ export interface RequestContext {
    * ErrnoError(EINTR). Made on first use.
    */
   readonly signal: AbortSignal;
+  /** The kernel's number of this request, the same when it is sent again to a daemon that takes over; absent elsewhere. */
+  readonly id?: number;
+  /** An earlier daemon had this request and did not answer it: it may have been done, wholly or in part (kernel fact 20). */
+  readonly isResent?: boolean;
 }
 
 /** struct fuse_attr in our terms; times in milliseconds since 1970. */

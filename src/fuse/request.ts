@@ -52,6 +52,10 @@ export class PendingRequest implements RequestContext, RequestTicket {
     this.pid = header.pid;
   }
 
+  get isResent(): boolean {
+    return this.hi > ID_HI_MASK;
+  }
+
   get id(): number {
     return requestId(this.lo, this.hi);
   }
