@@ -16,12 +16,14 @@ import { checkTogether } from './build-config.js';
 import type { Command } from './command.js';
 import { describeHardware, explainHardware } from './hardware-text.js';
 import type { CliIo } from './io.js';
-import { withProfile } from './mount.js';
+import type { OptionName } from './options.js';
 import { declareOptions, givenOptions, refuseUnknown, type ParsedArguments } from './parse.js';
+import { placed } from './settings/origins.js';
+import { settle } from './settings/settle.js';
 import { sizingConfigOf, sizingOptionNames } from './sizing-values.js';
 
 const ownOptions = ['json', 'explain', 'sys-root'] as const;
-const mountsOptions = [...sizingOptionNames, 'profile-file', 'profile-name'] as const;
+const mountsOptions = [...sizingOptionNames, 'config', 'profile-file', 'profile-name'] as const;
 
 export const hwinfoCommand: Command = {
   pattern: 'hwinfo',
@@ -40,9 +42,13 @@ export const hwinfoCommand: Command = {
 
 async function hwinfo(parsed: ParsedArguments, io: CliIo): Promise<number> {
   refuseUnknown(parsed, [...ownOptions, ...mountsOptions], [], 1);
-  const { given } = withProfile(givenOptions(parsed), io.cwd);
-  checkTogether(given);
-  const config = sizingConfigOf(given);
+  const only = new Set<OptionName>(mountsOptions);
+  const typed = { given: givenOptions(parsed), bucket: undefined, directory: undefined };
+  const { given } = settle(typed, { env: io.owner.env, cwd: io.cwd, only });
+  const config = placed(given, () => {
+    checkTogether(given);
+    return sizingConfigOf(given);
+  });
   const profile = await detectHardware({ sysRoot: sysRootOf(parsed['sys-root'], io), env: io.owner.env });
   for (const name of config.bindNics) {
     if (profile.nics.some((nic) => nic.name === name)) continue;

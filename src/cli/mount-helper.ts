@@ -69,7 +69,10 @@ export async function executeMountHelper(argv: readonly string[], io: CliIo): Pr
     const { bucket, directory, options, fake } = parseHelperArguments(argv);
     const args = options.flatMap((text) => ['-o', text]);
     const parsed = declareMount(createParser([...args])).parseSync() as ParsedArguments;
-    const { config, notes } = readMount({ ...parsed, _: [], bucket, directory }, io);
+    const read = readMount({ ...parsed, _: [], bucket, directory }, io);
+    const { notes } = read;
+    // MOUNT_S3X_FOREGROUND: mount(8) waits for this process.
+    const config = { ...read.config, settings: read.record, foreground: false };
     if (fake) {
       preflight(config, preflightDeps(io.owner.uid, io.owner.env));
       return EXIT_OK;

@@ -3,21 +3,20 @@
  * The order is by cost: what can be refused without asking anybody is refused first.
  * Refuses to return success before the mount answers.
  */
-import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { mountInBackground } from '../main/background.js';
-import { CommandError } from '../main/command-error.js';
 import type { MountConfig } from '../main/config.js';
-import { EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
+import { EXIT_OK } from '../main/exit-codes.js';
 import { loadStartDaemon } from '../main/load-daemon.js';
 import { openLogging } from '../main/logging.js';
 import { preflight, preflightDeps } from '../main/preflight.js';
 import { mountSource, runDaemon } from '../main/run-daemon.js';
-import { buildConfig, contradict, type BuiltConfig } from './build-config.js';
+import type { SettingsRecord } from '../main/settings-record.js';
+import type { BuiltConfig } from './build-config.js';
 import type { Command } from './command.js';
 import { parseFstabOptions } from './fstab-options.js';
 import type { CliIo } from './io.js';
-import { mountOptionNames, type GivenOptions } from './options.js';
+import { mountOptionNames } from './options.js';
 import {
   createParser,
   declareMountOptions,
@@ -27,7 +26,9 @@ import {
   refuseUnknown,
   type ParsedArguments,
 } from './parse.js';
-import { loadProfile, underFlags } from './profile/profile-file.js';
+import { buildSettled } from './settings/build.js';
+import { withPlaces } from './settings/origins.js';
+import { settle, type Settled, type TypedSettings } from './settings/settle.js';
 
 export const mountCommand: Command = {
   pattern: ['$0 [bucket] [directory]', 'mount [bucket] [directory]'],
@@ -44,41 +45,37 @@ export function declareMount(parser: Argv): Argv {
   );
 }
 
-/** Reads a command line's mount. Throws CommandError. */
-export function readMount(parsed: ParsedArguments, io: Pick<CliIo, 'owner' | 'gid' | 'cwd'>): BuiltConfig {
-  refuseUnknown(parsed, mountOptionNames, ['bucket', 'directory'], plainWords(parsed)[0] === 'mount' ? 1 : 0);
-  const bucket = positional(parsed, 'bucket');
-  const directory = positional(parsed, 'directory');
-  if (bucket === undefined || directory === undefined) {
-    const missing = bucket === undefined ? 'bucket and directory are' : 'the directory is';
-    throw new CommandError(
-      EXIT_USAGE,
-      `${missing} missing`,
-      'e.g. `mount-s3x my-bucket /mnt/data`; `mount-s3x --help` shows all',
-    );
-  }
-  const given = givenOptions(parsed);
-  const fstab = parseFstabOptions(given.lists.get('options') ?? []);
-  const typed = fstab.args.length === 0 ? given : givenOptions(withMore(parsed, fstab.args));
-  const { given: all, notes } = withProfile(typed, io.cwd);
-  const built = buildConfig(bucket, directory, all, fstab.mountOptions, {
-    env: io.owner.env,
-    uid: io.owner.uid,
-    gid: io.gid,
-    cwd: io.cwd,
-  });
-  return { config: built.config, notes: [...notes, ...built.notes] };
+/** What a command line comes to, with everything that other places say. */
+export interface ReadMount extends BuiltConfig {
+  readonly settled: Settled;
+  readonly record: SettingsRecord;
 }
 
-/** What was typed, above what --profile-file says. Throws CommandError. */
-export function withProfile(typed: GivenOptions, cwd: string): ReturnType<typeof underFlags> {
-  const file = typed.values.get('profile-file');
-  const name = typed.values.get('profile-name');
-  if (file === undefined) {
-    if (name === undefined) return { given: typed, notes: [] };
-    throw new CommandError(EXIT_USAGE, '--profile-name needs --profile-file', 'give both or none');
-  }
-  return underFlags(typed, loadProfile(resolve(cwd, file), name), contradict);
+type ReadContext = Pick<CliIo, 'owner' | 'gid' | 'cwd'>;
+
+/** Reads a command line's mount. Throws CommandError. */
+export function readMount(parsed: ParsedArguments, io: ReadContext): ReadMount {
+  const typed = typedSettings(parsed);
+  const context = { uid: io.owner.uid, gid: io.gid, cwd: io.cwd };
+  return buildSettled(settle(typed, { env: io.owner.env, cwd: io.cwd }), typed, { ...context, env: io.owner.env });
+}
+
+/** What was typed of a mount. Throws CommandError for what no mount knows. `words`: of the command itself. */
+export function typedSettings(parsed: ParsedArguments, more: readonly string[] = []): TypedSettings {
+  const [command] = plainWords(parsed);
+  const words = command === 'mount' || command === 'config' ? 1 : 0;
+  refuseUnknown(parsed, [...mountOptionNames, ...more], ['bucket', 'directory'], words);
+  const given = givenOptions(parsed);
+  const fstab = parseFstabOptions(given.lists.get('options') ?? []);
+  const all = fstab.args.length === 0 ? given : givenOptions(withMore(parsed, fstab.args));
+  const lists = new Map(all.lists);
+  lists.delete('options');
+  if (fstab.mountOptions.length > 0) lists.set('options', fstab.mountOptions);
+  return {
+    given: { ...all, lists },
+    bucket: positional(parsed, 'bucket'),
+    directory: positional(parsed, 'directory'),
+  };
 }
 
 /** `parsed` with the arguments that -o stood for added, as if they had been typed: giving one in both places is giving it twice. */
@@ -95,8 +92,12 @@ function withMore(parsed: ParsedArguments, args: readonly string[]): ParsedArgum
 }
 
 async function mount(parsed: ParsedArguments, io: CliIo): Promise<number> {
-  const built = readMount(parsed, io);
-  return mountConfig(built.config, built.notes, io);
+  const { config, notes, settled, record } = readMount(parsed, io);
+  try {
+    return await mountConfig({ ...config, settings: record }, notes, io);
+  } catch (error) {
+    throw withPlaces(error, settled.given);
+  }
 }
 
 /** Mounts what `config` says. Resolves with the exit code; throws for failures. */

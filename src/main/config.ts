@@ -1,10 +1,11 @@
 /**
- * The one description of a mount that everything below src/main is built from. The command line (later also environment
- * and files) produces it; the composition root takes it apart again, so that no lower layer ever sees a flag.
+ * The one description of a mount that everything below src/main is built from. The command line, the
+ * environment and files say it (src/cli/settings); the composition root takes it apart again, so that no lower layer ever sees a flag.
  * Plain data: it is handed to the background process as JSON.
  */
 import type { StoreOptions, VerifyMode } from '../engine/api.js';
 import type { ObjectWriteOptions } from '../engine/write-options.js';
+import type { SettingsRecord } from './settings-record.js';
 
 /** What becomes of somebody else's change to an object that is being written here: their work stays, or ours replaces it. */
 export type ConflictRule = 'fail' | 'last-writer';
@@ -85,4 +86,6 @@ export interface MountConfig {
   };
   /** Unknown -o options that go to mount(2) as they are (noatime, nodev, ...). */
   readonly mountOptions: readonly string[];
+  /** Where all of this came from, to say so and to read it again; undefined for a mount that code asked for. */
+  readonly settings?: SettingsRecord;
 }
