@@ -20,6 +20,7 @@ import type { OptionName } from './options.js';
 import { declareOptions, givenOptions, refuseUnknown, type ParsedArguments } from './parse.js';
 import { placed } from './settings/origins.js';
 import { settle } from './settings/settle.js';
+import { prepareYaml } from './settings/yaml-file.js';
 import { sizingConfigOf, sizingOptionNames } from './sizing-values.js';
 
 const ownOptions = ['json', 'explain', 'sys-root'] as const;
@@ -42,6 +43,7 @@ export const hwinfoCommand: Command = {
 
 async function hwinfo(parsed: ParsedArguments, io: CliIo): Promise<number> {
   refuseUnknown(parsed, [...ownOptions, ...mountsOptions], [], 1);
+  await prepareYaml(Object.entries(parsed), io.owner.env);
   const only = new Set<OptionName>(mountsOptions);
   const typed = { given: givenOptions(parsed), bucket: undefined, directory: undefined };
   const { given } = settle(typed, { env: io.owner.env, cwd: io.cwd, only });

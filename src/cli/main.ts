@@ -7,6 +7,7 @@ import { CommandError } from '../main/command-error.js';
 import { EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
 import { describeFailure, failureLine } from '../main/failure.js';
 import { benchCommand } from './bench.js';
+import { configCommand } from './config.js';
 import type { Command } from './command.js';
 import { explainCommand } from './explain.js';
 import { hwinfoCommand } from './hwinfo.js';
@@ -35,6 +36,7 @@ const commands: readonly Command[] = [
   recoverCommand,
   statsCommand,
   explainCommand,
+  configCommand,
   hwinfoCommand,
   benchCommand,
 ];

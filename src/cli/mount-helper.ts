@@ -10,6 +10,7 @@ import { preflight, preflightDeps } from '../main/preflight.js';
 import type { CliIo } from './io.js';
 import { mountConfig, readMount, declareMount } from './mount.js';
 import { createParser, type ParsedArguments } from './parse.js';
+import { prepareYaml } from './settings/yaml-file.js';
 
 /** mount(8), EXIT STATUS. */
 const MOUNT_USAGE = 1;
@@ -69,6 +70,7 @@ export async function executeMountHelper(argv: readonly string[], io: CliIo): Pr
     const { bucket, directory, options, fake } = parseHelperArguments(argv);
     const args = options.flatMap((text) => ['-o', text]);
     const parsed = declareMount(createParser([...args])).parseSync() as ParsedArguments;
+    await prepareYaml(Object.entries(parsed), io.owner.env);
     const read = readMount({ ...parsed, _: [], bucket, directory }, io);
     const { notes } = read;
     // MOUNT_S3X_FOREGROUND: mount(8) waits for this process.

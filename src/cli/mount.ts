@@ -28,6 +28,7 @@ import {
 } from './parse.js';
 import { buildSettled } from './settings/build.js';
 import { withPlaces } from './settings/origins.js';
+import { prepareYaml } from './settings/yaml-file.js';
 import { settle, type Settled, type TypedSettings } from './settings/settle.js';
 
 export const mountCommand: Command = {
@@ -92,6 +93,7 @@ function withMore(parsed: ParsedArguments, args: readonly string[]): ParsedArgum
 }
 
 async function mount(parsed: ParsedArguments, io: CliIo): Promise<number> {
+  await prepareYaml(Object.entries(parsed), io.owner.env);
   const { config, notes, settled, record } = readMount(parsed, io);
   try {
     return await mountConfig({ ...config, settings: record }, notes, io);

@@ -16,7 +16,8 @@ function build(args: readonly string[], env: NodeJS.ProcessEnv = {}): BuiltConfi
       parsed = given;
     })
     .parseSync();
-  return readMount(parsed, { ...place, owner: { env, uid: 1000 } });
+  const { config, notes } = readMount(parsed, { ...place, owner: { env, uid: 1000 } });
+  return { config, notes };
 }
 
 const config = (args: readonly string[], env?: NodeJS.ProcessEnv): MountConfig =>

@@ -69,11 +69,16 @@ function inPlace<T>({ bucket, directory }: Settled, work: () => T): T {
     return work();
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    const word = [directory, bucket].find(
-      (each) => each !== undefined && each.text !== '' && error.message.includes(each.text),
-    );
+    const { message } = error;
+    const isOf = (word: SaidWord | undefined, whenEmpty: string): boolean =>
+      word !== undefined && message.startsWith(word.text === '' ? whenEmpty : word.text);
+    const word = isOf(bucket, 'the bucket name is')
+      ? bucket
+      : isOf(directory, 'the directory to')
+        ? directory
+        : undefined;
     const place = word === undefined ? undefined : placeOf(word.origin);
-    if (place === undefined || error.message.startsWith(place)) throw error;
+    if (place === undefined) throw error;
     throw new CommandError(error.exitCode, `${place}: ${error.message}`, error.remedy, { cause: error });
   }
 }

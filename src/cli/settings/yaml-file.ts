@@ -6,14 +6,15 @@
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { Alias, Document, Node, Pair, Scalar, YAMLMap, YAMLSeq } from 'yaml';
+import type * as Yaml from 'yaml';
+import type { Document, Scalar, YAMLMap, YAMLSeq } from 'yaml';
 import { KIB } from '../../base/units.js';
 import { CommandError } from '../../main/command-error.js';
 import { EXIT_USAGE } from '../../main/exit-codes.js';
 
 export const FILE_BYTES_MAX = 64 * KIB;
 
-type YamlLibrary = typeof import('yaml');
+type YamlLibrary = typeof Yaml;
 
 let loaded: YamlLibrary | undefined;
 
@@ -22,14 +23,22 @@ function library(): YamlLibrary {
   return loaded;
 }
 
+/**
+ * Loads the library where a file may have to be read: `texts` are what was typed, in which --config or --profile-file would
+ * stand. To be called before settings are read, by every command that reads them: in the bundle the library is a piece of
+ * its own that cannot be had at once.
+ */
+export async function prepareYaml(texts: Iterable<unknown>, env: NodeJS.ProcessEnv): Promise<void> {
+  const isNamed = [...texts].some((text) => /config|profile/.test(JSON.stringify(text) ?? ''));
+  if (!isNamed && !env['MOUNT_S3X_CONFIG'] && !env['MOUNT_S3X_PROFILE_FILE']) return;
+  loaded ??= await import('yaml');
+}
+
 /** Counted from 1. */
 export interface Place {
   readonly line: number;
   readonly column: number;
 }
-
-/** A node as it is met: its kind is not known yet. */
-export type SettingNode = Node | Alias | Scalar | YAMLMap | YAMLSeq | Pair | null | undefined;
 
 /** A file's text with what is needed to speak of it. */
 export class SettingsYaml {

@@ -150,7 +150,7 @@ t.test('several profiles', (t) => {
 
 t.test('what is refused, with where and what to write instead', (t) => {
   const rows: (readonly [string, RegExp])[] = [
-    ['\npart-sise: 1', /p\.yaml:2: unknown setting part-sise \| did you mean part-size\?/],
+    ['\npart-sise: 1', /p\.yaml:2:1: unknown setting part-sise \| did you mean part-size\?/],
     ['max_concurency: 1', /did you mean max_concurrency\?/],
     ['part_size: 1', /unknown setting part_size \| did you mean part-size\?/],
     ['max_connections: 1', /unknown setting max_connections \| did you mean max-connections\?/],
@@ -163,7 +163,7 @@ t.test('what is refused, with where and what to write instead', (t) => {
     ['part-size:', /part-size has no value/],
     ['part-size: [1]', /part-size has no value/],
     ['part-size: true', /not a text or a number/],
-    ['part-size: 8MB', /--part-size 8MB: not a whole number/],
+    ['part-size: 8MB', /p\.yaml:1:1: part-size 8MB: not a whole number/],
     ['max_concurrency: 1.5', /1\.5 is not a whole number/],
     ['max_concurrency: "10"', /"10" is not a whole number/],
     ['max_concurrency: 0', /0 is not a whole number/],
@@ -174,13 +174,13 @@ t.test('what is refused, with where and what to write instead', (t) => {
     ['max_bandwidth: 50MB', /is no size \| allowed: bytes a second/],
     ['use_threads: 1', /1 is neither true nor false/],
     ['max_concurrency: 8\nmax-connections: 9', /max-connections is given twice/],
-    ['part-size: 1\npart-size: 2', /p\.yaml:2: Map keys must be unique/],
-    ['a: [', /p\.yaml:\d+: /],
+    ['part-size: 1\npart-size: 2', /p\.yaml:2:\d+: Map keys must be unique/],
+    ['a: [', /p\.yaml:\d+:\d+: /],
     ['just text', /not a list of/],
     ['- 1', /not a list of/],
     ['a: &x 1\npart-size: *x', /unknown setting a/],
     ['read-part-size: 1048576\npart-size: 1048576', /cannot be given together/],
-    ['cache-xz: b', /--cache-xz is not supported/],
+    ['cache-xz: b', /p\.yaml:1:1: cache-xz is not supported/],
   ];
   for (const [yaml, expected] of rows)
     t.match(
