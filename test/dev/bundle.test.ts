@@ -95,3 +95,16 @@ void t.test('what is loaded late from packages is there: each source of credenti
   }
   t.end();
 });
+
+void t.test('a file of settings is read: its library is a piece of its own', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 's3x-bundle-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, 'c.yaml'), 'uid: 4711\n');
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(bundle, 'bin/mount-s3x.js'), 'config', '--config', join(folder, 'c.yaml'), '--changed'],
+    { encoding: 'utf8', timeout: 30_000 },
+  );
+  t.match(stdout, /uid +4711 +\S+c\.yaml:1/, stderr);
+  t.end();
+});

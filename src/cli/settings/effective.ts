@@ -60,7 +60,7 @@ export function effectiveSettings(sources: EffectiveSources): SettingRow[] {
       name,
       value: setting === undefined ? NOT_SET : valueText(setting.value),
       source: setting?.origin ?? { kind: 'default' },
-      group: 'Mount:',
+      group: 'What and where:',
     };
   });
   for (const name of mountOptionNames) {

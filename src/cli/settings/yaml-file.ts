@@ -31,7 +31,8 @@ function library(): YamlLibrary {
 export async function prepareYaml(texts: Iterable<unknown>, env: NodeJS.ProcessEnv): Promise<void> {
   const isNamed = [...texts].some((text) => /config|profile/.test(JSON.stringify(text) ?? ''));
   if (!isNamed && !env['MOUNT_S3X_CONFIG'] && !env['MOUNT_S3X_PROFILE_FILE']) return;
-  loaded ??= await import('yaml');
+  // CommonJS: in the bundle there is only the default export.
+  loaded ??= (await import('yaml')).default;
 }
 
 /** Counted from 1. */
