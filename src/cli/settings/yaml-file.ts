@@ -14,7 +14,7 @@ import { EXIT_USAGE } from '../../main/exit-codes.js';
 
 export const FILE_BYTES_MAX = 64 * KIB;
 
-type YamlLibrary = typeof Yaml;
+type YamlLibrary = Pick<typeof Yaml, 'LineCounter' | 'parseDocument' | 'isAlias' | 'isMap' | 'isScalar' | 'isSeq'>;
 
 let loaded: YamlLibrary | undefined;
 
