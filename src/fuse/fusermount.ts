@@ -7,6 +7,7 @@
  */
 import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
+import { helperEnvironment } from '../base/helper-environment.js';
 import { receiveDescriptor, socketPair } from './libc.js';
 import { MountError } from './mount-error.js';
 
@@ -25,7 +26,7 @@ function run(helper: string, parameters: readonly string[], commFd?: number): Pr
   return new Promise((resolve, reject) => {
     const child = spawn(helper, parameters, {
       stdio: ['ignore', 'pipe', 'pipe', ...(commFd === undefined ? [] : [commFd])],
-      env: { ...process.env, LC_ALL: 'C', ...(commFd === undefined ? {} : { _FUSE_COMMFD: '3' }) },
+      env: helperEnvironment(commFd === undefined ? {} : { _FUSE_COMMFD: '3' }),
     });
     let output = '';
     const collect = (chunk: Buffer): void => {

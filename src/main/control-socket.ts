@@ -3,17 +3,22 @@
  * run file, which names it. One JSON line asks (`{"command": "remove-tree", ...}`), JSON lines answer: any number of
  * `{"progress": ...}`, then one `{"result": ...}` or `{"error": {...}}`. Who hangs up gives up: the command is aborted.
  *
- * Who may ask: the directory is the user's alone (0700, see state-directory.ts), so the user and root.
+ * Who may ask: the user whose process this is, and root. The directory is the user's alone (0700, see state-directory.ts),
+ * the socket 0600, and the kernel says who connected (SO_PEERCRED): anybody else gets one line and is hung up on, and so is
+ * everybody where the kernel cannot be asked.
  * Bounds: CLIENTS_MAX at once, LINE_BYTES_MAX for a question. Refuses to know what commands do.
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import { EIO, EINVAL, ErrnoError } from '../base/errno.js';
+import { EIO, EINVAL, EPERM, ErrnoError } from '../base/errno.js';
 import type { Log } from '../base/log.js';
 import { StoreError } from '../engine/store-error.js';
+import { peerCredentials, type PeerCredentials } from './peer-credentials.js';
 
 const CLIENTS_MAX = 16;
 const LINE_BYTES_MAX = 64 * 1024;
+/** Who may not ask is hung up on after this long, if it did not hang up itself. */
+const STRANGER_WAIT_MS = 1000;
 /** sizeof(sun_path) less its closing zero (unix(7)). */
 export const SOCKET_PATH_BYTES_MAX = 107;
 
@@ -37,11 +42,15 @@ export interface ControlFailure {
 
 type Answer = { readonly progress: unknown } | { readonly result: unknown } | { readonly error: ControlFailure };
 
+/** Who is at the other end; undefined when that cannot be found out. Given by tests. */
+export type AskPeer = (socket: Socket) => PeerCredentials | undefined;
+
 /** Listens. Returns what ends it, and all commands under way with it. Throws as listen(2) does. */
 export async function openControlSocket(
   path: string,
   handlers: ControlHandlers,
   log: Log,
+  askPeer: AskPeer = peerCredentials,
 ): Promise<() => Promise<void>> {
   rmSync(path, { force: true });
   const clients = new Set<Socket>();
@@ -49,6 +58,16 @@ export async function openControlSocket(
     socket.on('error', () => undefined);
     if (clients.size >= CLIENTS_MAX) {
       socket.destroy();
+      return;
+    }
+    const stranger = refusePeer(askPeer(socket), process.geteuid?.() ?? 0);
+    if (stranger !== undefined) {
+      log.warn({ path }, `control socket: ${stranger}`);
+      const refusal: Answer = { error: { errno: EPERM, message: stranger } };
+      // What was asked is taken off the socket unread: closing over it would lose the refusal.
+      socket.resume();
+      socket.setTimeout(STRANGER_WAIT_MS, () => socket.destroy());
+      socket.end(`${JSON.stringify(refusal)}\n`);
       return;
     }
     clients.add(socket);
@@ -62,6 +81,13 @@ export async function openControlSocket(
     for (const socket of clients) socket.destroy();
     await new Promise<void>((resolve) => void server.close(() => resolve()));
   };
+}
+
+/** Why this peer may not ask; undefined when it may. */
+function refusePeer(peer: PeerCredentials | undefined, ownerUid: number): string | undefined {
+  if (peer === undefined) return 'refused: the kernel does not say who asks (is the npm package koffi installed?)';
+  if (peer.uid === 0 || peer.uid === ownerUid) return undefined;
+  return `refused: user ${peer.uid} (process ${peer.pid}) is neither the owner of this mount (${ownerUid}) nor root`;
 }
 
 function listen(server: Server, path: string): Promise<void> {

@@ -4,6 +4,7 @@
  * Refuses to touch what is not ours: only a mount that the kernel lists as ours is detached.
  */
 import { spawnSync } from 'node:child_process';
+import { helperEnvironment } from '../base/helper-environment.js';
 import { findMount, FUSE_TYPE } from '../fuse/mountinfo.js';
 
 /** Longest wait for the program; a lazy unmount takes milliseconds. */
@@ -25,6 +26,7 @@ export function detachOursNow(mountPoint: string, uid: number): boolean {
   const [program, flags] = uid === 0 ? ['umount', ['-i', '-l']] : ['fusermount3', ['-u', '-z']];
   spawnSync(program, [...flags, '--', mountPoint], {
     cwd: '/',
+    env: helperEnvironment(),
     stdio: 'ignore',
     timeout: DETACH_WAIT_MS,
     killSignal: 'SIGKILL',

@@ -1,11 +1,12 @@
 /** Questions to a running mount over its socket: answers, progress, failures, hanging up, nonsense. */
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
-import { EACCES, EINVAL, EIO, ErrnoError } from '../../src/base/errno.js';
+import { EACCES, EINVAL, EIO, EPERM, ErrnoError } from '../../src/base/errno.js';
 import { askControl, ControlError, openControlSocket, type ControlHandlers } from '../../src/main/control-socket.js';
+import { runProgram } from '../support/fuse-mount.js';
 import { LineLog } from '../support/memory-store-kernel.js';
 
 async function listening(t: Test, handlers: ControlHandlers): Promise<string> {
@@ -92,6 +93,51 @@ void t.test('nonsense is answered, and a line without end is cut off', async (t)
   t.match(await say('[]\n'), /names no command/);
   t.equal(await say('x'.repeat(100_000)), '');
 });
+
+void t.test('only the owner and root may ask', async (t) => {
+  const owner = process.geteuid?.() ?? 0;
+  for (const [what, peer, allowed] of [
+    ['the owner', { pid: 1, uid: owner, gid: 0 }, true],
+    ['root', { pid: 1, uid: 0, gid: 0 }, true],
+    ['somebody else', { pid: 77, uid: owner + 1, gid: 0 }, false],
+    ['who cannot be asked', undefined, false],
+  ] as const) {
+    const directory = mkdtempSync(join(tmpdir(), 's3x-control-'));
+    const path = join(directory, 'x.sock');
+    const log = new LineLog();
+    let asked = 0;
+    const close = await openControlSocket(path, { hello: () => Promise.resolve(++asked) }, log, () => peer);
+    const answer = await failure(askControl(path, { command: 'hello' }));
+    t.equal(asked, allowed ? 1 : 0, what);
+    if (!allowed) {
+      t.match(answer, { errno: EPERM, message: /^refused: / }, what);
+      t.equal(log.lines.length, 1, 'and the log says so');
+    }
+    await close();
+    rmSync(directory, { recursive: true });
+  }
+});
+
+const asRoot = process.geteuid?.() === 0;
+
+void t.test(
+  'the kernel says who asks: another user is turned away although the file lets everybody in',
+  { skip: asRoot ? false : 'needs root, to ask as another user' },
+  async (t) => {
+    const path = await listening(t, { hello: () => Promise.resolve('hello') });
+    chmodSync(path, 0o666);
+    chmodSync(dirname(path), 0o755);
+    const program = `
+      const socket = require('node:net').createConnection(${JSON.stringify(path)});
+      socket.write('{"command":"hello"}\\n');
+      socket.on('error', () => undefined);
+      socket.pipe(process.stdout);`;
+    const asUser = async (uid: number): Promise<string> =>
+      (await runProgram(process.execPath, ['-e', program], { uid, cwd: '/' })).stdout;
+    t.match(await asUser(0), /"result":"hello"/);
+    t.match(await asUser(65534), /refused: user 65534 \(process \d+\) is neither/);
+  },
+);
 
 void t.test('nobody there', async (t) => {
   await t.rejects(askControl('/nonexistent/x.sock', { command: 'x' }), { code: 'ENOENT' });
