@@ -55,6 +55,7 @@ const conflicts: readonly (readonly [OptionName, OptionName, string])[] = [
   ['no-log', 'log-metrics', 'nothing would be logged'],
   ['transfer-acceleration', 'force-path-style', 'accelerated endpoints have no path style'],
   ['transfer-acceleration', 'endpoint-url', 'acceleration has endpoints of its own'],
+  ['no-supervisor', 'watchdog', 'nobody would watch'],
   ['dual-stack', 'endpoint-url', 'dual-stack has endpoints of its own'],
 ];
 
@@ -92,6 +93,9 @@ export function buildConfig(
     allowOther: flag('allow-other'),
     allowRoot: flag('allow-root'),
     autoUnmount: flag('auto-unmount'),
+    // libfuse keeps the connection for itself: there is nothing to hold it by.
+    supervised: !flag('no-supervisor') && given.values.get('fuse-binding') !== 'native',
+    watchdogMs: watchdogMs(given),
     uid: read('uid', id) ?? context.uid,
     gid: read('gid', id) ?? context.gid,
     dirMode: read('dir-mode', values.permissionBits) ?? 0o755,
@@ -122,6 +126,15 @@ export function buildConfig(
     mountOptions: extraMountOptions,
   };
   return { config, notes };
+}
+
+/** Longer than any stop of the main thread that is no fault (collecting garbage, a machine that swaps). */
+const WATCHDOG_SECONDS = 30;
+
+function watchdogMs(given: GivenOptions): number | null {
+  const value = given.values.get('watchdog');
+  const seconds = value === undefined ? WATCHDOG_SECONDS : values.wholeNumber('watchdog', value, 0, 3600, 'seconds');
+  return seconds === 0 ? null : seconds * 1000;
 }
 
 /** `{ [name]: value }`, or nothing when it is undefined (exactOptionalPropertyTypes). */

@@ -14,6 +14,8 @@ export interface CliIo {
   readonly cwd: string;
   /** JavaScript file of the background process. */
   readonly daemonEntry: string;
+  /** JavaScript file of the supervisor. */
+  readonly supervisorEntry: string;
   readonly stderrIsTerminal: boolean;
   readonly stdoutIsTerminal: boolean;
   /** Of the terminal behind standard output, as it is now; 80 by 24 where it does not say. */
@@ -46,6 +48,7 @@ export function processIo(daemonEntry: URL): CliIo {
     gid: process.getgid?.() ?? 0,
     cwd: currentDirectory(),
     daemonEntry: fileURLToPath(daemonEntry),
+    supervisorEntry: fileURLToPath(new URL('./mount-s3x-supervisor.js', daemonEntry)),
     stderrIsTerminal: process.stderr.isTTY,
     stdoutIsTerminal: process.stdout.isTTY,
     screenSize: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 }),

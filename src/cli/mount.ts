@@ -4,14 +4,17 @@
  * Refuses to return success before the mount answers.
  */
 import type { Argv } from 'yargs';
-import { mountInBackground } from '../main/background.js';
+import { daemonEnvironment, mountInBackground } from '../main/background.js';
 import type { MountConfig } from '../main/config.js';
 import { EXIT_OK } from '../main/exit-codes.js';
 import { loadStartDaemon } from '../main/load-daemon.js';
 import { openLogging } from '../main/logging.js';
 import { preflight, preflightDeps } from '../main/preflight.js';
-import { mountSource, runDaemon } from '../main/run-daemon.js';
+import { mountSource } from '../main/mount-source.js';
+import { runDaemon } from '../main/run-daemon.js';
 import type { SettingsRecord } from '../main/settings-record.js';
+import { becomeSupervisor } from '../main/supervisor/become.js';
+import { superviseInForeground } from '../main/supervisor/entry.js';
 import type { BuiltConfig } from './build-config.js';
 import type { Command } from './command.js';
 import { parseFstabOptions } from './fstab-options.js';
@@ -110,9 +113,18 @@ export async function mountConfig(built: MountConfig, builtNotes: readonly strin
   const done = `${mountSource(config)} is mounted at ${config.mountPoint}`;
 
   if (!config.foreground) {
-    const { pid, log } = await mountInBackground(config, { entry: io.daemonEntry, owner: io.owner, cwd: io.cwd });
+    const entries = config.supervised
+      ? { entry: io.supervisorEntry, daemonEntry: io.daemonEntry }
+      : { entry: io.daemonEntry };
+    const { pid, log } = await mountInBackground(config, { ...entries, owner: io.owner, cwd: io.cwd });
     io.print(`${done} (pid ${pid}, log ${log})`);
     return EXIT_OK;
+  }
+  if (config.supervised) {
+    const message = { type: 'supervise', config, daemonEntry: io.daemonEntry } as const;
+    becomeSupervisor(io.supervisorEntry, message, daemonEnvironment(io.owner.env, io.cwd), []);
+    // Still here: this process is larger than a supervisor needs to be, and does as well.
+    return superviseInForeground(message);
   }
   const logging = openLogging(config, { owner: io.owner, isTerminal: io.stderrIsTerminal });
   try {

@@ -120,6 +120,16 @@ const table = {
   },
   'read-only': { kind: 'flag', group: 'Mount options:', describe: 'Mount read-only' },
   'auto-unmount': { kind: 'flag', group: 'Mount options:', describe: 'Unmount also when the process dies' },
+  'no-supervisor': {
+    kind: 'flag',
+    group: 'Mount options:',
+    describe: 'One process only: the mount ends when it crashes',
+  },
+  watchdog: {
+    kind: 'value',
+    group: 'Mount options:',
+    describe: 'Replace a daemon that is silent for so many seconds; 0: never [default: 30]',
+  },
   'allow-other': { kind: 'flag', group: 'Mount options:', describe: 'Let all users in, root included' },
   'allow-root': { kind: 'flag', group: 'Mount options:', describe: 'Let root in besides this user' },
   uid: {

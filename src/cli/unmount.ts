@@ -14,7 +14,7 @@ import { abortConnection, unmountFuse } from '../fuse/unmount.js';
 import { describeHolders, findHolders } from '../main/busy.js';
 import { CommandError } from '../main/command-error.js';
 import { EXIT_BUSY, EXIT_FAILURE, EXIT_NOT_MOUNTED, EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
-import { findRunFile, isAlive, type RunFile } from '../main/run-file.js';
+import { findRunFile, isAlive, processesOf, type RunFile } from '../main/run-file.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
 import { positional, refuseUnknown, type ParsedArguments } from './parse.js';
@@ -133,7 +133,7 @@ async function hasEnded(run: RunFile, path: string, mode: Mode): Promise<boolean
   // Who uses a detached mount cannot be found out: the paths in /proc no longer name it.
   const waitMs = mode === 'lazy' ? LAZY_END_WAIT_MS : DAEMON_END_WAIT_MS;
   const endMs = performance.now() + waitMs;
-  while (isAlive(run)) {
+  while (processesOf(run).some(isAlive)) {
     if (performance.now() > endMs) {
       if (mode === 'lazy') return false;
       throw new CommandError(

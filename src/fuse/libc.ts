@@ -1,6 +1,6 @@
 /**
  * The few system calls that Node does not offer, through koffi, all in this file: mount(2), umount2(2), socketpair(2),
- * recvmsg(2) with a descriptor in it, getpagesize(3). koffi is loaded at the first call, so that a program that never
+ * sendmsg(2) and recvmsg(2) with a descriptor in it, getpagesize(3). koffi is loaded at the first call, so that a program that never
  * mounts needs no native code, and its absence is one clear sentence. Refuses to interpret errors: they are returned
  * as positive errno values, 0 for success. The calls that may wait run on koffi's threads, never on ours.
  */
@@ -43,6 +43,7 @@ interface Calls {
   readonly errno: () => number;
   readonly getpagesize: () => number;
   readonly socketpair: (domain: number, type: number, protocol: number, pair: number[]) => number;
+  readonly sendmsg: (fd: number, message: object, flags: number) => number;
   readonly recvmsg: { async: (fd: number, message: object, flags: number, done: Callback) => void };
   readonly mount: {
     async: (source: string, target: string, type: string, flags: number, data: string, done: Callback) => void;
@@ -75,6 +76,7 @@ function calls(): Calls {
       errno: () => koffi.errno(),
       getpagesize: func('getpagesize', 'int', []) as Calls['getpagesize'],
       socketpair: libc.func('int socketpair(int, int, int, _Out_ int *)') as unknown as Calls['socketpair'],
+      sendmsg: func('sendmsg', 'long', ['int', koffi.pointer(msghdr), 'int']) as Calls['sendmsg'],
       recvmsg: func('recvmsg', 'long', ['int', koffi.inout(koffi.pointer(msghdr)), 'int']) as Calls['recvmsg'],
       mount: func('mount', 'int', ['str', 'str', 'str', 'ulong', 'str']) as Calls['mount'],
       fallocate: func('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']) as Calls['fallocate'],
@@ -174,4 +176,25 @@ export async function receiveDescriptor(socket: number): Promise<number | undefi
   if (errno !== 0 || received < 1) return undefined;
   if (control.readInt32LE(CMSG_LEVEL) !== SOL_SOCKET || control.readInt32LE(CMSG_TYPE) !== SCM_RIGHTS) return undefined;
   return control.readInt32LE(CMSG_DATA);
+}
+
+/** Sends one byte with a descriptor on a socket: the other side gets a copy of it. Returns 0 or the errno. Does not wait for it to be taken. */
+export function sendDescriptor(socket: number, fd: number): number {
+  const control = Buffer.alloc(CMSG_BYTES);
+  control.writeBigUInt64LE(BigInt(CMSG_DATA + 4), 0);
+  control.writeInt32LE(SOL_SOCKET, CMSG_LEVEL);
+  control.writeInt32LE(SCM_RIGHTS, CMSG_TYPE);
+  control.writeInt32LE(fd, CMSG_DATA);
+  const data = Buffer.alloc(1);
+  const message = {
+    name: null,
+    nameLength: 0,
+    iov: [{ base: data, length: data.length }],
+    iovLength: 1,
+    control,
+    controlLength: control.length,
+    flags: 0,
+  };
+  const { sendmsg, errno } = calls();
+  return sendmsg(socket, message, 0) === 1 ? 0 : errno();
 }

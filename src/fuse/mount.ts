@@ -54,19 +54,24 @@ export async function checkMountPoint(mountPoint: string): Promise<{ readonly pa
   return { path, mode };
 }
 
-/** Mounts and returns the connection. Throws MountError. */
-export async function mountFuse(mountPoint: string, options: MountOptions): Promise<FuseMount> {
+/**
+ * Mounts and returns the connection: `device`, when the caller has opened /dev/fuse already (root only; it stays the
+ * caller's when mounting fails), a new one otherwise. Throws MountError.
+ */
+export async function mountFuse(mountPoint: string, options: MountOptions, device?: number): Promise<FuseMount> {
   const { path, mode } = await checkMountPoint(mountPoint);
   const root = process.geteuid?.() === 0;
-  const fd = root ? await mountAsRoot(path, mode, options) : await fusermountMount(path, fusermountOptions(options));
+  const fd = root
+    ? await mountAsRoot(path, mode, options, device)
+    : await fusermountMount(path, fusermountOptions(options));
   return { fd, mountPoint: path, via: root ? 'mount' : 'fusermount3', record: findMount(path) };
 }
 
-async function mountAsRoot(path: string, mode: number, options: MountOptions): Promise<number> {
+async function mountAsRoot(path: string, mode: number, options: MountOptions, device?: number): Promise<number> {
   const flags = mountFlags(options);
   let fd: number;
   try {
-    fd = openDevFuse();
+    fd = device ?? openDevFuse();
   } catch (error) {
     throw deviceFailure(errnoOf(error), error);
   }
@@ -75,11 +80,11 @@ async function mountAsRoot(path: string, mode: number, options: MountOptions): P
     const data = mountData(options, fd, mode, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
     errno = await mount(options.source, path, FUSE_TYPE, flags, data);
   } catch (error) {
-    closeSync(fd);
+    if (device === undefined) closeSync(fd);
     throw error;
   }
   if (errno === 0) return fd;
-  closeSync(fd);
+  if (device === undefined) closeSync(fd);
   throw mountFailure(path, errno);
 }
 

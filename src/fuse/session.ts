@@ -18,15 +18,20 @@ import { READ_AGAIN, READ_ENDED, type Transport } from './transport.js';
 const ATTEMPTS = 64;
 
 /** `handshakeOver` on a descriptor. */
-export function handshake(fd: number, options: NegotiateOptions): Negotiated {
-  return handshakeOver(new DevFuseTransport(fd), options);
+export function handshake(fd: number, options: NegotiateOptions, keep?: (negotiated: Negotiated) => void): Negotiated {
+  return handshakeOver(new DevFuseTransport(fd), options, keep);
 }
 
 /**
- * Reads INIT, answers it and returns what was agreed. Blocks until INIT is there: call it right after mounting.
+ * Reads INIT, answers it and returns what was agreed. Blocks until INIT is there: call it right after mounting. `keep`
+ * hears it before the kernel does, for a daemon that takes over.
  * Throws MountError: 'protocol' when the kernel is too old, 'other' when the mount went away or sent something else.
  */
-export function handshakeOver(transport: Transport, options: NegotiateOptions): Negotiated {
+export function handshakeOver(
+  transport: Transport,
+  options: NegotiateOptions,
+  keep: (negotiated: Negotiated) => void = () => undefined,
+): Negotiated {
   const buffer = Buffer.alloc(REQUEST_BYTES_MAX + 8192);
   const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
   const replier = new Replier(transport);
@@ -56,6 +61,7 @@ export function handshakeOver(transport: Transport, options: NegotiateOptions): 
       replier.error(ticket, step.errno);
       throw new MountError('protocol', step.message, 'Upgrade the kernel.');
     }
+    if (step.type === 'agreed') keep(step.negotiated);
     const outcome = replier.scratch(ticket, encodeInit(replier.scratchView, OUT_HEADER_BYTES, step.reply));
     if (step.type === 'agreed') {
       if (outcome === 'sent') return step.negotiated;

@@ -1,6 +1,6 @@
 /**
- * The command's side of a background mount: starts the daemon as a process of its own (new session, working directory /,
- * no terminal), hands it the configuration over a channel, and waits for its one answer: mounted, failed, or dead.
+ * The command's side of a background mount: starts the supervisor (or, without one, the daemon) as a process of its own (new
+ * session, working directory /, no terminal), hands it the configuration over a channel, and waits for its one answer: mounted, failed, or dead.
  * Nothing but names goes into its arguments, which every user can read; the environment is inherited.
  * Refuses to return before it is certain: after any failure the process has ended and nothing is left mounted.
  */
@@ -11,9 +11,10 @@ import { CommandError } from './command-error.js';
 import type { MountConfig } from './config.js';
 import { detachOursNow } from './detach.js';
 import { EXIT_INTERRUPTED, EXIT_NOT_READY } from './exit-codes.js';
+import { mountSource } from './mount-source.js';
 import { asReadyMessage, type ReadyMessage, type StartMessage } from './readiness.js';
-import { lastWordsFile, mountSource } from './run-daemon.js';
-import { makePrivateDirectory, runtimeCandidates, type Owner } from './state-directory.js';
+import { lastWordsFile, makePrivateDirectory, runtimeCandidates, type Owner } from './state-directory.js';
+import type { SuperviseMessage } from './supervisor/api.js';
 
 /** Longest wait for the mount to answer; the same as Mountpoint's. Known failures come within 10 s by themselves. */
 export const READY_WAIT_MS = 30_000;
@@ -21,8 +22,10 @@ export const READY_WAIT_MS = 30_000;
 const END_WAIT_MS = 3000;
 
 export interface BackgroundOptions {
-  /** JavaScript file that calls serveInBackground. */
+  /** JavaScript file that calls runSupervisor, or serveInBackground where there is no supervisor. */
   readonly entry: string;
+  /** JavaScript file of the daemon that the supervisor starts; absent: `entry` is the daemon. */
+  readonly daemonEntry?: string;
   readonly owner: Owner;
   /** What relative paths in the environment are relative to. */
   readonly cwd: string;
@@ -81,20 +84,28 @@ export async function mountInBackground(config: MountConfig, options: Background
   } finally {
     if (errorFd !== undefined) closeSync(errorFd);
   }
-  const outcome = await waitForAnswer(child, config, readyWaitMs);
+  const start: StartMessage | SuperviseMessage =
+    options.daemonEntry === undefined
+      ? { type: 'start', config }
+      : { type: 'supervise', config, daemonEntry: options.daemonEntry };
+  const outcome = await waitForAnswer(child, start, readyWaitMs);
   if (outcome.kind === 'answer' && outcome.message.type === 'ready') {
     if (child.connected) child.disconnect();
     child.unref();
     return { pid: child.pid ?? 0, log: outcome.message.log };
   }
-  await end(child, outcome.kind === 'answer');
+  await end(child, outcome.kind === 'answer' || outcome.kind === 'ended');
   detachOursNow(config.mountPoint, owner.uid);
   const error = asError(outcome, config, lastWords, readyWaitMs);
   if (lastWords !== undefined && statSync(lastWords, { throwIfNoEntry: false })?.size === 0) rmSync(lastWords);
   throw error;
 }
 
-function waitForAnswer(child: ChildProcess, config: MountConfig, readyWaitMs: number): Promise<Outcome> {
+function waitForAnswer(
+  child: ChildProcess,
+  start: StartMessage | SuperviseMessage,
+  readyWaitMs: number,
+): Promise<Outcome> {
   return new Promise((resolvePromise) => {
     const cleanups: (() => void)[] = [];
     let settled = false;
@@ -114,15 +125,23 @@ function waitForAnswer(child: ChildProcess, config: MountConfig, readyWaitMs: nu
     child.on('message', (value) => {
       const message = asReadyMessage(value);
       if (message !== undefined) settle({ kind: 'answer', message });
+      const how = diedHow(value);
+      if (how !== undefined) settle({ kind: 'ended', how });
     });
     child.once('error', (error) => settle({ kind: 'ended', how: error.message }));
     // 'close' comes after the last message of the channel, 'exit' may come before it.
     child.once('close', (code, signal) =>
       settle({ kind: 'ended', how: signal === null ? `exit code ${code ?? 'unknown'}` : `signal ${signal}` }),
     );
-    const start: StartMessage = { type: 'start', config };
     child.send(start, () => undefined);
   });
+}
+
+/** How the supervisor's first daemon died, undefined for any other message. */
+function diedHow(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { type, how } = value as Record<string, unknown>;
+  return type === 'died' && typeof how === 'string' ? how : undefined;
 }
 
 /** Waits until the process has ended; one that does not end by itself is told to, then killed. */

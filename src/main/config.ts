@@ -48,6 +48,10 @@ export interface MountConfig {
   readonly allowOther: boolean;
   readonly allowRoot: boolean;
   readonly autoUnmount: boolean;
+  /** A supervisor holds the mount and puts a new daemon in the place of one that died. */
+  readonly supervised: boolean;
+  /** How long a daemon's main thread may be silent before it is replaced; null = for ever. */
+  readonly watchdogMs: number | null;
   /** Owner shown for everything; default the mounting user. */
   readonly uid: number;
   readonly gid: number;

@@ -1,19 +1,26 @@
 /**
- * The background process: started by the command with a channel (background.ts), it takes the configuration from there,
- * mounts, answers once, lets go of the channel and serves until it is unmounted or told to end.
+ * The daemon's process: started with a channel by the supervisor (or by the command, background.ts, where there is none), it
+ * takes the configuration from there, mounts or takes the mount over, answers once, and serves until it is unmounted or told
+ * to end. It keeps a supervisor's channel, whose end means that the supervisor is dead, and lets go of the command's.
  * It reads nothing from its arguments; they only tell `ps` what it serves. Refuses to run without the channel.
  */
+import { closeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { describeFailure } from './failure.js';
 import { EXIT_FAILURE } from './exit-codes.js';
 import { endProcess } from './fatal.js';
 import { loadStartDaemon } from './load-daemon.js';
 import { openLogging } from './logging.js';
-import { asStartMessage, failedMessage, type ReadyMessage } from './readiness.js';
+import { asStartMessage, failedMessage } from './readiness.js';
 import { runDaemon, type StartDaemon } from './run-daemon.js';
 import { currentOwner } from './state-directory.js';
+import { sendDescriptor } from '../fuse/libc.js';
+import { aloneLife, type FromDaemon, type Life, type LiveLife } from './supervisor/api.js';
+import { mapFile } from './supervisor/map-file.js';
+import { DaemonPage, PAGE_BYTES } from './supervisor/page.js';
 
-/** Tells the command, if it still listens. Resolves once the message is on its way. */
-function tell(message: ReadyMessage): Promise<void> {
+/** Tells the other side, if it still listens. Resolves once the message is on its way. */
+function tell(message: FromDaemon): Promise<void> {
   return new Promise((resolve) => {
     if (process.send === undefined || !process.connected) resolve();
     else process.send(message, () => resolve());
@@ -31,30 +38,33 @@ export function serveInBackground(load: () => Promise<StartDaemon> = loadStartDa
     return;
   }
   process.title = 'mount-s3x';
-  const abandoned = new AbortController();
-  process.once('disconnect', () => abandoned.abort());
+  const disconnected = new AbortController();
+  process.once('disconnect', () => disconnected.abort());
   process.once('message', (value) => {
-    void run(value, load, abandoned.signal);
+    void run(value, load, disconnected.signal);
   });
 }
 
-async function run(value: unknown, load: () => Promise<StartDaemon>, abandoned: AbortSignal): Promise<void> {
+async function run(value: unknown, load: () => Promise<StartDaemon>, disconnected: AbortSignal): Promise<void> {
   let exitCode: number;
   try {
     const start = asStartMessage(value);
     if (start === undefined) throw new Error('the start message makes no sense: is the installation of one version?');
     const owner = currentOwner();
-    const logging = openLogging(start.config, { owner, isTerminal: false });
+    const logging = openLogging(start.config, { owner, isTerminal: isatty(2) });
+    const { life } = start;
     try {
       exitCode = await runDaemon(start.config, {
         logging,
         startDaemon: async (config, deps) => (await load())(config, deps),
         owner,
-        abandoned,
+        ...(life ? { orphaned: disconnected } : { abandoned: disconnected }),
+        life: life ? liveLife(life) : aloneLife,
         onReady: async () => {
           await tell({ type: 'ready', log: logging.description });
-          if (process.connected) process.disconnect();
+          if (!life && process.connected) process.disconnect();
         },
+        onEnded: (reason, code) => tell({ type: 'ended', reason, exitCode: code }),
       });
     } catch (error) {
       logging.log.error({ err: error }, 'the mount failed');
@@ -68,4 +78,23 @@ async function run(value: unknown, load: () => Promise<StartDaemon>, abandoned: 
     await tell(failedMessage(failure));
   }
   endProcess(exitCode);
+}
+
+/** What the supervisor said, with what stands behind its descriptors. Throws when the journal file cannot be mapped. */
+function liveLife(life: Life): LiveLife {
+  const { generation, journalFd, handoverFd } = life;
+  const page = journalFd === undefined ? undefined : new DaemonPage(mapFile(journalFd, PAGE_BYTES));
+  page?.begin(generation, process.pid);
+  return {
+    ...life,
+    ...(page && { page }),
+    mounted: (deviceFd) => {
+      if (handoverFd === undefined) return Promise.resolve();
+      const errno = sendDescriptor(handoverFd, deviceFd);
+      closeSync(handoverFd);
+      // Once it is on the socket it is the supervisor's, whatever becomes of this process.
+      if (errno !== 0) return Promise.reject(new Error(`the connection cannot be handed to the supervisor (${errno})`));
+      return Promise.resolve();
+    },
+  };
 }

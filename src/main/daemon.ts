@@ -57,6 +57,7 @@ import { joinHost } from './registry/join.js';
 import { rehearseMain } from './rehearsal/rehearse-main.js';
 import { deriveSizing, type Sizing } from './sizing.js';
 import { currentOwner } from './state-directory.js';
+import type { LiveLife } from './supervisor/api.js';
 
 /** For the first answer of the mount, after everything else is up. */
 const ANSWER_WAIT_MS = 10_000;
@@ -110,8 +111,11 @@ interface LateCalls {
 }
 
 /** Resolves once the mount answers; throws StoreError, MountError or another error with nothing left mounted. */
-export async function startDaemon(config: MountConfig, deps: { readonly log: Log }): Promise<RunningDaemon> {
-  const { log } = deps;
+export async function startDaemon(
+  config: MountConfig,
+  deps: { readonly log: Log; readonly life: LiveLife },
+): Promise<RunningDaemon> {
+  const { log, life } = deps;
   const visitors: { kernel?: KernelSide } = {};
   void rehearseMain(
     config,
@@ -123,6 +127,7 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
   try {
     kernel = await serveKernel(config, {
       log,
+      life,
       handlers: parts.fileSystem,
       pool: parts.pool,
       ...(config.readOnly ? {} : { writeSlots: parts.prefetcher.writeSlots }),
@@ -158,7 +163,8 @@ export async function startDaemon(config: MountConfig, deps: { readonly log: Log
     await kernel.unmount();
   };
   try {
-    await answers(config.mountPoint);
+    // A mount that is taken over has answered before, and what it is asked first may be what others wait for.
+    if (!life.takesOver) await answers(config.mountPoint);
   } catch (error) {
     await stop('the mount did not answer');
     await done;

@@ -17,6 +17,8 @@ export const EXIT_ENDPOINT = 9;
 export const EXIT_NOT_READY = 10;
 export const EXIT_BUSY = 11;
 export const EXIT_NOT_MOUNTED = 12;
+/** A daemon that dies again and again. */
+export const EXIT_CRASH_LOOP = 13;
 /** What shells use for a command that Ctrl-C ended. */
 export const EXIT_INTERRUPTED = 130;
 
@@ -46,5 +48,6 @@ export const exitCodeTable: readonly ExitCodeRow[] = [
   { code: EXIT_NOT_READY, meaning: 'The background process died or was not ready within 30 seconds.' },
   { code: EXIT_BUSY, meaning: 'unmount: processes still use the mount; the line names them.' },
   { code: EXIT_NOT_MOUNTED, meaning: 'unmount: nothing of mount-s3x is mounted there.' },
+  { code: EXIT_CRASH_LOOP, meaning: 'The daemon died again and again; the mount is gone, and the log says why.' },
   { code: EXIT_INTERRUPTED, meaning: 'Interrupted with Ctrl-C before the mount was ready; nothing is left mounted.' },
 ];

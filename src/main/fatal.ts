@@ -15,9 +15,13 @@ export function killSelf(): void {
 
 /**
  * Installs handlers for uncaughtException and unhandledRejection: one error line (the log's sinks write synchronously),
- * `beforeDeath` (short, synchronous, may throw), then `die`. Returns what takes them away again.
+ * `beforeDeath` (short, synchronous, may throw; hears the reason in words), then `die`. Returns what takes them away again.
  */
-export function installFatalHandlers(log: Log, beforeDeath: () => void = () => undefined, die = killSelf): () => void {
+export function installFatalHandlers(
+  log: Log,
+  beforeDeath: (reason: string) => void = () => undefined,
+  die = killSelf,
+): () => void {
   let dying = false;
   const fatal = (what: string, error: unknown): void => {
     if (dying) return;
@@ -28,7 +32,7 @@ export function installFatalHandlers(log: Log, beforeDeath: () => void = () => u
       // nothing may stop the end
     }
     try {
-      beforeDeath();
+      beforeDeath(`${what}: ${error instanceof Error ? error.message : String(error)}`);
     } catch {
       // likewise
     }

@@ -11,6 +11,7 @@
  */
 import { closeSync } from 'node:fs';
 import { systemClock } from '../base/clock.js';
+import { errnoName } from '../base/errno.js';
 import type { Log } from '../base/log.js';
 import type { WriteSlots } from '../base/pool/write-slots.js';
 import type { PoolView } from '../base/pool/pool-view.js';
@@ -24,13 +25,16 @@ import { pageBytes } from '../fuse/libc.js';
 import { MountError } from '../fuse/mount-error.js';
 import { mountFuse, setReadAhead, type FuseMount, type MountOptions } from '../fuse/mount.js';
 import { mountNative } from '../fuse/native/mount.js';
-import type { MountRecord } from '../fuse/mountinfo.js';
+import { findMount, type MountRecord } from '../fuse/mountinfo.js';
+import type { Negotiated } from '../fuse/negotiate.js';
+import { runNotification } from '../fuse/notify.js';
 import { SlotLender, allocateLoans } from '../fuse/slot-loans.js';
 import { handshake } from '../fuse/session.js';
 import { abortConnection, unmountFuse } from '../fuse/unmount.js';
 import type { MountConfig } from './config.js';
 import { Notifier } from './notifier.js';
 import { ReaderThreads, type ReaderCounts } from './reader-threads.js';
+import type { LiveLife } from './supervisor/api.js';
 
 /** How far the kernel reads ahead by itself; deeper is the prefetcher's (kernel fact 13, docs/KERNEL.md). */
 const READ_AHEAD_KIB = 1024;
@@ -45,6 +49,7 @@ export interface LendableSlots extends WriteSlots {
 
 export interface KernelSideDeps {
   readonly log: Log;
+  readonly life: LiveLife;
   readonly handlers: FuseHandlers;
   readonly pool: PoolView;
   /** Pool memory for what is written; absent on a read-only mount. */
@@ -129,7 +134,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
   let mount: FuseMount;
   try {
     await readers.ready;
-    mount = await mountFuse(config.mountPoint, options);
+    mount = await openConnection(config, options, deps.life);
   } catch (error) {
     await readers.abandon();
     throw error;
@@ -137,7 +142,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
   const { fd } = mount;
   let dispatcher: FuseDispatcher;
   try {
-    const negotiated = handshake(fd, { readOnly: config.readOnly, pageBytes: pageBytes() });
+    const negotiated = agree(fd, config, deps);
     log.debug({ negotiated, via: mount.via }, 'the kernel and this daemon agreed on the protocol');
     deps.deviceReady(fd);
     dispatcher = new FuseDispatcher(
@@ -158,7 +163,8 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     );
     readers.start(fd, negotiated.requestBufferBytes, dispatcher);
   } catch (error) {
-    await unmountFuse(mount.mountPoint, { lazy: true }).catch(() => undefined);
+    // A mount that others began is the supervisor's to give up.
+    if (!deps.life.takesOver) await unmountFuse(mount.mountPoint, { lazy: true }).catch(() => undefined);
     closeSync(fd);
     await readers.abandon();
     throw error;
@@ -182,6 +188,56 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     watched: { accounts: readers.accounts, observe: (observer) => (dispatcher.observer = observer) },
     unmount: () => endMount(mount.mountPoint, mount.record, threadsEnded, giveUp, log),
   };
+}
+
+/** Mounts, or takes the connection that is there already. */
+async function openConnection(config: MountConfig, options: MountOptions, life: LiveLife): Promise<FuseMount> {
+  const { deviceFd, takesOver, isAdopted } = life;
+  if (deviceFd !== undefined && (takesOver || isAdopted)) {
+    const { mountPoint } = config;
+    const via = process.geteuid?.() === 0 ? 'mount' : 'fusermount3';
+    return { fd: deviceFd, mountPoint, via, record: findMount(mountPoint) };
+  }
+  const mount = await mountFuse(config.mountPoint, options, deviceFd);
+  try {
+    await life.mounted(mount.fd);
+    return mount;
+  } catch (error) {
+    await unmountFuse(mount.mountPoint, { lazy: true }).catch(() => undefined);
+    if (mount.fd !== deviceFd) closeSync(mount.fd);
+    throw error;
+  }
+}
+
+/**
+ * INIT, or what an earlier daemon agreed on, whose unanswered requests are then asked for again: before the first read, for
+ * what is read before that would be answered in vain (kernel fact 20, docs/KERNEL.md).
+ */
+function agree(fd: number, config: MountConfig, { life, log }: Pick<KernelSideDeps, 'life' | 'log'>): Negotiated {
+  const { page } = life;
+  if (!life.takesOver) {
+    return handshake(fd, { readOnly: config.readOnly, pageBytes: pageBytes() }, (agreed) =>
+      page?.setNegotiated(agreed),
+    );
+  }
+  const negotiated = page?.negotiated();
+  if (negotiated === undefined) {
+    throw new MountError(
+      'protocol',
+      'nobody wrote down what was agreed on with the kernel',
+      'Unmount and mount again.',
+    );
+  }
+  if (!negotiated.hasResend) {
+    log.warn(
+      {},
+      'this kernel (before 6.9) cannot send requests again: those that the last daemon had read stay unanswered',
+    );
+    return negotiated;
+  }
+  const errno = runNotification(new DevFuseTransport(fd), { type: 'resend' });
+  if (errno !== 0) log.warn({ errno: errnoName(errno) }, 'the kernel does not send unanswered requests again');
+  return negotiated;
 }
 
 function promiseOf(): { promise: Promise<void>; resolve: () => void } {

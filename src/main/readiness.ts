@@ -6,11 +6,14 @@
  */
 import type { MountConfig } from './config.js';
 import type { Failure } from './failure.js';
+import { asLife, type Life } from './supervisor/api.js';
 
 /** From the command to its background process, once. */
 export interface StartMessage {
   readonly type: 'start';
   readonly config: MountConfig;
+  /** From a supervisor. */
+  readonly life?: Life;
 }
 
 /** The background process's one answer. */
@@ -38,9 +41,10 @@ export function asReadyMessage(value: unknown): ReadyMessage | undefined {
 /** `value` as a StartMessage, undefined when it is none. The configuration itself was checked by the sender. */
 export function asStartMessage(value: unknown): StartMessage | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { type, config } = value as Record<string, unknown>;
+  const { type, config, life } = value as Record<string, unknown>;
   if (type !== 'start' || typeof config !== 'object' || config === null) return undefined;
   const { mountPoint, store } = config as Record<string, unknown>;
   if (typeof mountPoint !== 'string' || typeof store !== 'object') return undefined;
-  return { type, config: config as MountConfig };
+  const given = asLife(life);
+  return { type, config: config as MountConfig, ...(given && { life: given }) };
 }

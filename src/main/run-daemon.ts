@@ -13,9 +13,12 @@ import { detachOursNow } from './detach.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
 import { endProcess, installFatalHandlers } from './fatal.js';
 import { captureStrayOutput, type Logging } from './logging.js';
+import { mountSource } from './mount-source.js';
 import { registerEnvironmentSecrets } from './redact.js';
+import { aloneLife, type LiveLife } from './supervisor/api.js';
+import { HEARTBEAT_MS, LIFE_ENDING, LIFE_SERVING } from './supervisor/page.js';
 import { writeRunFile } from './run-file.js';
-import { makePrivateDirectory, mountId, runtimeCandidates, type Owner } from './state-directory.js';
+import { lastWordsFile, makePrivateDirectory, mountId, runtimeCandidates, type Owner } from './state-directory.js';
 import { settleV8 } from './v8-settings.js';
 import { packageVersion } from './version.js';
 
@@ -27,10 +30,15 @@ export interface DaemonHandle {
   readonly done: Promise<{ readonly reason: string; readonly exitCode: number }>;
   /** Unmounts and ends; `done` then settles. Safe to call twice. */
   stop(reason: string): Promise<void>;
+  /** How long the kernel has waited for its oldest answer, in ms; 0 for not at all. */
+  oldestRequestMs?(): number;
 }
 
 /** Resolves once the mount answers; throws StoreError, MountError or another error with nothing left mounted. */
-export type StartDaemon = (config: MountConfig, deps: { readonly log: Log }) => Promise<DaemonHandle>;
+export type StartDaemon = (
+  config: MountConfig,
+  deps: { readonly log: Log; readonly life: LiveLife },
+) => Promise<DaemonHandle>;
 
 export interface RunDeps {
   readonly logging: Logging;
@@ -38,8 +46,14 @@ export interface RunDeps {
   readonly owner: Owner;
   /** The mount answers. */
   readonly onReady: () => Promise<void> | void;
-  /** Aborts when the process shall end although no signal came (the command that started us is gone). */
+  /** The mount is gone, everything is done; the process is about to end. */
+  readonly onEnded?: (reason: string, exitCode: number) => Promise<void>;
+  /** Aborts when the process shall end although no signal came: the command that started us is gone. */
   readonly abandoned?: AbortSignal;
+  /** Where this daemon stands among those of its mount; the only one by default. */
+  readonly life?: LiveLife;
+  /** Aborts when the supervisor has died: nobody would take over after us, so the mount ends. */
+  readonly orphaned?: AbortSignal;
 }
 
 /** How long a start that was told to stop may take to notice before the process ends anyway. */
@@ -47,25 +61,16 @@ const STOP_DURING_START_MS = 3000;
 
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** `s3://bucket/prefix/` for messages. */
-export function mountSource(config: Pick<MountConfig, 'store'>): string {
-  return `s3://${config.store.bucket}/${config.store.prefix}`;
-}
-
-/** Where the background process's standard error goes: words of Node or the kernel that no logger of ours sees. */
-export function lastWordsFile(runtimeDirectory: string, mountPoint: string): string {
-  return join(runtimeDirectory, `${mountId(mountPoint)}.stderr`);
-}
-
 /** Runs the mount until it ends and returns the exit code. Throws what startDaemon throws. */
 export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<number> {
-  const { logging, owner } = deps;
+  const { logging, owner, life = aloneLife } = deps;
   const { log } = logging;
   settleV8();
   registerEnvironmentSecrets(owner.env);
   captureStrayOutput(log);
-  const removeFatalHandlers = installFatalHandlers(log, () => {
-    if (config.autoUnmount) detachOursNow(config.mountPoint, owner.uid);
+  const removeFatalHandlers = installFatalHandlers(log, (reason) => {
+    life.page?.fatal(reason);
+    if (config.autoUnmount && life.supervisor === undefined) detachOursNow(config.mountPoint, owner.uid);
   });
 
   let daemon: DaemonHandle | undefined;
@@ -78,6 +83,7 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
       return;
     }
     stopReason = reason;
+    life.page?.setState(LIFE_ENDING);
     log.info({ reason }, 'ending');
     if (daemon !== undefined) {
       daemon.stop(reason).catch((error: unknown) => log.error({ err: error }, 'the mount did not end in order'));
@@ -96,12 +102,25 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
   });
   const onAbandoned = (): void => stop('the command that started this process is gone');
   deps.abandoned?.addEventListener('abort', onAbandoned, { once: true });
+  const onOrphaned = (): void => {
+    log.error({ mountPoint: config.mountPoint }, 'the supervisor has died: detaching the mount and ending');
+    detachOursNow(config.mountPoint, owner.uid);
+    if (stopReason === undefined) stop('the supervisor has died');
+  };
+  deps.orphaned?.addEventListener('abort', onOrphaned, { once: true });
+  const beat = (): void => life.page?.beat(daemon?.oldestRequestMs?.() ?? 0);
+  beat();
+  const beats = life.page && setInterval(beat, HEARTBEAT_MS).unref();
 
   let removeRunFile = (): void => undefined;
   let closeControl = (): Promise<void> => Promise.resolve();
   try {
-    log.info({ version: packageVersion(), pid: process.pid, source: mountSource(config), config }, 'starting');
-    daemon = await deps.startDaemon(config, { log });
+    const { generation } = life;
+    log.info(
+      { version: packageVersion(), pid: process.pid, generation, source: mountSource(config), config },
+      'starting',
+    );
+    daemon = await deps.startDaemon(config, { log, life });
     if (stopReason !== undefined) {
       await daemon.stop(stopReason);
       await daemon.done;
@@ -119,14 +138,18 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
         source: mountSource(config),
         log: logging.description,
         version: packageVersion(),
+        ...(life.supervisor && { supervisor: life.supervisor }),
       },
       owner,
     );
-    log.info({ mountPoint: config.mountPoint, source: mountSource(config) }, 'mounted');
+    life.page?.setState(LIFE_SERVING);
+    const done = life.takesOver ? 'took the mount over' : 'mounted';
+    log.info({ mountPoint: config.mountPoint, source: mountSource(config) }, done);
     await deps.onReady();
     deps.abandoned?.removeEventListener('abort', onAbandoned);
     const { reason, exitCode } = await daemon.done;
     log.info({ reason, exitCode }, 'ended');
+    await deps.onEnded?.(reason, exitCode);
     for (const directory of runtimeCandidates(owner)) {
       rmSync(lastWordsFile(directory, config.mountPoint), { force: true });
     }
@@ -134,6 +157,8 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
   } finally {
     removeRunFile();
     await closeControl();
+    clearInterval(beats);
+    deps.orphaned?.removeEventListener('abort', onOrphaned);
     deps.abandoned?.removeEventListener('abort', onAbandoned);
     for (const remove of handlers) remove();
     removeFatalHandlers();

@@ -8,10 +8,20 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makePrivateDirectory, mountId, runtimeCandidates, runtimeSearchPath, type Owner } from './state-directory.js';
 
+/** A process, for as long as the machine runs. */
+export interface ProcessName {
+  readonly pid: number;
+  /** Clock ticks since boot at which it started. */
+  readonly startTicks: number;
+}
+
 export interface RunFile {
+  /** The daemon: the process that serves the mount. */
   readonly pid: number;
   /** Clock ticks since boot at which the process started. */
   readonly startTicks: number;
+  /** The supervisor, which lives as long as the mount does; absent where there is none. */
+  readonly supervisor?: ProcessName;
   readonly mountPoint: string;
   /** `s3://bucket/prefix/` */
   readonly source: string;
@@ -36,9 +46,19 @@ export function processStartTicks(pid: number, procRoot = '/proc'): number | und
   }
 }
 
-/** True while the very process that wrote the file lives. */
-export function isAlive(run: Pick<RunFile, 'pid' | 'startTicks'>): boolean {
+/** True while that very process lives. */
+export function isAlive(run: ProcessName): boolean {
   return processStartTicks(run.pid) === run.startTicks;
+}
+
+/** The processes that stand for a mount: all have ended when it is over. */
+export function processesOf(run: RunFile): readonly ProcessName[] {
+  return run.supervisor ? [run, run.supervisor] : [run];
+}
+
+/** The one to send a signal to, and to name: the supervisor where there is one. */
+export function chiefOf(run: RunFile): ProcessName {
+  return run.supervisor ?? run;
 }
 
 function fileName(mountPoint: string): string {
@@ -62,33 +82,51 @@ export function writeRunFile(run: Omit<RunFile, 'pid' | 'startTicks'>, owner: Ow
   } catch {
     return () => undefined;
   }
+  // A later mount at the same place may have replaced it already.
   return () => {
-    // A later mount at the same place may have replaced it already.
     if (readRunFile(file)?.pid === process.pid) rmSync(file, { force: true });
   };
+}
+
+/** For a supervisor whose daemon died: takes away what the daemon left, its socket as well. */
+export function removeRunFileOf(mountPoint: string, owner: Owner): void {
+  for (const directory of runtimeCandidates(owner)) {
+    const file = join(directory, fileName(mountPoint));
+    const run = readRunFile(file);
+    if (run?.supervisor?.pid !== process.pid) continue;
+    if (run.socket !== undefined) rmSync(run.socket, { force: true });
+    rmSync(file, { force: true });
+  }
 }
 
 function readRunFile(file: string): RunFile | undefined {
   try {
     const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
     if (typeof parsed !== 'object' || parsed === null) return undefined;
-    const { pid, startTicks, mountPoint, source, log, version, socket } = parsed as Record<string, unknown>;
+    const { pid, startTicks, mountPoint, source, log, version, socket, supervisor } = parsed as Record<string, unknown>;
     if (typeof pid !== 'number' || typeof startTicks !== 'number' || typeof mountPoint !== 'string') return undefined;
     if (typeof source !== 'string' || typeof log !== 'string' || typeof version !== 'string') return undefined;
     return {
       ...{ pid, startTicks, mountPoint, source, log, version },
       ...(typeof socket === 'string' && { socket }),
+      ...(isProcessName(supervisor) && { supervisor }),
     };
   } catch {
     return undefined;
   }
 }
 
-/** The living daemon that serves `mountPoint`, when a run file names it. */
+function isProcessName(value: unknown): value is ProcessName {
+  if (typeof value !== 'object' || value === null) return false;
+  const { pid, startTicks } = value as Record<string, unknown>;
+  return typeof pid === 'number' && typeof startTicks === 'number';
+}
+
+/** What serves `mountPoint`, when a run file names it: a daemon that lives, or one whose supervisor puts another in its place. */
 export function findRunFile(mountPoint: string, owner: Owner): RunFile | undefined {
   for (const directory of runtimeSearchPath(owner)) {
     const run = readRunFile(join(directory, fileName(mountPoint)));
-    if (run !== undefined && run.mountPoint === mountPoint && isAlive(run)) return run;
+    if (run !== undefined && run.mountPoint === mountPoint && processesOf(run).some(isAlive)) return run;
   }
   return undefined;
 }

@@ -130,3 +130,8 @@ export function mountId(mountPoint: string): string {
   const hash = createHash('sha256').update(mountPoint).digest('hex').slice(0, 10);
   return readable === '' ? hash : `${readable}-${hash}`;
 }
+
+/** Where the background process's standard error goes: words of Node or the kernel that no logger of ours sees. */
+export function lastWordsFile(runtimeDirectory: string, mountPoint: string): string {
+  return join(runtimeDirectory, `${mountId(mountPoint)}.stderr`);
+}

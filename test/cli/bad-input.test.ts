@@ -230,7 +230,7 @@ for (const name of ['a bucket that does not exist', 'an endpoint that refuses co
 
 t.test('mounted already, and a mount whose daemon was killed', async (t) => {
   const place = makePlace(t, plain);
-  const first = await place.command(['data', place.mountPoint, ...good], { timeoutMs: 20_000 });
+  const first = await place.command(['data', place.mountPoint, ...good, '--no-supervisor'], { timeoutMs: 20_000 });
   t.equal(first.code, 0, first.stderr);
   const pid = Number(/\(pid (\d+),/.exec(first.stdout)?.[1]);
   const second = await place.command(['data', place.mountPoint, ...good]);

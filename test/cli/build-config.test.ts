@@ -43,6 +43,8 @@ t.test('nothing but bucket and directory', (t) => {
       allowOther: false,
       allowRoot: false,
       autoUnmount: false,
+      supervised: true,
+      watchdogMs: 30_000,
       uid: 1000,
       gid: 100,
       dirMode: 0o755,

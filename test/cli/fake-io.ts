@@ -17,6 +17,7 @@ export function fakeIo(changes: Partial<CliIo> = {}): FakeIo {
     gid: 0,
     cwd: '/home/user',
     daemonEntry: '/nonexistent/daemon.js',
+    supervisorEntry: '/nonexistent/supervisor.js',
     stderrIsTerminal: false,
     stdoutIsTerminal: false,
     screenSize: () => ({ columns: 80, rows: 24 }),

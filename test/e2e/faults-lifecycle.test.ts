@@ -56,7 +56,7 @@ function shell(mount: Mount, line: string): Promise<Result> {
 }
 
 t.test('the daemon is killed with readers inside', async (t) => {
-  const mount = await mounted(t);
+  const mount = await mounted(t, ['--no-supervisor']);
   const waiting = startUser(t, `cat "$M/silent" >/dev/null; echo "ended with $?"`, {
     env: { ...process.env, M: mount.path },
   });
@@ -92,7 +92,7 @@ t.test('the daemon is killed with readers inside', async (t) => {
 });
 
 t.test('a dead mount with somebody inside goes with --lazy', async (t) => {
-  const mount = await mounted(t);
+  const mount = await mounted(t, ['--no-supervisor']);
   const inside = startUser(t, 'exec 3<hello; echo open; read line', { cwd: mount.path });
   t.equal(await inside.hear(), 'open');
   process.kill(mount.pid, 'SIGKILL');

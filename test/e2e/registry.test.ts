@@ -88,7 +88,7 @@ await t.test('two share, one is killed, the other has it all again', async (t) =
   const wholeBytes = alone.sizing.memoryTargetBytes;
   t.match(alone.share, { networkShare: 1, activeMounts: 1, memoryTargetBytes: wholeBytes });
 
-  const two = await mounted();
+  const two = await mounted(['--no-supervisor']);
   t.teardown(() => two.stop());
   const half = (said: Explanation): boolean =>
     said.others.length === 1 &&

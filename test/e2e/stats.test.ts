@@ -194,7 +194,8 @@ await t.test('a daemon that does not move', async (t) => {
 });
 
 await t.test('a mount whose daemon was killed', async (t) => {
-  const mount = await startMount(server, { bucket: 'bucket', env: { XDG_RUNTIME_DIR: runtime } });
+  const alone = ['--no-supervisor'];
+  const mount = await startMount(server, { bucket: 'bucket', flags: alone, env: { XDG_RUNTIME_DIR: runtime } });
   t.teardown(() => mount.stop());
   process.kill(mount.pid, 'SIGKILL');
   for (const command of ['stats', 'explain']) {

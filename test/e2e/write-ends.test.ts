@@ -123,7 +123,7 @@ except OSError as error: print('close', error.errno)
 
 t.test('kill -9 of the daemon in the middle of an upload', async (t) => {
   const spool = spoolDirectory(t);
-  const mount = await mounted(t, ['--spool-dir', spool]);
+  const mount = await mounted(t, ['--spool-dir', spool, '--no-supervisor']);
   const { child, wrote } = writer(`${mount.path}/killed`, 50);
   await wrote;
   process.kill(mount.pid, 'SIGKILL');

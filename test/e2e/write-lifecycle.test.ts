@@ -121,7 +121,7 @@ for (const bytes of [50_000, LARGE]) {
 
 await t.test('kill -9 of the daemon in the middle of an upload: no partial object', async (t) => {
   const spool = await newSpool('crashed');
-  const mount = await bench.mount(t, ['--spool-dir', spool]);
+  const mount = await bench.mount(t, ['--spool-dir', spool, '--no-supervisor']);
   await store.put('crash', 'old');
   const writer = bench.writer(t, mount, 'half', 'crash', LARGE, 1);
   t.equal(await writer.hear(), 'half');

@@ -39,6 +39,8 @@ export function sampleConfig(changes: Partial<MountConfig> = {}): MountConfig {
     allowOther: false,
     allowRoot: false,
     autoUnmount: false,
+    supervised: true,
+    watchdogMs: 30_000,
     uid: 0,
     gid: 0,
     dirMode: 0o755,

@@ -85,7 +85,10 @@ export function shell(mount: Mount, line: string, timeoutMs = 60_000): Promise<R
 
 export interface Mount {
   readonly path: string;
+  /** The daemon's, as it was when the mount answered. */
   readonly pid: number;
+  /** The process that was started: the daemon's supervisor, or itself with --no-supervisor. */
+  readonly chiefPid: number;
   /** What the daemon has written to its terminal so far. */
   log(): string;
   stop(): Promise<void>;
@@ -131,13 +134,25 @@ export async function startMount(server: TestServer, options: MountOptions): Pro
       if (own) rmSync(path, { recursive: true });
       throw new Error(`mount-s3x ended with exit code ${child.exitCode}: ${log}`);
     }
-    if (isMounted(path) && (await run('stat', [path], { timeoutMs: 5_000, ...user })).code === 0) {
-      return { path, pid: child.pid ?? 0, log: () => log, stop };
+    // The command says so once its run file is there, by which others find the mount.
+    if (
+      log.includes(' is mounted at ') &&
+      isMounted(path) &&
+      (await run('stat', [path], { timeoutMs: 5_000, ...user })).code === 0
+    ) {
+      const chiefPid = child.pid ?? 0;
+      return { path, pid: daemonOf(chiefPid), chiefPid, log: () => log, stop };
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   await stop();
   throw new Error(`mount-s3x did not answer within ${START_WAIT_MS / 1000} s: ${log}`);
+}
+
+/** The daemon of a supervisor: its only child. Of a process without children, itself. */
+export function daemonOf(chiefPid: number): number {
+  const children = readFileSync(`/proc/${chiefPid}/task/${chiefPid}/children`, 'utf8').trim();
+  return children === '' ? chiefPid : Number(children.split(' ').at(-1));
 }
 
 /** True when the process has ended by then. */

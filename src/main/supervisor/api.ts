@@ -1,0 +1,110 @@
+/**
+ * The seam between the supervisor (a small process that holds the connection to the kernel) and the daemons that serve it,
+ * one after another: what a daemon is told of where it stands, what the two say to each other, and the first page of the
+ * journal file, which both see. docs/SUPERVISOR.md tells the whole.
+ * Plain data only. Messages are checked when they arrive: after an upgrade the two are of different versions, so a field may
+ * be added here, and none may change its meaning. Refuses to say how either side works.
+ *
+ * Descriptors that a daemon inherits: 3 the channel of messages, JOURNAL_FD the journal file, and DEVICE_FD the connection,
+ * or HANDOVER_FD a socket over which the first daemon of an ordinary user gives it to the supervisor (SCM_RIGHTS).
+ */
+import type { MountConfig } from '../config.js';
+import type { ReadyMessage } from '../readiness.js';
+import type { DaemonPage } from './page.js';
+
+export const JOURNAL_FD = 4;
+export const DEVICE_FD = 5;
+export const HANDOVER_FD = 6;
+
+/** The kernel's id of a request, without the bit that marks a resent one. */
+export interface RequestId {
+  readonly lo: number;
+  readonly hi: number;
+}
+
+/** Where a daemon stands among those that serve one mount. Travels as JSON. */
+export interface Life {
+  /** 0 is the first. Node ids and handles of generation g begin at g * GENERATION_IDS. */
+  readonly generation: number;
+  /** The session is under way: nothing is mounted and no INIT comes; what was agreed stands in the page. */
+  readonly takesOver: boolean;
+  /** The connection, opened by the supervisor; absent where the daemon gets it from fusermount3 and hands it over. */
+  readonly deviceFd?: number;
+  /** Somebody else has mounted the descriptor (`/dev/fd/N`): no mount call, but INIT is still to come (in generation 0). */
+  readonly isAdopted: boolean;
+  /** The journal file; absent without a supervisor. */
+  readonly journalFd?: number;
+  /** A socket on which the first daemon of an ordinary user hands the descriptor over. */
+  readonly handoverFd?: number;
+  /** Requests that killed earlier daemons twice: EIO. */
+  readonly refused: readonly RequestId[];
+  /** The process that stands for the mount, for the run file; absent without a supervisor. */
+  readonly supervisor?: { readonly pid: number; readonly startTicks: number };
+}
+
+/** Ids of one generation: 2^40, so that none is used twice in the life of a mount (2^13 generations fit a number). */
+export const GENERATION_IDS = 2 ** 40;
+
+/** What a daemon has of its life besides the plain data. */
+export interface LiveLife extends Life {
+  /** The first page of the journal; absent without a supervisor. */
+  readonly page?: DaemonPage;
+  /** The mount is there on this descriptor, and INIT not answered yet. Resolves when the supervisor may be relied on. */
+  mounted(deviceFd: number): Promise<void>;
+}
+
+/** The life of a daemon without a supervisor. */
+export const aloneLife: LiveLife = {
+  generation: 0,
+  takesOver: false,
+  isAdopted: false,
+  refused: [],
+  mounted: () => Promise.resolve(),
+};
+
+/** From the command to the supervisor, once. */
+export interface SuperviseMessage {
+  readonly type: 'supervise';
+  readonly config: MountConfig;
+  /** JavaScript file of the daemon. */
+  readonly daemonEntry: string;
+}
+
+/** From the supervisor to a daemon. */
+export type ToDaemon =
+  | { readonly type: 'start'; readonly config: MountConfig; readonly life?: Life }
+  /** A newer version will take over: put on disk what is only in memory, then say `handed-over`. No answer in time: killed. */
+  | { readonly type: 'hand-over' };
+
+/** From a daemon to the supervisor. `ready` and `failed` come once, as without a supervisor. */
+export type FromDaemon =
+  | ReadyMessage
+  /** The mount is gone and everything is in the bucket that will ever be. The process ends now. */
+  | { readonly type: 'ended'; readonly reason: string; readonly exitCode: number }
+  | { readonly type: 'handed-over' }
+  /** A command came over the control socket: a daemon of the version at `daemonEntry` shall take over. */
+  | { readonly type: 'upgrade'; readonly daemonEntry: string; readonly id: number };
+
+/** From the supervisor to the command in front of a background mount: a ReadyMessage, or how the first daemon died. */
+export type ToCommand = ReadyMessage | { readonly type: 'died'; readonly how: string };
+
+export function asSuperviseMessage(value: unknown): SuperviseMessage | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { type, config, daemonEntry } = value as Record<string, unknown>;
+  if (type !== 'supervise' || typeof daemonEntry !== 'string' || typeof config !== 'object' || config === null) {
+    return undefined;
+  }
+  const { mountPoint, store } = config as Record<string, unknown>;
+  if (typeof mountPoint !== 'string' || typeof store !== 'object') return undefined;
+  return { type, daemonEntry, config: config as MountConfig };
+}
+
+/** `value` as a Life; undefined when it is none, as in a start without a supervisor. */
+export function asLife(value: unknown): Life | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { generation, takesOver, isAdopted, refused } = value as Record<string, unknown>;
+  if (typeof generation !== 'number' || typeof takesOver !== 'boolean' || typeof isAdopted !== 'boolean') {
+    return undefined;
+  }
+  return Array.isArray(refused) ? (value as Life) : undefined;
+}

@@ -1,0 +1,80 @@
+/**
+ * What becomes of a mount whose daemon died: another daemon, or the end. Pure: deaths go in, a decision comes out.
+ *
+ * A daemon that served and was killed from outside (kill -9, the OOM killer, SIGABRT) is replaced at once, as often as it
+ * happens. Two things end the mount, because another daemon would die the same way: STARTS_MAX lives in a row that never came
+ * to serve, and SAME_REASON_MAX deaths within SAME_REASON_MS for the same reason of the daemon's own (an uncaught error, a
+ * broken invariant, the watchdog). A request that was at hand in two such deaths is refused from then on.
+ * Refuses to blame a request for a death from outside: the innocent one would get EIO.
+ */
+import type { RequestId } from './api.js';
+
+/** Lives in a row that never served. */
+export const STARTS_MAX = 3;
+/** Before the second and third of them: what was missing may come back (guessed). */
+export const START_WAITS_MS = [0, 250, 1000] as const;
+export const SAME_REASON_MAX = 5;
+export const SAME_REASON_MS = 60_000;
+/** Requests that are refused, and that are suspected: the oldest is forgotten. */
+const REQUESTS_MAX = 64;
+
+export interface Death {
+  readonly nowMs: number;
+  /** It came to serve. */
+  readonly served: boolean;
+  /** In words: `signal SIGKILL`, `exit code 1`. */
+  readonly how: string;
+  /** Why it ended itself, or was ended by the watchdog; undefined when it came from outside. */
+  readonly reason: string | undefined;
+  /** The request that its main thread was busy with. */
+  readonly atHand: RequestId | undefined;
+}
+
+export type Decision =
+  | { readonly type: 'restart'; readonly waitMs: number; readonly refuses: RequestId | undefined }
+  | { readonly type: 'end'; readonly reason: string };
+
+export class CrashPolicy {
+  #failedStarts = 0;
+  #own: { readonly atMs: number; readonly reason: string }[] = [];
+  #suspects: RequestId[] = [];
+  #refused: RequestId[] = [];
+
+  /** For the next daemon. */
+  get refused(): readonly RequestId[] {
+    return this.#refused;
+  }
+
+  died(death: Death): Decision {
+    const { nowMs, how, reason } = death;
+    const refuses = reason === undefined ? undefined : this.#blame(death.atHand);
+    const because = reason === undefined ? how : `${how}, ${reason}`;
+    this.#failedStarts = death.served ? 0 : this.#failedStarts + 1;
+    if (this.#failedStarts >= STARTS_MAX) {
+      return { type: 'end', reason: `${STARTS_MAX} daemons in a row died before they served (${because})` };
+    }
+    if (reason !== undefined) {
+      this.#own = this.#own.filter(({ atMs }) => nowMs - atMs < SAME_REASON_MS).slice(-REQUESTS_MAX);
+      this.#own.push({ atMs: nowMs, reason });
+      const same = this.#own.filter((one) => one.reason === reason).length;
+      if (same >= SAME_REASON_MAX) {
+        return { type: 'end', reason: `${same} daemons died within a minute for the same reason (${because})` };
+      }
+    }
+    return { type: 'restart', waitMs: START_WAITS_MS[this.#failedStarts] ?? 0, refuses };
+  }
+
+  /** The request, when this is the second death that it was at hand in. */
+  #blame(request: RequestId | undefined): RequestId | undefined {
+    if (request === undefined) return undefined;
+    const isIt = (other: RequestId): boolean => other.lo === request.lo && other.hi === request.hi;
+    if (!this.#suspects.some(isIt)) {
+      this.#suspects = [...this.#suspects, request].slice(-REQUESTS_MAX);
+      return undefined;
+    }
+    if (this.#refused.some(isIt)) return undefined;
+    const { lo, hi } = request;
+    this.#refused = [...this.#refused, { lo, hi }].slice(-REQUESTS_MAX);
+    return { lo, hi };
+  }
+}

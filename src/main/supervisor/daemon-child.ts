@@ -1,0 +1,104 @@
+/**
+ * One daemon as its supervisor sees it: started with the descriptors of the mount, spoken to over a channel, ended.
+ * Each daemon is a session of its own, so that Ctrl-C in a terminal reaches the supervisor alone, which passes it on.
+ * A killed daemon may stay unreaped for as long as a thread of it waits in the kernel (kernel fact 3): `killed` waits
+ * KILL_WAIT_MS at most. Refuses to decide anything.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { asReadyMessage } from '../readiness.js';
+import { mountSource } from '../mount-source.js';
+import type { MountConfig } from '../config.js';
+import { DEVICE_FD, HANDOVER_FD, JOURNAL_FD, type FromDaemon, type Life, type ToDaemon } from './api.js';
+
+/** How long a daemon that was killed may take to be gone before the next one starts. */
+export const KILL_WAIT_MS = 1000;
+
+export interface DaemonOptions {
+  readonly entry: string;
+  readonly config: MountConfig;
+  readonly life: Omit<Life, 'journalFd' | 'deviceFd' | 'handoverFd'>;
+  /** The supervisor's descriptors; the daemon's numbers are in api.ts. */
+  readonly journalFd: number;
+  readonly deviceFd?: number;
+  readonly handoverFd?: number;
+}
+
+/** How a daemon ended. */
+export interface DaemonEnd {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+export class DaemonChild {
+  readonly pid: number;
+  /** Settles when the process is gone, or taken for gone after `killed`. */
+  readonly ended: Promise<DaemonEnd>;
+  readonly #child: ChildProcess;
+  #isGone = false;
+  #end: (end: DaemonEnd) => void = () => undefined;
+
+  constructor(options: DaemonOptions, onMessage: (message: FromDaemon) => void) {
+    const { config, journalFd, deviceFd, handoverFd } = options;
+    this.#child = spawn(process.execPath, [options.entry, mountSource(config), config.mountPoint], {
+      cwd: '/',
+      detached: true,
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc', journalFd, deviceFd ?? 'ignore', handoverFd ?? 'ignore'],
+      serialization: 'json',
+    });
+    this.pid = this.#child.pid ?? 0;
+    this.ended = new Promise((resolve) => {
+      this.#end = (end) => {
+        this.#isGone = true;
+        resolve(end);
+      };
+      // 'close' would wait for the last message too; it is 'exit' that says the end, and messages come before it unless
+      // the process was killed.
+      this.#child.once('exit', (code, signal) => setImmediate(() => this.#end({ code, signal })));
+      this.#child.once('error', () => this.#end({ code: null, signal: null }));
+    });
+    this.#child.on('message', (value) => {
+      const message = asFromDaemon(value);
+      if (message !== undefined) onMessage(message);
+    });
+    const life: Life = {
+      ...options.life,
+      journalFd: JOURNAL_FD,
+      ...(deviceFd === undefined ? {} : { deviceFd: DEVICE_FD }),
+      ...(handoverFd === undefined ? {} : { handoverFd: HANDOVER_FD }),
+    };
+    this.send({ type: 'start', config, life });
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  send(message: ToDaemon): void {
+    if (this.#child.connected) this.#child.send(message, () => undefined);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (!this.#isGone) this.#child.kill(signal);
+  }
+
+  /** SIGKILL; resolves when it is gone, or has been given KILL_WAIT_MS to be. */
+  async kill(): Promise<void> {
+    this.signal('SIGKILL');
+    const timer = setTimeout(() => this.#end({ code: null, signal: 'SIGKILL' }), KILL_WAIT_MS);
+    await this.ended;
+    clearTimeout(timer);
+    if (this.#child.connected) this.#child.disconnect();
+    this.#child.unref();
+  }
+}
+
+function asFromDaemon(value: unknown): FromDaemon | undefined {
+  const ready = asReadyMessage(value);
+  if (ready !== undefined) return ready;
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { type, reason, exitCode, daemonEntry, id } = value as Record<string, unknown>;
+  if (type === 'ended' && typeof reason === 'string' && typeof exitCode === 'number') return { type, reason, exitCode };
+  if (type === 'handed-over') return { type };
+  if (type === 'upgrade' && typeof daemonEntry === 'string' && typeof id === 'number') return { type, daemonEntry, id };
+  return undefined;
+}

@@ -1,0 +1,101 @@
+/**
+ * How a process becomes a supervisor: started by the command with a channel (a mount in the background), or as the command
+ * itself, replaced by it (--foreground, become.ts) with the configuration in its environment, where no secret is.
+ * The one answer, ready or not, goes back the same way: over the channel, or as lines and an exit code.
+ * Refuses to load more than a supervisor needs: it lives as long as the mount.
+ */
+import { EXIT_FAILURE, EXIT_NOT_READY } from '../exit-codes.js';
+import { mountSource } from '../mount-source.js';
+import { currentOwner } from '../state-directory.js';
+import { asSuperviseMessage, type SuperviseMessage, type ToCommand } from './api.js';
+import { SUPERVISE_VARIABLE } from './become.js';
+import { noHooks, type ServiceHooks } from './service-hooks.js';
+import { supervise } from './supervisor.js';
+
+/** 15 characters are what the kernel keeps. */
+const TITLE = 'mount-s3x-super';
+
+/** What tells a service manager, when one started us. */
+function serviceHooks(): ServiceHooks {
+  return noHooks;
+}
+
+/** Runs this process as a supervisor, to its end. */
+export async function runSupervisor(): Promise<void> {
+  const given = process.env[SUPERVISE_VARIABLE];
+  Reflect.deleteProperty(process.env, SUPERVISE_VARIABLE);
+  process.title = TITLE;
+  if (given !== undefined) {
+    process.exit(await superviseInForeground(asSuperviseMessage(JSON.parse(given))));
+  }
+  if (process.send === undefined) {
+    process.stderr.write('mount-s3x: this is the supervisor of mount-s3x, which starts it by itself\n');
+    process.exit(EXIT_FAILURE);
+  }
+  const abandoned = new AbortController();
+  process.once('disconnect', () => abandoned.abort());
+  const message = asSuperviseMessage(await new Promise((resolve) => process.once('message', resolve)));
+  if (message === undefined) {
+    await tell({
+      type: 'failed',
+      message: 'the supervisor got a message that makes no sense: is the installation of one version?',
+      exitCode: EXIT_FAILURE,
+    });
+    process.exit(EXIT_FAILURE);
+  }
+  const exitCode = await supervise({
+    config: message.config,
+    daemonEntry: message.daemonEntry,
+    owner: currentOwner(),
+    abandoned: abandoned.signal,
+    hooks: serviceHooks(),
+    report: async (answer) => {
+      await tell(answer);
+      if (process.connected) process.disconnect();
+    },
+  });
+  process.exit(exitCode);
+}
+
+/** Supervises with this process's standard streams as the person's; resolves with the exit code. */
+export async function superviseInForeground(message: SuperviseMessage | undefined): Promise<number> {
+  if (message === undefined) {
+    process.stderr.write('mount-s3x: the supervisor was started without a configuration\n');
+    return EXIT_FAILURE;
+  }
+  const { config, daemonEntry } = message;
+  return supervise({
+    config,
+    daemonEntry,
+    owner: currentOwner(),
+    hooks: serviceHooks(),
+    report: (answer) => sayInForeground(answer, `${mountSource(config)} is mounted at ${config.mountPoint}`),
+  });
+}
+
+async function sayInForeground(answer: ToCommand, done: string): Promise<void> {
+  switch (answer.type) {
+    case 'ready':
+      process.stdout.write(`${done} (pid ${process.pid}, log ${answer.log})\n`);
+      break;
+    case 'failed': {
+      // A failure is the end: what prints it may be loaded.
+      const { failureLine } = await import('../failure.js');
+      process.stderr.write(`${failureLine({ ...answer, remedy: answer.remedy })}\n`);
+      break;
+    }
+    case 'died':
+      process.stderr.write(
+        `mount-s3x: the daemon died before the mount was ready (${answer.how}, exit code ${EXIT_NOT_READY}); nothing is left mounted\n`,
+      );
+      break;
+  }
+}
+
+/** Tells the command, if it still listens. Resolves once the message is on its way. */
+function tell(message: ToCommand): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.send === undefined || !process.connected) resolve();
+    else process.send(message, () => resolve());
+  });
+}
