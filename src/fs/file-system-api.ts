@@ -11,7 +11,8 @@ import type { AttributeOptions } from './attributes.js';
 import type { FileSystemLimits } from './limits.js';
 import type { FlushWitness } from './writing/flush-witness.js';
 import type { SpoolDirectory } from './writing/spool.js';
-import type { WritingCounts } from './writing/written-files.js';
+import type { RecordKeeper } from './survival.js';
+import type { WritingCounts } from './writing/written-entry.js';
 import type { WritingOptions } from './writing/writing-options.js';
 
 export interface FileSystemOptions extends AttributeOptions {
@@ -59,6 +60,8 @@ export interface FileSystemDeps {
   readonly spool?: SpoolDirectory;
   /** Who flushes; without, every FLUSH is the opener's. */
   readonly witness?: FlushWitness;
+  /** Where what a successor of this process must know is kept; without, the mount ends with it. */
+  readonly records?: RecordKeeper;
   readonly clock: Clock;
   readonly log: Log;
   /** A name that the kernel may remember is out of date: somebody else replaced or deleted the object. */

@@ -93,6 +93,28 @@ export interface InodeTableDeps {
   readonly isRemembered?: (ino: number) => boolean;
 }
 
+function newFile(nodeId: number, ino: number, head: ObjectHead, validatedAtMs: number): FileNode {
+  return {
+    kind: 'file',
+    nodeId,
+    ino,
+    lookups: 0,
+    opens: 0,
+    key: head.key,
+    etag: head.etag,
+    sizeBytes: head.sizeBytes,
+    lastModifiedMs: head.lastModifiedMs,
+    mtimeMs: undefined,
+    storageClass: head.storageClass,
+    restored: head.restored,
+    validatedAtMs,
+    current: true,
+    wasOpened: false,
+    reserved: false,
+    wasReserved: false,
+  };
+}
+
 export class InodeTable {
   readonly #nodes = new Map<number, Node>();
   readonly #listed = new ListedFiles();
@@ -219,25 +241,7 @@ export class InodeTable {
       if (known.validatedAtMs > sentAtMs) return known;
       this.retire(known);
     }
-    const node: FileNode = {
-      kind: 'file',
-      nodeId: this.#nextNodeId++,
-      ino,
-      lookups: 0,
-      opens: 0,
-      key: head.key,
-      etag: head.etag,
-      sizeBytes: head.sizeBytes,
-      lastModifiedMs: head.lastModifiedMs,
-      mtimeMs: undefined,
-      storageClass: head.storageClass,
-      restored: head.restored,
-      validatedAtMs: sentAtMs,
-      current: true,
-      wasOpened: false,
-      reserved: false,
-      wasReserved: false,
-    };
+    const node = newFile(this.#nextNodeId++, ino, head, sentAtMs);
     this.#nodes.set(node.nodeId, node);
     this.#current.add(ino, node.nodeId);
     return node;
@@ -330,6 +334,21 @@ export class InodeTable {
       if (node.kind === 'file' && node.current && node.key.startsWith(prefix)) files.push(node);
     }
     return files;
+  }
+
+  /** A file's node as a process before this one had it, under the same id; the one that is there already, if it is. */
+  inherited(nodeId: number, head: ObjectHead, isCurrent: boolean, validatedAtMs: number): FileNode {
+    const known = this.find(nodeId);
+    if (known?.kind === 'file') return known;
+    invariant(known === undefined, `node ${nodeId} is a directory`);
+    const ino = inoOfKey(head.key);
+    const node: FileNode = { ...newFile(nodeId, ino, head, validatedAtMs), current: false, wasOpened: true };
+    this.#nodes.set(nodeId, node);
+    if (isCurrent && !this.#currentOf(head.key, ino)) {
+      node.current = true;
+      this.#current.add(ino, nodeId);
+    }
+    return node;
   }
 
   /** A node for a file that is not in the bucket yet; the current one of its key from now on. As for `fileOf`, `remember` must follow. */

@@ -33,7 +33,9 @@ import { RememberedAttributes } from './namespace/remembered-attributes.js';
 import { WritePolicy } from './namespace/write-policy.js';
 import { noUncommittedFiles } from './namespace/written-files.js';
 import { Siblings } from './siblings.js';
+import { noRecords } from './survival.js';
 import { Versions } from './versions.js';
+import { FileRecords } from './writing/file-records.js';
 import { flushedByOpener } from './writing/flush-witness.js';
 import { SpoolFile, type SpoolDirectory } from './writing/spool.js';
 import { WriteOperations } from './writing/write-operations.js';
@@ -153,6 +155,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   );
 
   const can = writingDeps(deps);
+  const records = new FileRecords(deps.records ?? noRecords);
   const { noOverwrite, noDelete } = options;
   const readOnlyBecause = options.readOnly ? 'the bucket is mounted with --read-only' : can ? undefined : CANNOT_WRITE;
   const policy = new WritePolicy({ readOnlyBecause, noOverwrite, noDelete }, { faults });
@@ -187,10 +190,12 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
             files.redirect(node, () => lostReader);
             versions.forget(node);
           },
+          unnamed: (node) => versions.forget(node),
+          records,
         })
       : undefined;
   const witness = deps.witness ?? flushedByOpener;
-  const writing = written && new WriteOperations({ files: written, witness, table, faults });
+  const writing = written && new WriteOperations({ files: written, records, witness, table, faults });
   const uncommitted = written ?? noUncommittedFiles;
   const ownNames = new DirectoryOwnNames({ changes, kept, uncommitted, freshness });
   const posix: PosixMetadata | undefined = options.posixMetadata

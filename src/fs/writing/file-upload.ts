@@ -10,12 +10,14 @@
  * Refuses to choose conditions and to say what happens after a failure: that is the file's (written-file.ts).
  */
 import { setMaxListeners } from 'node:events';
+import { crc32 } from '@node-rs/crc32';
 import { EFBIG, ErrnoError } from '../../base/errno.js';
 import { formatBytes } from '../../base/units.js';
 import type { ObjectHead } from '../../engine/api.js';
 import type { ObjectProperties, ObjectWriter, Upload, UploadedPart, WriteCondition } from '../../engine/write-api.js';
 import type { MaybePromise } from '../../fuse/handlers.js';
 import { makeBody, slotsOf, type Body, type ContentSource } from './body.js';
+import type { JournalPart } from './journal.js';
 import { planParts, streamPartBytes, type PartRules, type PlannedPart } from './part-plan.js';
 import type { WriteMemory } from './write-memory.js';
 
@@ -46,10 +48,18 @@ export interface StreamedPart {
 export interface UploadWatch {
   /** An upload was begun. */
   readonly begun: (upload: Upload) => void;
-  /** The store has the part. */
-  readonly sent: (part: StreamedPart, uploaded: UploadedPart) => void;
+  /** The store has the part; one of the stream, or one of a commit (`isStream` false). */
+  readonly sent: (part: Pick<StreamedPart, 'from' | 'to'>, uploaded: UploadedPart, isStream: boolean) => void;
+  /** What the store has of the part is old from now on. */
+  readonly dirtied: (part: StreamedPart) => void;
   /** A part of the stream could not be sent. */
   readonly failed: (error: unknown) => void;
+  /** What was sent counts no more. */
+  readonly restarted: () => void;
+  /** One PUT of these bytes makes the object: it is sent when this returns. Absent: nobody wants to know. */
+  readonly putting?: (sizeBytes: number, crc32: number) => void;
+  /** The parts are there, and are the object when the store was asked for it: that is when this settles. */
+  readonly completing?: (upload: Upload, parts: readonly UploadedPart[], condition: WriteCondition) => Promise<void>;
 }
 
 export interface FileUploadDeps {
@@ -79,6 +89,13 @@ export class FileUpload {
   constructor(source: ContentSource, deps: FileUploadDeps) {
     this.#source = source;
     this.#deps = deps;
+  }
+
+  /** An upload that the process before this one had open. */
+  inherit(upload: Upload | undefined, parts: readonly JournalPart[]): void {
+    this.#begun = upload;
+    this.#upload = upload && Promise.resolve(upload);
+    if (upload) for (const { uploaded, ...part } of parts) this.#parts.push({ ...part, uploaded, slotsOut: 0 });
   }
 
   /** Parts that were sent or are being sent, from the beginning of the file on, without gaps. */
@@ -116,6 +133,7 @@ export class FileUpload {
       if (part.to <= from || part.from >= to || part.isDirty) continue;
       part.isDirty = true;
       this.#rewrites++;
+      if (part.uploaded) this.#deps.watch.dirtied(part);
     }
   }
 
@@ -159,7 +177,7 @@ export class FileUpload {
 
   async #commit(condition: WriteCondition): Promise<ObjectHead> {
     const { extents, key } = this.#source;
-    const { writer } = this.#deps;
+    const { writer, watch } = this.#deps;
     const rules = this.#rules();
     const { sizeBytes } = extents;
     const isKept = this.#parts.some(({ isDirty, to }) => !isDirty && to <= sizeBytes);
@@ -167,6 +185,8 @@ export class FileUpload {
       await this.#abortOpen();
       const body = await this.#body({ from: 0, to: sizeBytes });
       try {
+        const crc32 = watch.putting && this.#crc32Of(body);
+        if (crc32 !== undefined) watch.putting?.(sizeBytes, crc32);
         return await writer.put(key, body.pieces, this.#deps.properties(), condition, this.#signal);
       } finally {
         body.release();
@@ -198,7 +218,19 @@ export class FileUpload {
       ),
     ]);
     const parts = plan.flatMap(({ partNumber }) => uploaded.get(partNumber) ?? []);
+    await watch.completing?.(upload, parts, condition);
     return writer.completeUpload(upload, parts, condition, this.#signal);
+  }
+
+  /** Of bodies that are in memory: 11 GB/s (measured), so a few microseconds of a small file. */
+  #crc32Of({ pieces }: Body): number | undefined {
+    let sum = 0;
+    for (const piece of pieces) {
+      const bytes = this.#deps.memory.view(piece);
+      if (!bytes) return undefined;
+      sum = crc32(bytes, sum);
+    }
+    return sum;
   }
 
   /** The object was made: the next one starts afresh. */
@@ -211,6 +243,7 @@ export class FileUpload {
 
   /** Forgets what was sent and aborts the upload, if there is one. Paused before. Throws what the store said. */
   async restart(): Promise<void> {
+    this.#deps.watch.restarted();
     await this.#abortOpen();
     this.done();
   }
@@ -281,7 +314,9 @@ export class FileUpload {
       } finally {
         body.release();
       }
-      this.#deps.watch.sent(part, part.uploaded);
+      this.#deps.watch.sent(part, part.uploaded, true);
+      // Changed while it was on its way.
+      if (part.isDirty) this.#deps.watch.dirtied(part);
     } catch (error) {
       // Not sent: the commit sends it again, if there is one.
       part.isDirty = true;
@@ -304,13 +339,16 @@ export class FileUpload {
     if (part.how === 'copy' && base) {
       const { key, etag } = base.version;
       const source = { key, etag, startOffset: from, endOffset: to };
-      uploaded.set(partNumber, await writer.copyPart(upload, partNumber, source, signal));
+      const copied = await writer.copyPart(upload, partNumber, source, signal);
+      uploaded.set(partNumber, copied);
+      this.#deps.watch.sent(part, copied, false);
       return;
     }
     const body = await this.#body(part);
     try {
       const sent = await writer.uploadPart(upload, partNumber, body.pieces, signal);
       uploaded.set(partNumber, sent);
+      this.#deps.watch.sent(part, sent, false);
       const streamed = this.#parts[partNumber - 1];
       // Should the commit fail later, this part is as good as any other.
       if (streamed?.from === from && streamed.to === to) {

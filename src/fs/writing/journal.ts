@@ -7,10 +7,13 @@
  * log: the file is written all the same, and an upload left behind is then only found in the bucket.
  */
 import { open, rm, type FileHandle } from 'node:fs/promises';
-import type { UploadedPart } from '../../engine/write-api.js';
+import type { Upload, UploadedPart, WriteCondition } from '../../engine/write-api.js';
 
-/** Why a file was left. `shutdown`: the mount ended before it was whole in the bucket. */
-export type LeftBecause = 'killed' | 'failed' | 'shutdown';
+/**
+ * Why a file was left. `shutdown`: the mount ended before it was whole in the bucket. `crashed`: the daemon died with bytes that
+ * were in its memory only.
+ */
+export type LeftBecause = 'killed' | 'failed' | 'shutdown' | 'crashed';
 
 export interface JournalRange {
   readonly from: number;
@@ -31,12 +34,45 @@ export interface JournalBegin {
   readonly pid: number;
   /** Tells this process from a later one of the same number. */
   readonly pidStart: string;
+  /** The supervisor: while it lives, a daemon that dies has a successor, which says what becomes of the file. */
+  readonly keeper?: { readonly pid: number; readonly pidStart: string };
   readonly atMs: number;
+}
+
+/** A part of an upload that is open, or was to be sent. */
+export interface JournalPart {
+  readonly partNumber: number;
+  readonly from: number;
+  readonly to: number;
+  readonly isDirty: boolean;
+  readonly uploaded: UploadedPart | undefined;
+}
+
+/** All there is of a file whose bytes are none of them in memory only. */
+export interface JournalKept {
+  readonly type: 'kept';
+  readonly ranges: readonly JournalRange[];
+  readonly upload: Upload | undefined;
+  readonly parts: readonly JournalPart[];
+}
+
+/** The upload is complete with these parts: asking for that again does no harm. */
+export interface JournalComplete {
+  readonly type: 'complete';
+  readonly upload: Upload;
+  readonly parts: readonly UploadedPart[];
+  readonly condition: WriteCondition;
 }
 
 export type JournalLine =
   | JournalBegin
-  | { readonly type: 'upload'; readonly key: string; readonly uploadId: string }
+  | JournalKept
+  | JournalComplete
+  /** Another process of the same mount goes on with the file. */
+  | { readonly type: 'taken'; readonly pid: number; readonly pidStart: string }
+  | { readonly type: 'upload'; readonly key: string; readonly uploadId: string; readonly initiatedMs?: number }
+  /** What the store has of the part is old: bytes of it were changed. */
+  | { readonly type: 'dirty'; readonly from: number; readonly to: number }
   /** The upload is gone, with its parts. */
   | { readonly type: 'aborted'; readonly uploadId: string }
   /** The store has the part. */
@@ -67,15 +103,24 @@ export class Journal {
   readonly path: string;
   readonly #deps: JournalDeps | undefined;
   #handle: FileHandle | undefined;
-  #isBegun = false;
+  #isBegun: boolean;
+  /** The process before this one may have died in the middle of a line. */
+  #mayBeTorn: boolean;
   #hasFailed = false;
   #isClosed = false;
   #last: Promise<void> = Promise.resolve();
 
-  /** Nothing is made before the first line; never without `deps`. */
-  constructor(path: string, deps: JournalDeps | undefined) {
+  /** Nothing is made before the first line; never without `deps`. `isBegun`: it is there, and goes on. */
+  constructor(path: string, deps: JournalDeps | undefined, isBegun = false) {
     this.path = path;
     this.#deps = deps;
+    this.#isBegun = isBegun;
+    this.#mayBeTorn = isBegun;
+  }
+
+  /** There is a file, or will be. */
+  get isBegun(): boolean {
+    return this.#isBegun;
   }
 
   note(line: Exclude<JournalLine, JournalBegin>): void {
@@ -84,7 +129,8 @@ export class Journal {
     if (!deps || this.#isClosed) return;
     const lines: JournalLine[] = this.#isBegun ? [line] : [deps.begin(), line];
     this.#isBegun = true;
-    const text = lines.map((each) => `${JSON.stringify(each)}\n`).join('');
+    const text = (this.#mayBeTorn ? '\n' : '') + lines.map((each) => `${JSON.stringify(each)}\n`).join('');
+    this.#mayBeTorn = false;
     this.#last = this.#last.then(() => this.#append(text, deps));
   }
 

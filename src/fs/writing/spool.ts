@@ -22,6 +22,8 @@ export interface SpoolOwner {
   readonly bucket: string;
   readonly endpointUrl?: string | undefined;
   readonly mountPoint: string;
+  /** The supervisor, where there is one. */
+  readonly keeper?: { readonly pid: number; readonly pidStart: string };
 }
 
 export class SpoolDirectory {
@@ -56,10 +58,14 @@ export class SpoolDirectory {
 }
 
 export class SpoolFile {
+  /** Of both files, without their endings. */
+  readonly name: string;
   readonly path: string;
   /** Beside it, also when there is no spool file. */
   readonly journal: Journal;
   readonly #directory: SpoolDirectory;
+  /** Nothing that was in it is to be lost by opening it. */
+  readonly #isThere: boolean;
   #handle: Promise<FileHandle> | undefined;
   #holds = 0;
   #isEnded = false;
@@ -67,13 +73,23 @@ export class SpoolFile {
   /** What requests send from it just now. */
   readonly #sent = new Set<{ readonly from: number; readonly to: number }>();
 
-  /** Nothing is made before the first write. Without `journal` it ends with this process. */
-  constructor(directory: SpoolDirectory, name: string, journal: Omit<JournalDeps, 'ready'> | undefined) {
+  /**
+   * Nothing is made before the first write. Without `journal` it ends with this process. `there`: what the process before this
+   * one made of it, and which goes on.
+   */
+  constructor(
+    directory: SpoolDirectory,
+    name: string,
+    journal: Omit<JournalDeps, 'ready'> | undefined,
+    there: { readonly data: boolean; readonly journal: boolean } = { data: false, journal: false },
+  ) {
     this.#directory = directory;
+    this.name = name;
+    this.#isThere = there.data;
     // One of these is made for each written file, and hardly ever used: join() would be felt.
     this.path = `${directory.path}/${name}${DATA_SUFFIX}`;
     const path = `${directory.path}/${name}${JOURNAL_SUFFIX}`;
-    this.journal = new Journal(path, journal && { ...journal, ready: () => directory.ready() });
+    this.journal = new Journal(path, journal && { ...journal, ready: () => directory.ready() }, there.journal);
   }
 
   /** Writes the buffers one after another from `offset` on. They stay as they are until it is done. */
@@ -145,7 +161,7 @@ export class SpoolFile {
 
   /** Nobody needs these bytes any more: the disk gets its room back, where the file system can do that. */
   async discard(from: number, to: number): Promise<void> {
-    if (!this.#handle || this.#isEnded) return;
+    if ((!this.#handle && !this.#isThere) || this.#isEnded) return;
     try {
       const { fd, release } = await this.send(from, to);
       await punchHole(fd, from, to - from)
@@ -180,7 +196,7 @@ export class SpoolFile {
   async remove(): Promise<void> {
     await this.#end();
     await this.journal.remove();
-    if (!this.#handle) return;
+    if (!this.#handle && !this.#isThere) return;
     await this.close();
     await rm(this.path, { force: true }).catch(() => undefined);
   }
@@ -193,7 +209,7 @@ export class SpoolFile {
   #open(): Promise<FileHandle> {
     // Not made anew: what it held is gone, and nobody would remove it.
     if (this.#isEnded && this.#holds === 0) throw new Error('is closed');
-    this.#handle ??= this.#directory.ready().then(() => open(this.path, 'w+', 0o600));
+    this.#handle ??= this.#directory.ready().then(() => open(this.path, this.#isThere ? 'r+' : 'w+', 0o600));
     const opening = this.#handle;
     opening.catch(() => {
       if (this.#handle === opening) this.#handle = undefined;

@@ -15,6 +15,7 @@ import { ErrnoError, EINTR } from '../../base/errno.js';
 import { invariant } from '../../base/invariant.js';
 import type { WriteSlots } from '../../base/pool/write-slots.js';
 import { MIB } from '../../base/units.js';
+import type { BodyPiece } from '../../engine/write-api.js';
 import { Chunk, HEAP_CHUNK_BYTES, type ChunkHost } from './chunk.js';
 
 /** Heap chunks of all files: a thousand writers of 16 KiB each (guessed; part of the main thread's share of memory). */
@@ -62,6 +63,12 @@ export class WriteMemory {
   /** Chunks that were given out and have not gone back; 0 when nothing is written. */
   get chunks(): number {
     return this.#chunks;
+  }
+
+  /** A piece's bytes, borrowed; undefined for one that is in a file. */
+  view(piece: BodyPiece): Uint8Array | undefined {
+    if (piece instanceof Uint8Array) return piece;
+    return 'slot' in piece ? this.#slots.bytes(piece.slot, piece.from, piece.to) : undefined;
   }
 
   /** A chunk of the heap, if there is room for one. */

@@ -16,8 +16,10 @@ import type { ReadSink } from '../../prefetch/api.js';
 import type { FaultLog } from '../fault-log.js';
 import type { UnsavedContent } from '../file-handles.js';
 import type { FileNode, InodeTable } from '../inode-table.js';
+import type { FileRecords, WriterRecord } from './file-records.js';
 import type { FlushWitness, OpenerId } from './flush-witness.js';
-import type { WrittenEntry, WrittenFiles } from './written-files.js';
+import type { WrittenEntry } from './written-entry.js';
+import type { WrittenFiles } from './written-files.js';
 
 const O_ACCMODE = 0o3;
 const O_WRONLY = 0o1;
@@ -35,6 +37,7 @@ export function wantsToWrite(flags: number): boolean {
 
 export interface WriteOperationsDeps {
   readonly files: WrittenFiles;
+  readonly records: FileRecords;
   readonly witness: FlushWitness;
   readonly table: InodeTable;
   readonly faults: FaultLog;
@@ -83,13 +86,16 @@ export class WriteOperations {
   open(context: RequestContext, handle: number, node: FileNode, flags: number): MaybePromise<void> {
     const isWriteOnly = (flags & O_ACCMODE) === O_WRONLY;
     const entry = this.#deps.files.open(node, { isWriteOnly });
-    this.#writers.set(handle, { entry, isWriteOnly, opener: this.#deps.witness.openerOf(context.pid) });
+    this.#opened(context, handle, entry, isWriteOnly);
     if ((flags & O_TRUNC) === 0 || entry.file.sizeBytes === 0) return undefined;
     const wasWritten = entry.file.isWritten;
     return this.#orClose(handle, () => {
       const done = entry.file.resize(0, context.signal);
       // The truncation alone is committed by the last release.
-      if (!(done instanceof Promise)) entry.file.isWritten = wasWritten;
+      if (!(done instanceof Promise)) {
+        entry.file.isWritten = wasWritten;
+        this.#deps.records.changed(entry);
+      }
       return done;
     });
   }
@@ -99,8 +105,25 @@ export class WriteOperations {
     const isWriteOnly = (flags & O_ACCMODE) === O_WRONLY;
     const entry = this.#deps.files.open(node, { isWriteOnly });
     entry.isExclusive = (flags & O_EXCL) !== 0;
-    this.#writers.set(handle, { entry, isWriteOnly, opener: this.#deps.witness.openerOf(context.pid) });
     entry.file.touch();
+    this.#opened(context, handle, entry, isWriteOnly);
+  }
+
+  /** A handle that the process before this one gave; false when nothing is known of its file. The caller counts it. */
+  inherit(handle: number, { nodeId, isWriteOnly, opener }: WriterRecord): FileNode | undefined {
+    const entry = this.#deps.files.inherited(nodeId, { isWriteOnly });
+    if (!entry) return undefined;
+    this.#writers.set(handle, { entry, isWriteOnly, opener });
+    return entry.node;
+  }
+
+  /** The file's record is there before the handle's. */
+  #opened(context: RequestContext, handle: number, entry: WrittenEntry, isWriteOnly: boolean): void {
+    const { witness, records } = this.#deps;
+    const opener = witness.openerOf(context.pid);
+    this.#writers.set(handle, { entry, isWriteOnly, opener });
+    const requestId = context.requestId ?? -1;
+    records.opened(handle, { nodeId: entry.node.nodeId, isWriteOnly, opener, requestId });
   }
 
   write(
@@ -184,6 +207,8 @@ export class WriteOperations {
     if (!writer) return;
     this.#writers.delete(handle);
     await this.#deps.files.close(writer.entry, writer);
+    // Not before: a successor would not know that there is something to commit.
+    this.#deps.records.closed(handle);
   }
 
   isWriter(handle: number): boolean {
@@ -201,6 +226,7 @@ export class WriteOperations {
       const writer = this.#writers.get(handle);
       this.#writers.delete(handle);
       if (writer) await this.#deps.files.close(writer.entry, writer);
+      this.#deps.records.closed(handle);
       throw error;
     };
     try {

@@ -14,19 +14,23 @@ import { EFBIG, EINTR, EIO, ErrnoError } from '../../base/errno.js';
 import { BLOCK_BYTES } from '../../base/pool/layout.js';
 import { formatBytes, GIB, KIB, MIB } from '../../base/units.js';
 import type { ObjectHead } from '../../engine/api.js';
-import type { ObjectProperties, ObjectWriter, WriteCondition } from '../../engine/write-api.js';
+import type { WriteCondition } from '../../engine/write-api.js';
 import type { MaybePromise, WriteLoan } from '../../fuse/handlers.js';
 import type { ReadSink } from '../../prefetch/api.js';
 import type { BaseReader, BaseVersion } from './base-reader.js';
 import { lostError, readContent, type ContentSource } from './body.js';
 import type { Chunk } from './chunk.js';
 import { Extents, type Extent } from './extents.js';
-import type { JournalRange, LeftBecause } from './journal.js';
-import { FileUpload, type StreamedPart } from './file-upload.js';
-import { OBJECT_BYTES_MAX, streamBytesMax, type PartRules } from './part-plan.js';
+import { asErrnoError, bytesOf, isChangeable, runsOf } from './file-bytes.js';
+import { KNOWN } from './file-records.js';
+import { FileSurvival, rangesOf } from './file-survival.js';
+import { FileUpload } from './file-upload.js';
+import type { LeftBecause } from './journal.js';
+import { OBJECT_BYTES_MAX, streamBytesMax } from './part-plan.js';
 import type { SpoolFile } from './spool.js';
 import { Turns, unlessAborted } from './turns.js';
-import type { ChunkOwner, WriteMemory } from './write-memory.js';
+import type { ChunkOwner } from './write-memory.js';
+import type { InheritedFile, WrittenFileDeps } from './written-file-api.js';
 
 /** A WRITE of so much keeps the slot that it came in; a smaller one would leave most of it empty and is copied. */
 const ADOPT_BYTES_MIN = 512 * KIB;
@@ -39,35 +43,6 @@ const SURELY_FITS_BYTES = 32 * GIB;
 
 /** Bytes that one step of `spill` takes to the spool. */
 const SPILL_BYTES = 16 * MIB;
-
-export interface WrittenFileDeps {
-  readonly memory: WriteMemory;
-  readonly writer: ObjectWriter;
-  readonly rules: () => PartRules;
-  readonly properties: () => ObjectProperties;
-  /** A reader of a version that is in the bucket. */
-  readonly openBase: (version: BaseVersion) => BaseReader;
-  /** A spool file of its own, not made yet. */
-  readonly newSpool: (file: WrittenFile) => SpoolFile;
-  readonly watch: WrittenFileWatch;
-}
-
-/** What the owner hears of its file. */
-export interface WrittenFileWatch {
-  /** The first change since it was opened or committed: before anything else can look at it. */
-  readonly becameDirty: (file: WrittenFile) => void;
-  /** Its size or its time changed. */
-  readonly changed: (file: WrittenFile) => void;
-  readonly partSent: (file: WrittenFile, part: StreamedPart) => void;
-  /** All bytes are those of this object now; in the same turn as `isDirty` says so. */
-  readonly committed: (file: WrittenFile, head: ObjectHead) => void;
-  /** A READ is answered with this. */
-  readonly unreadable: (file: WrittenFile, error: ErrnoError) => void;
-  /** `failure` was set, for the first time. */
-  readonly failed: (file: WrittenFile, error: unknown) => void;
-  /** How much more the file may hold before it waits for its own parts. */
-  readonly slotsMax: () => number;
-}
 
 export class WrittenFile implements ContentSource, ChunkOwner {
   key: string;
@@ -86,8 +61,16 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   isWritten = false;
   /** What every later change, fsync and close answers. */
   failure: ErrnoError | undefined;
+  /** The failure is that its bytes are gone: READs answer it, too. */
+  isPoisoned = false;
   /** Goes up when what the bytes were read from is replaced: a read that failed meanwhile is to be tried again. */
   generation = 0;
+  /** What becomes of it when this process dies now. */
+  readonly survival: FileSurvival;
+  /** The process before this one was about to make the object: settles when it is known whether it did. READs wait for it. */
+  settling: Promise<void> | undefined;
+  /** Another process goes on with the file: its bytes stay where they are. */
+  #isHandedOver = false;
   readonly #deps: WrittenFileDeps;
   /** The chunk that takes the next bytes. */
   #tail: Chunk | undefined;
@@ -96,27 +79,38 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   #removing: Promise<unknown> | undefined;
 
   /** `base`: the object that the file was opened as; undefined for a new one. */
-  constructor(key: string, base: BaseVersion | undefined, deps: WrittenFileDeps) {
+  constructor(key: string, base: BaseVersion | undefined, deps: WrittenFileDeps, inherited?: InheritedFile) {
     this.key = key;
     this.base = base && deps.openBase(base);
-    this.spool = deps.newSpool(this);
+    this.spool = deps.newSpool(this, inherited?.spool);
     this.#deps = deps;
-    this.extents = new Extents<Chunk>(base?.sizeBytes ?? 0, 'base');
+    this.extents = new Extents<Chunk>(inherited?.kept ? 0 : (base?.sizeBytes ?? 0), 'base');
     const { memory, writer, rules, properties, watch } = deps;
+    this.survival = new FileSurvival(deps.survives, () => watch.survivalChanged(this));
     this.upload = new FileUpload(this, {
       writer,
       memory,
       rules,
       properties,
       watch: {
-        begun: ({ key: uploadKey, uploadId }) => this.spool.journal.note({ type: 'upload', key: uploadKey, uploadId }),
-        sent: (part, uploaded) => {
+        begun: (begun) => this.spool.journal.note({ type: 'upload', ...begun }),
+        sent: (part, uploaded, isStream) => {
           this.spool.journal.note({ type: 'part', from: part.from, to: part.to, part: uploaded });
-          watch.partSent(this, part);
+          if (isStream) watch.partSent(this, part);
         },
+        dirtied: ({ from, to }) => this.spool.journal.note({ type: 'dirty', from, to }),
         failed: (error) => this.#fail(error),
+        restarted: () => this.survival.loosen(this),
+        ...(deps.survives && {
+          putting: (sizeBytes, crc32) => this.survival.intends({ type: 'put', sizeBytes, crc32 }),
+          completing: async (upload, parts, condition) => {
+            this.spool.journal.note({ type: 'complete', upload, parts, condition });
+            if (await this.spool.journal.settled(false)) this.survival.intends({ type: 'complete' });
+          },
+        }),
       },
     });
+    if (inherited) this.#inherit(inherited);
   }
 
   get sizeBytes(): number {
@@ -160,6 +154,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
       if (from >= end) return;
       this.#touch();
       this.extents.set(from, end, 'hole');
+      this.survival.reshaped(this);
       this.#wrote(from, end);
     };
     return this.turns.isFree ? work() : this.turns.run(work, signal);
@@ -167,6 +162,13 @@ export class WrittenFile implements ContentSource, ChunkOwner {
 
   /** Answers a READ: all bytes asked for up to the file's end, or an errno; see `generation`. Always from this thread. */
   read(offset: number, sizeBytes: number, reply: ReadSink): void {
+    if (this.settling) {
+      const { settling } = this;
+      // What it is then is for the asker to find out: the generation is another one.
+      void settling.then(() => reply.error(EIO));
+      return;
+    }
+    if (this.isPoisoned && this.failure) throw this.failure;
     const end = Math.min(offset + sizeBytes, this.sizeBytes);
     if (offset >= end) {
       reply.data([]);
@@ -199,6 +201,29 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   /** Takes the file as one that differs from what the bucket has (it was created, or truncated when it was opened). */
   touch(): void {
     this.#touch();
+    this.survival.reshaped(this);
+  }
+
+  /**
+   * The process that had its bytes is dead: everything asked of the file from now on fails, reads too. Nothing that there is of
+   * it in store and spool is touched.
+   */
+  poison(failure: ErrnoError): void {
+    this.failure = failure;
+    this.isPoisoned = true;
+    this.isDirty = true;
+    this.survival.failed();
+    this.settling = undefined;
+    this.generation++;
+    void this.upload.pause();
+  }
+
+  /** What was to be made of it by the process before this one is this object, or was not made. In its turn. */
+  settled(head: ObjectHead | undefined): void {
+    this.settling = undefined;
+    this.generation++;
+    if (head) this.#isObject(head);
+    else this.survival.notMade();
   }
 
   /**
@@ -242,6 +267,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
         const place = into.subarray(0, Math.min(BLOCK_BYTES, to - at));
         await base.read(at, place);
         await this.spool.write(at, [place]);
+        if (this.isDirty) this.survival.loosen(this);
         extents.set(at, at + place.length, 'spool');
         left -= place.length;
         if (signal.aborted) return;
@@ -258,6 +284,8 @@ export class WrittenFile implements ContentSource, ChunkOwner {
 
   /** Bytes of a part that was sent need not be kept: nobody reads them. */
   forget(from: number, to: number): void {
+    if (this.#isHandedOver) return;
+    this.survival.loosen(this);
     for (const { kind, from: start, to: end } of this.extents.slice(from, to)) {
       if (kind === 'spool') void this.spool.discard(start, end);
       if (kind === 'memory' || kind === 'spool') this.extents.set(start, end, 'lost');
@@ -279,6 +307,23 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   }
 
   /**
+   * Another process goes on with the file: all that memory holds goes to the spool, and what there is is written down. In its
+   * turn, which is never given back: nothing is changed any more. False when that could not be done; never throws.
+   */
+  async handOver(): Promise<boolean> {
+    this.#isHandedOver = true;
+    if (!this.isDirty || this.failure || this.survival.state === KNOWN) return true;
+    try {
+      await this.upload.pause();
+      await this.#spilling?.catch(() => undefined);
+      while ((await this.spill('all')) > 0);
+      return !this.#isInMemory && (await this.survival.keepInJournal(this));
+    } catch {
+      return false;
+    }
+  }
+
+  /**
    * Leaves the file as it is, for `recover`: what memory holds goes to the spool, and the journal says what there is. Nothing is
    * sent any more. Never throws; says in a sentence what is where.
    */
@@ -292,10 +337,8 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     } catch (error) {
       trouble = asErrnoError(error).message;
     }
-    const { extents, spool, upload } = this;
-    const ranges = extents.all().map(({ from, to, kind }): JournalRange => {
-      return { from, to, kind: kind === 'memory' ? 'missing' : kind };
-    });
+    const { spool, upload } = this;
+    const ranges = rangesOf(this.extents.all());
     const dirtyParts = upload.parts
       .filter(({ isDirty, uploaded }) => isDirty || !uploaded)
       .map((part) => part.partNumber);
@@ -359,6 +402,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   #fail(error: unknown): void {
     if (this.failure) return;
     this.failure = asErrnoError(error);
+    this.survival.failed();
     void this.upload.pause();
     this.#deps.watch.failed(this, error);
   }
@@ -370,9 +414,26 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   /** Puts bytes where they belong, as many as there is memory for; says how many. */
   #put(offset: number, data: Uint8Array, loan?: WriteLoan): number {
     const done = this.#place(offset, data, loan);
+    if (done === 0) return 0;
+    // Before they are acknowledged; once between two commits.
+    this.survival.loosen(this);
     // Told at once: what is in the file may be sent before the rest of this WRITE is in it.
-    if (done > 0) this.#wrote(offset, offset + done);
+    this.#wrote(offset, offset + done);
     return done;
+  }
+
+  get #isInMemory(): boolean {
+    return this.extents.all().some(({ memory }) => memory !== undefined);
+  }
+
+  #inherit(inherited: InheritedFile): void {
+    const { kept, isWritten } = inherited;
+    this.survival.inherited(inherited);
+    if (!kept) return;
+    for (const { from, to, kind } of kept.ranges) this.extents.set(from, to, kind === 'missing' ? 'lost' : kind);
+    this.isDirty = true;
+    this.isWritten = isWritten;
+    this.upload.inherit(kept.upload, kept.parts);
   }
 
   #place(offset: number, data: Uint8Array, loan?: WriteLoan): number {
@@ -420,6 +481,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     const before = this.sizeBytes;
     this.#touch();
     this.extents.resize(sizeBytes);
+    this.survival.reshaped(this);
     this.#wrote(Math.min(before, sizeBytes), Math.max(before, sizeBytes));
   }
 
@@ -469,6 +531,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     this.#removing = Promise.all([this.#removing, spool.remove()]);
     this.isDirty = false;
     this.isWritten = false;
+    this.survival.committed();
     this.generation++;
     this.#deps.watch.committed(this, head);
   }
@@ -505,40 +568,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
       release();
       for (const { memory } of picked) memory?.endRead();
     }
+    if (this.survival.isKept && what === 'some' && !this.#isInMemory) void this.survival.keepInJournal(this);
     return bytes;
   }
-}
-
-/** May its bytes be overwritten where they are? */
-function isChangeable({ memory }: Extent<Chunk>): boolean {
-  return memory !== undefined && !memory.isRead;
-}
-
-let zeros: Uint8Array | undefined;
-
-function bytesOf({ memory, at, from, to }: Extent<Chunk>): Uint8Array {
-  if (memory) return memory.bytes(at, at + to - from);
-  zeros ??= new Uint8Array(BLOCK_BYTES);
-  // A READ is of 1 MiB at most.
-  return zeros.subarray(0, to - from);
-}
-
-/** Extents that follow one another, as one write each. */
-function runsOf(extents: readonly Extent<Chunk>[]): { from: number; to: number; buffers: Uint8Array[] }[] {
-  const runs: { from: number; to: number; buffers: Uint8Array[] }[] = [];
-  for (const { memory, from, to, at } of extents) {
-    if (!memory) continue;
-    const bytes = memory.bytes(at, at + to - from);
-    const last = runs[runs.length - 1];
-    if (last?.to === from) {
-      last.to = to;
-      last.buffers.push(bytes);
-    } else runs.push({ from, to, buffers: [bytes] });
-  }
-  return runs;
-}
-
-export function asErrnoError(error: unknown): ErrnoError {
-  if (error instanceof ErrnoError) return error;
-  return new ErrnoError(EIO, error instanceof Error ? error.message : String(error), { cause: error });
 }

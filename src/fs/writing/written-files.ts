@@ -18,13 +18,18 @@ import type { Prefetcher } from '../../prefetch/api.js';
 import type { FaultLog } from '../fault-log.js';
 import type { FileNode, InodeTable } from '../inode-table.js';
 import type { UncommittedFile, UncommittedFiles, UncommittedHold } from '../namespace/written-files.js';
-import { BaseReader } from './base-reader.js';
+import { BaseReader, type BaseVersion } from './base-reader.js';
+import { holdOf, type HoldHost } from './file-hold.js';
+import { LOOSE, type FileRecord, type FileRecords } from './file-records.js';
 import type { StreamedPart } from './file-upload.js';
+import type { JournalBegin } from './journal.js';
 import { MemoryRelief } from './memory-relief.js';
 import type { PartRules } from './part-plan.js';
 import { processStart } from './process-identity.js';
 import { SpoolFile, type SpoolDirectory } from './spool.js';
-import { WrittenFile, type WrittenFileWatch } from './written-file.js';
+import { newEntry, type WrittenEntry, type WritingCounts } from './written-entry.js';
+import { WrittenFile } from './written-file.js';
+import type { FoundSpool, InheritedFile, WrittenFileDeps, WrittenFileWatch } from './written-file-api.js';
 import { partRules, type WritingOptions } from './writing-options.js';
 
 /** Of an object that is removed or replaced while it is open for writing, so much is kept in the spool for its open handles. */
@@ -49,44 +54,10 @@ export interface WrittenFilesDeps {
   readonly versionChanged: (node: FileNode, isWritten: boolean) => void;
   /** What was written is lost or set aside: the name means again what the bucket says. */
   readonly discarded: (node: FileNode) => void;
-}
-
-/** A file that is being written, and what is known of its writers. */
-export interface WrittenEntry {
-  readonly node: FileNode;
-  readonly file: WrittenFile;
-  /** Handles that may write, and claims. */
-  writers: number;
-  /** Those of a rename or a removal that is under way. */
-  claims: number;
-  /** Handles that only write. */
-  writeOnly: number;
-  /** Made here with O_EXCL, and not in the bucket yet. */
-  isExclusive: boolean;
-  /** Its name is gone: never committed. */
-  isOrphaned: boolean;
-  /** Whatever is at its key is replaced: it was renamed to there. */
-  replaces: boolean;
-  /** It was renamed over an object, which the bucket holds until the commit. */
-  covers: boolean;
-  /** Its writer was killed, or the mount ended: not published. */
-  isAbandoned: boolean;
-  /** Somebody closed a descriptor of it and nothing was written since. */
-  isFlushed: boolean;
-  /** What is done about a failure: settles when its bytes are kept somewhere. */
-  keeping: Promise<void> | undefined;
-}
-
-/** What is being written now. */
-export interface WritingCounts {
-  /** Open for writing, or not in the bucket as they are. */
-  readonly files: number;
-  readonly dirtyFiles: number;
-  /** Multipart uploads that are open in the store, and parts of them on their way. */
-  readonly uploads: number;
-  readonly partsSending: number;
-  /** WRITEs that wait for memory. */
-  readonly waiting: number;
+  /** The name means again what the bucket says; those who have the file open go on with what it is. */
+  readonly unnamed: (node: FileNode) => void;
+  /** What a successor of this process must know. */
+  readonly records: FileRecords;
 }
 
 export class WrittenFiles implements UncommittedFiles {
@@ -97,6 +68,9 @@ export class WrittenFiles implements UncommittedFiles {
   /** Those that have a name, by key. */
   readonly #byKey = new Map<string, WrittenEntry>();
   readonly #relief: MemoryRelief;
+  readonly #records: FileRecords;
+  readonly #holds: HoldHost;
+  #isHandedOver = false;
   #hasToldOfJournals = false;
   #interval: Timer | undefined;
   readonly #watch: WrittenFileWatch;
@@ -104,6 +78,25 @@ export class WrittenFiles implements UncommittedFiles {
   constructor(options: WritingOptions, deps: WrittenFilesDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#records = deps.records;
+    this.#holds = {
+      isClosed: (entry) => this.#entryOf.get(entry.file) !== entry,
+      leaveKey: (entry) => this.#leaveKey(entry),
+      keepBase: (entry, signal) => this.#keepBase(entry, signal),
+      renamed: (entry, key, base) => {
+        this.#unname(entry);
+        entry.file.moved(key, base && { key, etag: base.etag, sizeBytes: base.sizeBytes });
+        this.#byKey.set(key, entry);
+        this.#records.changed(entry);
+      },
+      orphaned: (entry) => {
+        this.#unname(entry);
+        // From now on its handles read what is kept here.
+        entry.file.touch();
+        this.#records.changed(entry);
+        entry.keeping = this.#endUpload(entry.file, entry.keeping);
+      },
+    };
     this.#relief = new MemoryRelief({
       slots: deps.slots,
       log: deps.log,
@@ -119,6 +112,7 @@ export class WrittenFiles implements UncommittedFiles {
       committed: (file, head) => this.#committed(this.#entry(file), head),
       unreadable: (file, error) => deps.faults.report('read', file.key, error),
       failed: (file, error) => this.#failed(this.#entry(file), error),
+      survivalChanged: (file) => this.#survivalChanged(file),
       slotsMax: () => this.#relief.fileSlotsMax(this.#rules().partBytes),
     };
   }
@@ -152,6 +146,8 @@ export class WrittenFiles implements UncommittedFiles {
   /** The file of a node that somebody opens for writing; one more writer. `close` must follow. */
   open(node: FileNode, access: { readonly isWriteOnly: boolean }): WrittenEntry {
     const entry = this.#entries.get(node.nodeId) ?? this.#begin(node);
+    // Its bytes would not be put away any more.
+    if (this.#isHandedOver) void entry.file.turns.take();
     entry.writers++;
     if (access.isWriteOnly) entry.writeOnly++;
     return entry;
@@ -202,6 +198,7 @@ export class WrittenFiles implements UncommittedFiles {
     this.#entryOf.delete(file);
     this.#unname(entry);
     this.#relief.closed(file);
+    this.#records.gone(node.nodeId);
     if (this.#entries.size === 0) {
       this.#interval?.cancel();
       this.#interval = undefined;
@@ -232,6 +229,7 @@ export class WrittenFiles implements UncommittedFiles {
     entry.isAbandoned = true;
     const message = `the process that wrote '${file.key}' was killed before it had closed it`;
     file.failure = new ErrnoError(EIO, message);
+    this.#records.changed(entry);
     entry.keeping = file.turns.run(async () => {
       const where = await file.leave('killed', message, this.#deps.clock.wallMs());
       this.#deps.log.warn(
@@ -272,6 +270,79 @@ export class WrittenFiles implements UncommittedFiles {
       }),
     );
     timer.cancel();
+  }
+
+  /**
+   * Another process goes on with all files, this one is killed next: what is in memory only goes to the spool, the uploads stay
+   * open. What is not put away when `timeoutMs` are over is lost. From now on nothing is changed any more: whoever asks for
+   * that waits, and is answered by the other process.
+   */
+  async handOver(timeoutMs: number): Promise<void> {
+    const { clock, log } = this.#deps;
+    this.#isHandedOver = true;
+    this.#interval?.cancel();
+    const late = new Set<string>();
+    const work = [...this.#entries.values()].map(async ({ file }) => {
+      late.add(file.key);
+      await file.turns.take();
+      if (await file.handOver()) late.delete(file.key);
+    });
+    let timer: Timer | undefined;
+    const deadline = new Promise<void>((resolve) => (timer = clock.after(timeoutMs, resolve)));
+    await Promise.race([Promise.all(work), deadline]);
+    timer?.cancel();
+    for (const key of late) log.warn({ key }, `'${key}' could not be put away in time: its writer will get EIO`);
+  }
+
+  /** One more writer of a file that was inherited. */
+  inherited(nodeId: number, access: { readonly isWriteOnly: boolean }): WrittenEntry | undefined {
+    const entry = this.#entries.get(nodeId);
+    return entry && this.open(entry.node, access);
+  }
+
+  /** A file that the process before this one had open. Its writers come by `inherited`. */
+  inherit(node: FileNode, record: FileRecord, inherited: InheritedFile): WrittenEntry {
+    const entry = this.#add(node, record.key, record.base ?? undefined, inherited);
+    const { isExclusive, isOrphaned, replaces, covers } = record;
+    Object.assign(entry, { isExclusive, isOrphaned, replaces, covers });
+    if (isOrphaned) this.#unname(entry);
+    if (entry.file.isDirty) this.#becameDirty(entry);
+    this.#records.changed(entry);
+    return entry;
+  }
+
+  /**
+   * Bytes of it died with the process before this one: its handles get this error for good, and its name means from now on what the
+   * bucket has.
+   */
+  poison(entry: WrittenEntry, failure: ErrnoError): void {
+    const { file, node } = entry;
+    entry.isAbandoned = true;
+    file.poison(failure);
+    this.#relief.closed(file);
+    this.#unname(entry);
+    this.#records.changed(entry);
+    this.#deps.versionChanged(node, true);
+    this.#deps.unnamed(node);
+  }
+
+  /**
+   * The process before this one was about to make the object. `look` finds it, or says that there is none; then the file goes on as
+   * it is, or is poisoned, as `otherwise` says. Whoever asks for anything of the file waits.
+   */
+  settle(
+    entry: WrittenEntry,
+    look: () => Promise<ObjectHead | undefined>,
+    otherwise: (error: unknown) => Promise<ErrnoError | undefined>,
+  ): void {
+    const { file } = entry;
+    file.settling = file.turns.run(async () => {
+      let error: unknown;
+      const head = await look().catch((reason: unknown) => void (error = reason));
+      const failure = head ? undefined : await otherwise(error);
+      if (failure) this.poison(entry, failure);
+      else file.settled(head ?? undefined);
+    });
   }
 
   find(key: string): UncommittedFile | undefined {
@@ -337,30 +408,30 @@ export class WrittenFiles implements UncommittedFiles {
 
   #begin(node: FileNode): WrittenEntry {
     const { key, etag, sizeBytes } = node;
+    const entry = this.#add(node, key, etag === '' ? undefined : { key, etag, sizeBytes }, undefined);
+    this.#records.changed(entry);
+    return entry;
+  }
+
+  #add(
+    node: FileNode,
+    key: string,
+    base: BaseVersion | undefined,
+    inherited: InheritedFile | undefined,
+  ): WrittenEntry {
     const { writer, prefetcher, table, propertiesOf } = this.#deps;
-    const file = new WrittenFile(key, etag === '' ? undefined : { key, etag, sizeBytes }, {
+    const deps: WrittenFileDeps = {
       memory: this.#relief.memory,
       writer,
       rules: () => this.#rules(),
       properties: () => propertiesOf(node),
       openBase: (version) => new BaseReader(version, { prefetcher, privateId: () => table.privateId() }),
-      newSpool: (written) => this.#newSpool(written),
+      newSpool: (written, was) => this.#newSpool(written, was),
+      survives: this.#records.isKept,
       watch: this.#watch,
-    });
-    const entry: WrittenEntry = {
-      node,
-      file,
-      writers: 0,
-      claims: 0,
-      writeOnly: 0,
-      isExclusive: false,
-      isOrphaned: false,
-      replaces: false,
-      covers: false,
-      isAbandoned: false,
-      isFlushed: false,
-      keeping: undefined,
     };
+    const file = new WrittenFile(key, base, deps, inherited);
+    const entry = newEntry(node, file);
     this.#entries.set(node.nodeId, entry);
     this.#entryOf.set(file, entry);
     // A node that is not current any more (somebody replaced the object) has no name that could be found.
@@ -368,11 +439,14 @@ export class WrittenFiles implements UncommittedFiles {
     return entry;
   }
 
-  #newSpool(file: WrittenFile): SpoolFile {
+  #newSpool(file: WrittenFile, was?: FoundSpool): SpoolFile {
     const { spool, clock, log } = this.#deps;
-    const { bucket, endpointUrl, mountPoint } = spool.owner;
-    return new SpoolFile(spool, spool.nextName(), {
-      begin: () => ({
+    const { bucket, endpointUrl, mountPoint, keeper } = spool.owner;
+    const writer = (): { pid: number; pidStart: string } => {
+      return { pid: process.pid, pidStart: processStart(process.pid) ?? '' };
+    };
+    const journal = {
+      begin: (): JournalBegin => ({
         type: 'begin',
         version: 1,
         bucket,
@@ -380,11 +454,11 @@ export class WrittenFiles implements UncommittedFiles {
         mountPoint,
         key: file.key,
         base: file.base?.version ?? null,
-        pid: process.pid,
-        pidStart: processStart(process.pid) ?? '',
+        ...writer(),
+        ...(keeper && { keeper }),
         atMs: clock.wallMs(),
       }),
-      failed: (error) => {
+      failed: (error: unknown) => {
         if (this.#hasToldOfJournals) return;
         this.#hasToldOfJournals = true;
         log.warn(
@@ -393,7 +467,10 @@ export class WrittenFiles implements UncommittedFiles {
             'give another with --spool-dir',
         );
       },
-    });
+    };
+    const made = new SpoolFile(spool, was?.name ?? spool.nextName(), journal, was);
+    if (was?.journal === true) made.journal.note({ type: 'taken', ...writer() });
+    return made;
   }
 
   #entry(file: WrittenFile): WrittenEntry {
@@ -447,7 +524,17 @@ export class WrittenFiles implements UncommittedFiles {
     entry.covers = false;
     this.#relief.committed(file);
     this.#deps.table.becomes(node, head, this.#deps.wrote(head));
+    this.#records.changed(entry);
     this.#deps.versionChanged(node, false);
+  }
+
+  /** The state alone is the usual case: the first bytes after a commit. */
+  #survivalChanged(file: WrittenFile): void {
+    const entry = this.#entryOf.get(file);
+    if (!entry) return;
+    const { state, intent } = file.survival;
+    if (state === LOOSE && intent === undefined) this.#records.stateChanged(entry);
+    else this.#records.changed(entry);
   }
 
   #condition({ file, isExclusive, replaces }: WrittenEntry): WriteCondition {
@@ -471,6 +558,7 @@ export class WrittenFiles implements UncommittedFiles {
           ? new ErrnoError(EEXIST, `'${key}' exists: somebody else made it meanwhile`, { cause: error })
           : new ErrnoError(ESTALE, what, { cause: error });
     }
+    this.#records.changed(entry);
     entry.keeping = this.#keepFailed(entry);
   }
 
@@ -520,53 +608,8 @@ export class WrittenFiles implements UncommittedFiles {
 
   /** `released` is called when the hold ends. */
   async #hold(entry: WrittenEntry, signal: AbortSignal, released = (): void => undefined): Promise<UncommittedHold> {
-    const { file } = entry;
-    const end = await file.turns.take(signal);
-    // The kernel does not wait for RELEASE: the last writer may be gone at any time under a hold, and nothing is to be told then.
-    const isClosed = (): boolean => this.#entryOf.get(file) !== entry;
-    let isPaused = false;
-    return {
-      get isUncommitted() {
-        return file.isDirty;
-      },
-      get base() {
-        return file.base && { ...file.base.version, key: file.key };
-      },
-      leaveKey: async () => {
-        if (isClosed() || file.failure || entry.isOrphaned) return;
-        isPaused = true;
-        await this.#leaveKey(entry);
-      },
-      keepBase: (abort) => (isClosed() ? Promise.resolve() : this.#keepBase(entry, abort)),
-      get covers() {
-        return entry.covers;
-      },
-      moved: (key, base, covers = entry.covers) => {
-        if (isClosed()) return;
-        this.#unname(entry);
-        file.moved(key, base && { key, etag: base.etag, sizeBytes: base.sizeBytes });
-        entry.replaces = true;
-        entry.covers = covers && base === undefined;
-        entry.isExclusive = false;
-        this.#byKey.set(key, entry);
-      },
-      orphaned: () => {
-        if (isClosed()) return;
-        this.#unname(entry);
-        entry.isOrphaned = true;
-        // From now on its handles read what is kept here.
-        file.touch();
-        entry.keeping = this.#endUpload(file, entry.keeping);
-      },
-      get isOpen() {
-        return entry.writers > entry.claims;
-      },
-      release: () => {
-        if (isPaused && !isClosed() && !file.failure) file.upload.resume();
-        end();
-        released();
-      },
-    };
+    const end = await entry.file.turns.take(signal);
+    return holdOf(entry, this.#holds, end, released);
   }
 
   /**
