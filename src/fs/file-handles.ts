@@ -106,6 +106,10 @@ export class FileHandles {
     this.#deps.table.opened(node);
   }
 
+  has(handle: number): boolean {
+    return this.#handles.has(handle);
+  }
+
   /** The version that a handle is pinned to. */
   node(handle: number): FileNode {
     return this.#get(handle).node;

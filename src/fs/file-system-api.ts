@@ -2,6 +2,7 @@
  * What the file system is told when it is made, what it needs, and what it counts: types only.
  */
 import type { Clock } from '../base/clock.js';
+import type { StateJournal } from '../base/journal/journal-api.js';
 import type { Log } from '../base/log.js';
 import type { WriteSlots } from '../base/pool/write-slots.js';
 import type { ObjectStore } from '../engine/api.js';
@@ -11,7 +12,6 @@ import type { AttributeOptions } from './attributes.js';
 import type { FileSystemLimits } from './limits.js';
 import type { FlushWitness } from './writing/flush-witness.js';
 import type { SpoolDirectory } from './writing/spool.js';
-import type { RecordKeeper } from './survival.js';
 import type { WritingCounts } from './writing/written-entry.js';
 import type { WritingOptions } from './writing/writing-options.js';
 
@@ -61,7 +61,7 @@ export interface FileSystemDeps {
   /** Who flushes; without, every FLUSH is the opener's. */
   readonly witness?: FlushWitness;
   /** Where what a successor of this process must know is kept; without, the mount ends with it. */
-  readonly records?: RecordKeeper;
+  readonly journal?: StateJournal;
   readonly clock: Clock;
   readonly log: Log;
   /** A name that the kernel may remember is out of date: somebody else replaced or deleted the object. */

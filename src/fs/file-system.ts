@@ -30,6 +30,7 @@ import type { ListingCache } from './listing-cache.js';
 import type { ListingPage } from './listing-page.js';
 import { buildParts, type FileSystemParts } from './parts.js';
 import { RefusedWrites } from './refused-writes.js';
+import type { TakenOver } from './writing/take-over.js';
 import { existsError, wantsToWrite } from './writing/write-operations.js';
 import { extendedAttribute } from './xattrs.js';
 
@@ -406,6 +407,19 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
    */
   async drain(timeoutMs: number, writersAreGone: boolean): Promise<void> {
     await this.#parts.written?.drain(timeoutMs, writersAreGone);
+  }
+
+  /**
+   * A daemon before this one died: what it was writing goes on, or is an error for good (writing/take-over.ts). After what is open
+   * for reading was restored, before the first request is served. Never rejects.
+   */
+  takeOverWriting(): Promise<TakenOver> {
+    return this.#parts.takeOverFiles();
+  }
+
+  /** Another daemon takes over, and this one is killed when this has settled: what is written is put away, at most so long. */
+  async handOver(timeoutMs: number): Promise<void> {
+    await this.#parts.written?.handOver(timeoutMs);
   }
 
   destroy(): void {

@@ -93,28 +93,6 @@ export interface InodeTableDeps {
   readonly isRemembered?: (ino: number) => boolean;
 }
 
-function newFile(nodeId: number, ino: number, head: ObjectHead, validatedAtMs: number): FileNode {
-  return {
-    kind: 'file',
-    nodeId,
-    ino,
-    lookups: 0,
-    opens: 0,
-    key: head.key,
-    etag: head.etag,
-    sizeBytes: head.sizeBytes,
-    lastModifiedMs: head.lastModifiedMs,
-    mtimeMs: undefined,
-    storageClass: head.storageClass,
-    restored: head.restored,
-    validatedAtMs,
-    current: true,
-    wasOpened: false,
-    reserved: false,
-    wasReserved: false,
-  };
-}
-
 export class InodeTable {
   readonly #nodes = new Map<number, Node>();
   readonly #listed = new ListedFiles();
@@ -241,7 +219,25 @@ export class InodeTable {
       if (known.validatedAtMs > sentAtMs) return known;
       this.retire(known);
     }
-    const node = newFile(this.#nextNodeId++, ino, head, sentAtMs);
+    const node: FileNode = {
+      kind: 'file',
+      nodeId: this.#nextNodeId++,
+      ino,
+      lookups: 0,
+      opens: 0,
+      key: head.key,
+      etag: head.etag,
+      sizeBytes: head.sizeBytes,
+      lastModifiedMs: head.lastModifiedMs,
+      mtimeMs: undefined,
+      storageClass: head.storageClass,
+      restored: head.restored,
+      validatedAtMs: sentAtMs,
+      current: true,
+      wasOpened: false,
+      reserved: false,
+      wasReserved: false,
+    };
     this.#nodes.set(node.nodeId, node);
     this.#current.add(ino, node.nodeId);
     return node;
@@ -336,21 +332,6 @@ export class InodeTable {
     return files;
   }
 
-  /** A file's node as a process before this one had it, under the same id; the one that is there already, if it is. */
-  inherited(nodeId: number, head: ObjectHead, isCurrent: boolean, validatedAtMs: number): FileNode {
-    const known = this.find(nodeId);
-    if (known?.kind === 'file') return known;
-    invariant(known === undefined, `node ${nodeId} is a directory`);
-    const ino = inoOfKey(head.key);
-    const node: FileNode = { ...newFile(nodeId, ino, head, validatedAtMs), current: false, wasOpened: true };
-    this.#nodes.set(nodeId, node);
-    if (isCurrent && !this.#currentOf(head.key, ino)) {
-      node.current = true;
-      this.#current.add(ino, nodeId);
-    }
-    return node;
-  }
-
   /** A node for a file that is not in the bucket yet; the current one of its key from now on. As for `fileOf`, `remember` must follow. */
   createLocal(key: string, nowMs: number): FileNode {
     const known = this.#currentOf(key, inoOfKey(key));
@@ -386,6 +367,30 @@ export class InodeTable {
     if (other) this.retire(other);
     node.current = true;
     this.#current.add(node.ino, node.nodeId);
+  }
+
+  /** A file's node as a process before this one had it, under the same id; the one that is there already, if it is. */
+  inherited(nodeId: number, head: ObjectHead, isCurrent: boolean, validatedAtMs: number): FileNode {
+    const known = this.find(nodeId);
+    if (known?.kind === 'file') return known;
+    const ino = inoOfKey(head.key);
+    const node: FileNode = {
+      ...head,
+      kind: 'file',
+      nodeId,
+      ino,
+      lookups: 0,
+      opens: 0,
+      mtimeMs: undefined,
+      validatedAtMs,
+      current: isCurrent && !this.#currentOf(head.key, ino),
+      wasOpened: true,
+      reserved: false,
+      wasReserved: false,
+    };
+    this.#nodes.set(nodeId, node);
+    if (node.current) this.#current.add(ino, nodeId);
+    return node;
   }
 
   /** A node id that is no node's and never will be: under which bytes may be cached that the kernel shall not find. */

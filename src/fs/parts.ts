@@ -5,6 +5,7 @@
  */
 import { errnoName, ErrnoError } from '../base/errno.js';
 import type { Clock } from '../base/clock.js';
+import { noJournal } from '../base/journal/journal-api.js';
 import { invariant } from '../base/invariant.js';
 import type { ObjectWriter } from '../engine/write-api.js';
 import { AttributeMaker } from './attributes.js';
@@ -33,11 +34,12 @@ import { RememberedAttributes } from './namespace/remembered-attributes.js';
 import { WritePolicy } from './namespace/write-policy.js';
 import { noUncommittedFiles } from './namespace/written-files.js';
 import { Siblings } from './siblings.js';
-import { noRecords } from './survival.js';
 import { Versions } from './versions.js';
+import { BaseReader } from './writing/base-reader.js';
 import { FileRecords } from './writing/file-records.js';
 import { flushedByOpener } from './writing/flush-witness.js';
 import { SpoolFile, type SpoolDirectory } from './writing/spool.js';
+import { takeOverFiles, type TakenOver } from './writing/take-over.js';
 import { WriteOperations } from './writing/write-operations.js';
 import { defaultWriting } from './writing/writing-options.js';
 import { WrittenFiles } from './writing/written-files.js';
@@ -76,6 +78,8 @@ export interface FileSystemParts {
   readonly namespace: Namespace | undefined;
   /** --posix-metadata */
   readonly posix: PosixMetadata | undefined;
+  /** What the process before this one was writing goes on. */
+  readonly takeOverFiles: () => Promise<TakenOver>;
 }
 
 /** What a mount that writes has beside. */
@@ -155,7 +159,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   );
 
   const can = writingDeps(deps);
-  const records = new FileRecords(deps.records ?? noRecords);
+  const records = new FileRecords(deps.journal ?? noJournal);
   const { noOverwrite, noDelete } = options;
   const readOnlyBecause = options.readOnly ? 'the bucket is mounted with --read-only' : can ? undefined : CANNOT_WRITE;
   const policy = new WritePolicy({ readOnlyBecause, noOverwrite, noDelete }, { faults });
@@ -196,6 +200,18 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
       : undefined;
   const witness = deps.witness ?? flushedByOpener;
   const writing = written && new WriteOperations({ files: written, records, witness, table, faults });
+  const nothing: TakenOver = { files: 0, handles: 0, lost: 0 };
+  const takeOver = async (): Promise<TakenOver> => {
+    if (!can || !written || !writing) return nothing;
+    return await takeOverFiles({
+      ...{ records, files: written, operations: writing, handles: files, table, spool: can.spool, writer: can.writer },
+      head: (key) => store.head(key),
+      openBase: (version) => new BaseReader(version, { prefetcher, privateId: () => table.privateId() }),
+      nowMs: () => freshness.nowMs(),
+      wallMs,
+      log: deps.log,
+    });
+  };
   const uncommitted = written ?? noUncommittedFiles;
   const ownNames = new DirectoryOwnNames({ changes, kept, uncommitted, freshness });
   const posix: PosixMetadata | undefined = options.posixMetadata
@@ -270,6 +286,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
     writing,
     namespace,
     posix,
+    takeOverFiles: takeOver,
   };
 }
 

@@ -21,10 +21,6 @@ export interface RequestContext {
   readonly uid: number;
   readonly gid: number;
   readonly pid: number;
-  /** The kernel's number of the request, the same when it is sent again; -1 where a binding does not know it. */
-  readonly requestId?: number;
-  /** The kernel sends it again, to a daemon that took over: the one before may have done it, or half of it. */
-  readonly isResent?: boolean;
   /**
    * Aborts when the kernel sends INTERRUPT. A handler that waits should pass it on, undo nothing, and throw
    * ErrnoError(EINTR). Made on first use.

@@ -108,6 +108,8 @@ export class MemoryWriter implements ObjectWriter {
   readonly uploads = new Map<string, OpenUpload>();
   /** Requests that were given up by their signal. */
   aborted = 0;
+  /** ETags of the objects that they became, by upload id. */
+  readonly #completed = new Map<string, string>();
   #lastUpload = 0;
   #failures: Failure[] = [];
   #holds: ((call: WriteCall) => boolean)[] = [];
@@ -228,6 +230,10 @@ export class MemoryWriter implements ObjectWriter {
   ): Promise<ObjectHead> {
     const { key, uploadId } = upload;
     return this.#answer({ kind: 'completeUpload', key, uploadId, sentBytes: 0, condition }, signal, () => {
+      // As the engine: one that is gone may have been completed.
+      const made = this.#completed.get(uploadId);
+      const found = this.store.objects.get(key);
+      if (made !== undefined && found?.etag === made) return toHead(key, found);
       const open = this.#upload(upload);
       this.#check(key, condition);
       const bodies: Buffer[] = [];
@@ -248,6 +254,7 @@ export class MemoryWriter implements ObjectWriter {
       if (parts.length === 0) throw this.#error('MalformedXML', 400, key);
       this.uploads.delete(uploadId);
       const etag = `"${md5(Buffer.concat(digests)).slice(1, -1)}-${parts.length}"`;
+      this.#completed.set(uploadId, etag);
       return this.#store(key, Buffer.concat(bodies), etag, open.properties);
     });
   }
@@ -302,6 +309,14 @@ export class MemoryWriter implements ObjectWriter {
       }
       return failures;
     });
+  }
+
+  /** The other one is gone with the process that had it: what it left in the store is here. */
+  goOn(other: MemoryWriter): void {
+    for (const [uploadId, upload] of other.uploads) this.uploads.set(uploadId, upload);
+    for (const [uploadId, etag] of other.#completed) this.#completed.set(uploadId, etag);
+    this.#lastUpload = other.#lastUpload;
+    this.partBytesMin = other.partBytesMin;
   }
 
   /** Keys that deleteMany reports as failed. */

@@ -2,14 +2,16 @@
  * What a successor must know of files that are written, as records that outlive this process: which handles write which file,
  * which object a file was opened from, and what becomes of its bytes when this process dies now (`Survival`).
  *
- * The state is the record's first byte, the rest is JSON that only changes when something rare happens (an open, a commit, a
- * rename, a truncation). A writer changes the state with its first bytes after a commit: one copy of a few hundred bytes in
- * memory (measured: 1 us), and nothing for all the WRITEs that follow.
+ * The state is the record's first word, the rest is JSON that only changes when something rare happens (an open, a commit, a
+ * rename, a truncation). A writer changes the state with its first bytes after a commit: one store, and nothing for all the
+ * WRITEs that follow. A record that finds no room is gone: the successor then does not know the handle, which is an error to its
+ * program, and never takes a torn file for a whole one.
  *
  * Thread: main. Refuses to restore anything: take-over.ts.
  */
 import { errnoName } from '../../base/errno.js';
-import { RECORD_WRITER, RECORD_WRITTEN_FILE, type RecordKeeper } from '../survival.js';
+import { noJournal, type StateJournal } from '../../base/journal/journal-api.js';
+import { RECORD_WRITER, RECORD_WRITTEN_FILE } from '../survival.js';
 import type { BaseVersion } from './base-reader.js';
 import type { OpenerId } from './flush-witness.js';
 import type { JournalRange } from './journal.js';
@@ -34,8 +36,7 @@ export type FileShape = readonly JournalRange[] | 'journal';
  * line of its journal has the parts).
  */
 export type CommitIntent =
-  | { readonly type: 'put'; readonly sizeBytes: number; readonly crc32: number }
-  | { readonly type: 'complete' };
+  { readonly type: 'put'; readonly sizeBytes: number; readonly crc32: number } | { readonly type: 'complete' };
 
 export interface FileRecord {
   readonly nodeId: number;
@@ -69,62 +70,51 @@ export interface WriterRecord {
 }
 
 export class FileRecords {
-  readonly #keeper: RecordKeeper;
-  readonly #bytes = new Map<number, Buffer>();
+  readonly #journal: StateJournal;
 
-  constructor(keeper: RecordKeeper) {
-    this.#keeper = keeper;
+  constructor(journal: StateJournal) {
+    this.#journal = journal;
   }
 
+  /** False where nothing outlives this process: then nothing need be recorded. */
   get isKept(): boolean {
-    return this.#keeper.isKept;
+    return this.#journal !== noJournal;
   }
 
   /** Something of the file has changed that its record says. */
   changed(entry: WrittenEntry): void {
-    if (!this.#keeper.isKept) return;
-    const bytes = encode(stateOf(entry), recordOf(entry));
-    this.#bytes.set(entry.node.nodeId, bytes);
-    this.#keeper.put(RECORD_WRITTEN_FILE, entry.node.nodeId, bytes);
+    if (!this.isKept) return;
+    this.#journal.put(RECORD_WRITTEN_FILE, entry.node.nodeId, encode(stateOf(entry), recordOf(entry)));
   }
 
   /** Only its state has. */
   stateChanged(entry: WrittenEntry): void {
-    const { nodeId } = entry.node;
-    const bytes = this.#bytes.get(nodeId);
-    if (!bytes) return;
-    bytes[0] = stateOf(entry);
-    this.#keeper.put(RECORD_WRITTEN_FILE, nodeId, bytes);
+    this.#journal.setWord(RECORD_WRITTEN_FILE, entry.node.nodeId, 0, stateOf(entry));
   }
 
   gone(nodeId: number): void {
-    if (this.#bytes.delete(nodeId)) this.#keeper.delete(RECORD_WRITTEN_FILE, nodeId);
+    this.#journal.remove(RECORD_WRITTEN_FILE, nodeId);
   }
 
   opened(handle: number, writer: WriterRecord): void {
-    if (this.#keeper.isKept) this.#keeper.put(RECORD_WRITER, handle, encode(0, writer));
+    if (this.isKept) this.#journal.put(RECORD_WRITER, handle, encode(0, writer));
   }
 
   closed(handle: number): void {
-    if (this.#keeper.isKept) this.#keeper.delete(RECORD_WRITER, handle);
+    this.#journal.remove(RECORD_WRITER, handle);
   }
 
   /** What the process before this one wrote down. */
   files(): { readonly state: Survival; readonly record: FileRecord }[] {
-    return [...this.#keeper.entries(RECORD_WRITTEN_FILE)].map(([, bytes]) => {
-      return { state: (bytes[0] ?? LOOSE) as Survival, record: decode(bytes) as FileRecord };
+    return this.#journal.entries(RECORD_WRITTEN_FILE).map(({ value }) => {
+      return { state: value[0] as Survival, record: decode(value) as FileRecord };
     });
   }
 
   writers(): { readonly handle: number; readonly writer: WriterRecord }[] {
-    return [...this.#keeper.entries(RECORD_WRITER)].map(([handle, bytes]) => {
-      return { handle, writer: decode(bytes) as WriterRecord };
+    return this.#journal.entries(RECORD_WRITER).map(({ key, value }) => {
+      return { handle: Number(key), writer: decode(value) as WriterRecord };
     });
-  }
-
-  /** A record of the process before this one that nobody will take up. */
-  drop(nodeId: number): void {
-    this.#keeper.delete(RECORD_WRITTEN_FILE, nodeId);
   }
 }
 
@@ -163,12 +153,12 @@ function versionOf({ key, etag, sizeBytes }: BaseVersion): BaseVersion {
 
 function encode(state: number, record: FileRecord | WriterRecord): Buffer {
   const text = JSON.stringify(record);
-  const bytes = Buffer.allocUnsafe(1 + Buffer.byteLength(text));
-  bytes[0] = state;
-  bytes.write(text, 1);
+  const bytes = Buffer.allocUnsafe(4 + Buffer.byteLength(text));
+  bytes.writeUInt32LE(state);
+  bytes.write(text, 4);
   return bytes;
 }
 
 function decode(bytes: Uint8Array): unknown {
-  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + 1, bytes.byteLength - 1).toString('utf8'));
+  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + 4, bytes.byteLength - 4).toString('utf8'));
 }

@@ -48,8 +48,8 @@ export interface StreamedPart {
 export interface UploadWatch {
   /** An upload was begun. */
   readonly begun: (upload: Upload) => void;
-  /** The store has the part; one of the stream, or one of a commit (`isStream` false). */
-  readonly sent: (part: Pick<StreamedPart, 'from' | 'to'>, uploaded: UploadedPart, isStream: boolean) => void;
+  /** The store has the part; one of the stream, or, without `streamed`, one of a commit. */
+  readonly sent: (part: Pick<StreamedPart, 'from' | 'to'>, uploaded: UploadedPart, streamed?: StreamedPart) => void;
   /** What the store has of the part is old from now on. */
   readonly dirtied: (part: StreamedPart) => void;
   /** A part of the stream could not be sent. */
@@ -314,7 +314,7 @@ export class FileUpload {
       } finally {
         body.release();
       }
-      this.#deps.watch.sent(part, part.uploaded, true);
+      this.#deps.watch.sent(part, part.uploaded, part);
       // Changed while it was on its way.
       if (part.isDirty) this.#deps.watch.dirtied(part);
     } catch (error) {
@@ -341,14 +341,14 @@ export class FileUpload {
       const source = { key, etag, startOffset: from, endOffset: to };
       const copied = await writer.copyPart(upload, partNumber, source, signal);
       uploaded.set(partNumber, copied);
-      this.#deps.watch.sent(part, copied, false);
+      this.#deps.watch.sent(part, copied);
       return;
     }
     const body = await this.#body(part);
     try {
       const sent = await writer.uploadPart(upload, partNumber, body.pieces, signal);
       uploaded.set(partNumber, sent);
-      this.#deps.watch.sent(part, sent, false);
+      this.#deps.watch.sent(part, sent);
       const streamed = this.#parts[partNumber - 1];
       // Should the commit fail later, this part is as good as any other.
       if (streamed?.from === from && streamed.to === to) {

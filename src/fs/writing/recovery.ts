@@ -8,7 +8,7 @@
  * the spool had is known: the beginning of the file up to the first missing byte.
  * Refuses to guess what bytes are missing, and to replace somebody else's object unless it is told to.
  */
-import { open, readdir, readFile, rm, stat, type FileHandle } from 'node:fs/promises';
+import { appendFile, open, readdir, readFile, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EIO, ENOENT, EBUSY, ErrnoError } from '../../base/errno.js';
 import { MIB } from '../../base/units.js';
@@ -41,11 +41,11 @@ export interface LeftOver {
   readonly endpointUrl: string | undefined;
   readonly mountPoint: string;
   readonly key: string;
-  /** `crashed`: the mount ended without a word. */
-  readonly because: LeftBecause | 'crashed';
+  /** `crashed`: the daemon ended without a word. */
+  readonly because: LeftBecause;
   /** What was logged then; '' for crashed ones. */
   readonly message: string;
-  /** Milliseconds since 1970: when it was left; for crashed ones, when the journal was last written. */
+  /** Milliseconds since 1970: when it was left; where nobody was left to say so, when the journal was last written. */
   readonly leftAtMs: number;
   /** What `complete` would make of it. */
   readonly sizeBytes: number;
@@ -169,7 +169,10 @@ async function readKnown(directory: string, id: string): Promise<Known | undefin
   const begun = isAborted ? undefined : last;
   const parts = lines.filter((line) => line.type === 'part');
   const ranges = left ? left.ranges : rangesOfCrash(lines);
-  const isAlive = begin.pidStart !== '' && processStart(begin.pid) === begin.pidStart;
+  // A daemon that took over goes on with it; while the supervisor lives, one is about to.
+  const writer = lines.findLast((line) => line.type === 'taken') ?? begin;
+  const isInUse = left === undefined && (isAlive(writer) || (begin.keeper !== undefined && isAlive(begin.keeper)));
+  const isWhole = lines.some((line) => line.type === 'complete');
   const spoolPath = join(directory, id + DATA_SUFFIX);
   const sizeBytes = whole(ranges);
   const spoolBytes = await stat(spoolPath).then(
@@ -191,24 +194,58 @@ async function readKnown(directory: string, id: string): Promise<Known | undefin
       message: left?.message ?? '',
       leftAtMs: left?.atMs ?? writtenMs,
       sizeBytes,
-      isTorn: left ? sizeBytes < left.sizeBytes : true,
+      isTorn: left && left.because !== 'crashed' ? sizeBytes < left.sizeBytes : !isWhole,
       spoolBytes,
       spoolPath,
       upload: begun && { key: begun.key, uploadId: begun.uploadId },
-      isInUse: left === undefined && isAlive,
-      pid: begin.pid,
+      isInUse,
+      pid: writer.pid,
     },
   };
 }
 
-/** A last line that a crash cut off is no line. */
+function isAlive({ pid, pidStart }: { readonly pid: number; readonly pidStart: string }): boolean {
+  return pidStart !== '' && processStart(pid) === pidStart;
+}
+
+/** The lines of a journal; undefined when there is none. */
+export async function readJournal(directory: string, id: string): Promise<JournalLine[] | undefined> {
+  try {
+    return parseLines(await readFile(join(directory, id + JOURNAL_SUFFIX), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The daemon that wrote the file is dead, and bytes of it with it: says so in its journal, for until then the file counts as
+ * in use. Answers what there is of it; undefined when there is nothing. Throws when it cannot be written.
+ */
+export async function leaveCrashed(
+  directory: string,
+  id: string,
+  file: { readonly key: string; readonly message: string; readonly atMs: number },
+): Promise<{ readonly sizeBytes: number } | undefined> {
+  const lines = await readJournal(directory, id);
+  if (!lines || lines.length === 0) return undefined;
+  const ranges = rangesOfCrash(lines);
+  const sizeBytes = whole(ranges);
+  if (!lines.some((line) => line.type === 'left')) {
+    const left: JournalLine = { type: 'left', because: 'crashed', ...file, sizeBytes, ranges, dirtyParts: [] };
+    // The last line may have been cut off.
+    await appendFile(join(directory, id + JOURNAL_SUFFIX), `\n${JSON.stringify(left)}\n`);
+  }
+  return { sizeBytes };
+}
+
+/** A line that a crash cut off is no line. */
 function parseLines(text: string): JournalLine[] {
   const lines: JournalLine[] = [];
   for (const line of text.split('\n')) {
     try {
       if (line !== '') lines.push(JSON.parse(line) as JournalLine);
     } catch {
-      break;
+      continue;
     }
   }
   return lines;
@@ -219,9 +256,9 @@ function rangesOfCrash(lines: readonly JournalLine[]): JournalRange[] {
   const edges = new Set<number>([0]);
   const placed: JournalRange[] = [];
   for (const line of lines) {
-    if (line.type !== 'part' && line.type !== 'spool') continue;
+    if (line.type !== 'part' && line.type !== 'spool' && line.type !== 'dirty') continue;
     const { from, to } = line;
-    placed.push({ from, to, kind: line.type === 'part' ? 'lost' : 'spool' });
+    placed.push({ from, to, kind: ({ part: 'lost', spool: 'spool', dirty: 'missing' } as const)[line.type] });
     edges.add(from).add(to);
   }
   const sorted = [...edges].sort((one, other) => one - other);

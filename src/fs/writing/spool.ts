@@ -6,7 +6,7 @@
  * Bound: the disk; when it is full the writer gets ENOSPC. Refuses to be shared: names carry the process and a number, and
  * the directory is private (0700).
  */
-import { open, mkdir, rm, type FileHandle } from 'node:fs/promises';
+import { access, open, mkdir, rm, type FileHandle } from 'node:fs/promises';
 import { EIO, ENOSPC, EDQUOT, errnoName, ErrnoError } from '../../base/errno.js';
 import { punchHole } from '../../fuse/libc.js';
 import { Journal, type JournalDeps } from './journal.js';
@@ -43,6 +43,19 @@ export class SpoolDirectory {
   /** A name for the files of one written file. */
   nextName(): string {
     return `${this.#id}-${this.#next++}`;
+  }
+
+  /** A name of which there are no files. */
+  fresh(): { readonly name: string; readonly data: false; readonly journal: false } {
+    return { name: this.nextName(), data: false, journal: false };
+  }
+
+  /** Is there a spool file of this name? */
+  async has(name: string): Promise<boolean> {
+    return await access(`${this.path}/${name}${DATA_SUFFIX}`).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** Makes the directory if need be. Throws ErrnoError. */

@@ -122,8 +122,7 @@ export class WriteOperations {
     const { witness, records } = this.#deps;
     const opener = witness.openerOf(context.pid);
     this.#writers.set(handle, { entry, isWriteOnly, opener });
-    const requestId = context.requestId ?? -1;
-    records.opened(handle, { nodeId: entry.node.nodeId, isWriteOnly, opener, requestId });
+    records.opened(handle, { nodeId: entry.node.nodeId, isWriteOnly, opener, requestId: context.id ?? -1 });
   }
 
   write(

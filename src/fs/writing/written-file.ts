@@ -94,9 +94,9 @@ export class WrittenFile implements ContentSource, ChunkOwner {
       properties,
       watch: {
         begun: (begun) => this.spool.journal.note({ type: 'upload', ...begun }),
-        sent: (part, uploaded, isStream) => {
-          this.spool.journal.note({ type: 'part', from: part.from, to: part.to, part: uploaded });
-          if (isStream) watch.partSent(this, part);
+        sent: ({ from, to }, uploaded, streamed) => {
+          this.spool.journal.note({ type: 'part', from, to, part: uploaded });
+          if (streamed) watch.partSent(this, streamed);
         },
         dirtied: ({ from, to }) => this.spool.journal.note({ type: 'dirty', from, to }),
         failed: (error) => this.#fail(error),

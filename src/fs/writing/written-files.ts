@@ -413,12 +413,7 @@ export class WrittenFiles implements UncommittedFiles {
     return entry;
   }
 
-  #add(
-    node: FileNode,
-    key: string,
-    base: BaseVersion | undefined,
-    inherited: InheritedFile | undefined,
-  ): WrittenEntry {
+  #add(node: FileNode, key: string, base: BaseVersion | undefined, inherited: InheritedFile | undefined): WrittenEntry {
     const { writer, prefetcher, table, propertiesOf } = this.#deps;
     const deps: WrittenFileDeps = {
       memory: this.#relief.memory,

@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
+import { MappedJournal, type JournalMemory } from '../../../src/base/journal/state-journal.js';
+import { MIB } from '../../../src/base/units.js';
 import { ErrnoError, ESTALE } from '../../../src/base/errno.js';
 import type { RequestContext } from '../../../src/fuse/handlers.js';
 import { S3FileSystem, type FileSystemOptions } from '../../../src/fs/file-system.js';
@@ -37,39 +39,59 @@ export class ToldWitness implements FlushWitness {
   }
 }
 
+/** A journal's memory, as a kill leaves it: a later bench takes a copy. */
+export function journalMemory(of?: Uint8Array): JournalMemory & { readonly bytes: Uint8Array<ArrayBuffer> } {
+  const bytes = new Uint8Array(4096 + 4 * MIB);
+  if (of) bytes.set(of);
+  return { bytes, reserve: () => true, clear: (offset, length) => bytes.fill(0, offset, offset + length) };
+}
+
 export interface WriteBenchOptions {
+  /** What happens is recorded for a successor. */
+  readonly journalled?: boolean;
+  /** The bench of a daemon that was killed just now: same bucket, same spool, what it recorded. */
+  readonly after?: WriteBench;
   readonly slots?: number;
   readonly writing?: Partial<WritingOptions>;
   readonly fs?: Partial<FileSystemOptions>;
 }
 
 export class WriteBench {
-  readonly store = new MemoryStore();
+  readonly store: MemoryStore;
+  readonly memory: ReturnType<typeof journalMemory> | undefined;
   readonly slots: MemorySlots;
   readonly writer: MemoryWriter;
   readonly prefetcher: MemoryPrefetcher;
   readonly clock = new ManualClock();
   readonly log = new LineLog();
   readonly witness = new ToldWitness();
+  readonly generation: number;
   readonly spoolPath: string;
   readonly spool: SpoolDirectory;
   readonly fs: S3FileSystem;
   readonly kernel: MiniKernel;
 
   constructor(t: Test, options: WriteBenchOptions = {}) {
+    const { after } = options;
+    this.store = after?.store ?? new MemoryStore();
+    this.memory = after || options.journalled === true ? journalMemory(after?.memory?.bytes) : undefined;
     this.slots = new MemorySlots(options.slots ?? 64);
     this.writer = new MemoryWriter(this.store, this.slots);
     this.writer.partBytesMin = options.writing?.partBytesMin ?? this.writer.partBytesMin;
+    if (after) this.writer.goOn(after.writer);
     this.prefetcher = new MemoryPrefetcher(this.store);
-    this.spoolPath = mkdtempSync(join(tmpdir(), 'mount-s3x-spool-'));
-    t.teardown(() => rmSync(this.spoolPath, { recursive: true, force: true }));
-    this.spool = new SpoolDirectory(this.spoolPath, 'test', { bucket: 'bucket', mountPoint: '/mnt' });
+    this.spoolPath = after?.spoolPath ?? mkdtempSync(join(tmpdir(), 'mount-s3x-spool-'));
+    if (!after) t.teardown(() => rmSync(this.spoolPath, { recursive: true, force: true }));
+    this.generation = after ? after.generation + 1 : 0;
+    const spoolId = after ? `test${this.generation}` : 'test';
+    this.spool = new SpoolDirectory(this.spoolPath, spoolId, { bucket: 'bucket', mountPoint: '/mnt' });
     this.fs = new S3FileSystem(
       {
         ...defaultOptions,
         readOnly: false,
         limits: { nameFactsMax: 256, watchedDirectoriesMax: 64 },
         writing: { ...defaultWriting, ...options.writing },
+        firstNodeId: 2 + this.generation * 2 ** 40,
         ...options.fs,
       },
       {
@@ -81,6 +103,7 @@ export class WriteBench {
         writeSlots: this.slots,
         spool: this.spool,
         witness: this.witness,
+        ...(this.memory && { journal: new MappedJournal(this.memory) }),
       },
     );
     this.kernel = new MiniKernel(this.fs);
@@ -113,6 +136,11 @@ export class WriteBench {
     if (!entry) throw new Error(`no ${name}`);
     const { handle } = await this.fs.open(this.context(pid), entry.nodeId, flags);
     return new TestFile(this, entry.nodeId, handle, pid);
+  }
+
+  /** The program's end of a handle that another daemon gave. */
+  same(file: TestFile): TestFile {
+    return new TestFile(this, file.nodeId, file.handle, file.pid);
   }
 
   /** The object's bytes; undefined when there is none. */
