@@ -30,6 +30,7 @@ import {
   UPLOADS_SHARE,
   type NetTimeouts,
 } from './limits.js';
+import { LinkQueue } from './link-queue.js';
 import { spreadChoice } from './local-addresses.js';
 import { NetMeter, type SampledNow } from './sampling.js';
 import type { OnRead, Opening } from './socket-opener.js';
@@ -40,6 +41,8 @@ export interface Waiter {
   priority: number;
   /** Only a connection that has not been used before will do. */
   readonly wantsFresh: boolean;
+  /** It occupies the line for long (link-queue.ts). */
+  readonly isBulk?: boolean;
   /** Idle and alone with the waiter until it starts a request or gives it back with `giveBack`. */
   got(connection: Connection): void;
   failed(failure: Failure): void;
@@ -62,6 +65,7 @@ export interface ConnectionPoolDeps {
   readonly gate?: BandwidthGate;
 }
 
+const BACKGROUND = [PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_SPECULATIVE];
 const UPLOADS_LATE = [PRIORITY_WAITING, PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_UPLOAD, PRIORITY_SPECULATIVE];
 const UPLOADS_SOON = [PRIORITY_WAITING, PRIORITY_UPLOAD, PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_SPECULATIVE];
 const UPLOADS_FIRST = [PRIORITY_UPLOAD, PRIORITY_WAITING, PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_SPECULATIVE];
@@ -86,6 +90,9 @@ export class ConnectionPool {
   #opening = 0;
   /** Those that work for somebody who does not wait. */
   readonly #background = new Set<Connection>();
+  /** Those of them whose requests are bulk. */
+  readonly #bulk = new Set<Connection>();
+  readonly #line = new LinkQueue();
   /** Those of them that work for uploads. */
   readonly #uploads = new Set<Connection>();
   /** The last one served was an upload. */
@@ -171,6 +178,7 @@ export class ConnectionPool {
   /** The exchange on `connection` is over, or never began. Closed ones have removed themselves already. */
   giveBack(connection: Connection): void {
     this.#background.delete(connection);
+    this.#bulk.delete(connection);
     this.#uploads.delete(connection);
     if (connection.isIdle && this.#isOld(connection)) connection.destroy();
     if (!connection.isIdle || !this.#connections.has(connection)) {
@@ -180,6 +188,16 @@ export class ConnectionPool {
     invariant(!this.#idle.includes(connection), 'a connection is given back once');
     this.#idle.push(connection);
     this.#pump();
+  }
+
+  /** A small read that somebody waits for goes out; its first byte came after so long: see LinkQueue. */
+  probeSent(): void {
+    this.#line.probeSent(this.#bulk.size, this.#deps.clock.nowMs());
+  }
+
+  probeAnswered(waitedMs: number): void {
+    this.#line.received(this.#meter.bytesInTotal, this.#deps.clock.nowMs());
+    this.#line.probeAnswered(waitedMs, this.#bulk.size, this.#deps.clock.nowMs());
   }
 
   /** Somebody else's answer was quicker by far: its address is avoided for a while. */
@@ -213,6 +231,8 @@ export class ConnectionPool {
   sweep(nowMs: number): void {
     for (const connection of [...this.#connections.keys()]) connection.sweep(nowMs);
     this.#readers = Math.max(this.#readersNow, this.#readers * RESERVED_FADES);
+    // Nobody else looks when the last small read was long ago.
+    this.#pump();
     const idleMs = this.#idleMs(nowMs);
     for (const connection of [...this.#idle]) {
       if (nowMs - connection.activeMs >= idleMs) connection.destroy();
@@ -240,7 +260,10 @@ export class ConnectionPool {
         const match = this.#match();
         if (match === undefined) break;
         this.withdraw(match.waiter);
-        if (match.waiter.priority !== PRIORITY_WAITING) this.#background.add(match.connection);
+        if (match.waiter.priority !== PRIORITY_WAITING) {
+          this.#background.add(match.connection);
+          if (match.waiter.isBulk) this.#bulk.add(match.connection);
+        }
         this.#wasUpload = match.waiter.priority === PRIORITY_UPLOAD;
         if (this.#wasUpload) this.#uploads.add(match.connection);
         match.waiter.got(match.connection);
@@ -286,6 +309,7 @@ export class ConnectionPool {
       if (this.#connections.size - this.#idle.length >= this.#connectionsMax) return undefined;
       for (const waiter of queue) {
         if (this.#idle.length === 0) return undefined;
+        if (waiter.isBulk && priority !== PRIORITY_WAITING && this.#bulk.size >= this.#bulkMax) continue;
         const at = waiter.wantsFresh ? this.#idle.findLastIndex((idle) => idle.isFresh) : this.#nextIdle;
         const connection = this.#idle[at];
         if (connection === undefined) continue;
@@ -304,10 +328,24 @@ export class ConnectionPool {
   #openMore(): void {
     const waiting = this.#waiters[PRIORITY_WAITING]?.length ?? 0;
     const room = Math.max(0, this.#othersMax - this.#background.size);
-    let wanted = waiting + Math.min(this.waiterCount - waiting, room) - this.#opening;
+    let wanted = waiting + Math.min(this.waiterCount - waiting - this.#bulkHeldBack, room) - this.#opening;
     // What is idle now serves nobody in line: somebody wants a fresh one, and at the bound it needs a used one's place.
     if (wanted > 0 && this.#connections.size >= this.#connectionsMax) this.#idle[0]?.destroy();
     while (wanted-- > 0 && this.#connections.size < this.#connectionsMax) this.#open();
+  }
+
+  /** How many bulk requests may be under way. */
+  get #bulkMax(): number {
+    return this.#line.bulkMax(this.#deps.clock.nowMs());
+  }
+
+  /** Those in line who are not to be served now, because the line to the store would be too long for who waits. */
+  get #bulkHeldBack(): number {
+    const room = this.#bulkMax - this.#bulk.size;
+    if (room === Infinity) return 0;
+    let bulk = 0;
+    for (const priority of BACKGROUND) for (const waiter of this.#queueOf(priority)) if (waiter.isBulk) bulk++;
+    return Math.max(0, bulk - Math.max(0, room));
   }
 
   #open(): void {
@@ -379,6 +417,7 @@ export class ConnectionPool {
     if (this.#connections.get(connection) !== undefined) this.#opening--;
     if (this.#connections.delete(connection)) this.#closedTraffic.add(connection);
     this.#background.delete(connection);
+    this.#bulk.delete(connection);
     this.#uploads.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);

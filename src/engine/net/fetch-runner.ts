@@ -33,6 +33,7 @@ import {
   SWEEP_GAP_FACTOR,
   type NetTimeouts,
 } from './limits.js';
+import { BULK_BYTES } from './link-queue.js';
 import type { LogGate } from './log-gate.js';
 import { outcomeOf } from './request-ledger.js';
 import type { NetMeter } from './sampling.js';
@@ -233,6 +234,7 @@ export class FetchRunner {
     const waiter: Waiter = {
       priority: job.priority,
       wantsFresh: job.fetch.wantsFresh,
+      isBulk: asked.endOffset - asked.startOffset >= BULK_BYTES,
       got: (connection) => this.#transfer(job, connection),
       failed: (failure) => this.#attemptFailed(job, failure, undefined),
     };
@@ -257,6 +259,8 @@ export class FetchRunner {
     job.phase = { kind: 'transfer', transfer, generation: this.#deps.gate.generation };
     job.fetch.beginAttempt();
     this.#policy.asked();
+    transfer.isProbe = job.priority === PRIORITY_WAITING && transfer.bodyBytes < BULK_BYTES;
+    if (transfer.isProbe) connections.probeSent();
     transfer.start();
     this.#armHedges(this.#policy.lateMs);
   }
@@ -453,6 +457,7 @@ export class FetchRunner {
     const nowMs = this.#deps.clock.nowMs();
     this.#policy.firstByte(nowMs - transfer.sentMs);
     this.#deps.meter.firstByte(nowMs - transfer.sentMs);
+    if (transfer.isProbe) this.#deps.connections.probeAnswered(nowMs - transfer.sentMs);
     this.#answered(job);
     this.#arrivedMs = nowMs;
     this.#armStalls(nowMs);

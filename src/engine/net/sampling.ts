@@ -29,6 +29,8 @@ export class NetMeter {
   retries = 0;
   /** Totals by operation, which no sample carries: `describe` says them. */
   readonly ledger = new RequestLedger();
+  /** What samples have taken. */
+  #takenBytesIn = 0;
   #firstBytes = 0;
   readonly #firstByteMs: number[] = [];
   readonly #slowDowns = new Map<string, number>();
@@ -42,6 +44,11 @@ export class NetMeter {
     const known = this.#slowDowns.has(prefix) || this.#slowDowns.size < PREFIXES_MAX;
     const key = known ? prefix : OTHER_PREFIXES;
     this.#slowDowns.set(key, (this.#slowDowns.get(key) ?? 0) + 1);
+  }
+
+  /** Payload that arrived, since the beginning. */
+  get bytesInTotal(): number {
+    return this.#takenBytesIn + this.bytesIn;
   }
 
   /** Something was counted since the last sample. */
@@ -63,6 +70,7 @@ export class NetMeter {
       firstByteMs: this.#firstByteMs.slice(0, Math.min(this.#firstBytes, FIRST_BYTES_MAX)),
       ...now,
     };
+    this.#takenBytesIn += this.bytesIn;
     this.bytesIn = 0;
     this.bytesOut = 0;
     this.requests = 0;

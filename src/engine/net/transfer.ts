@@ -43,6 +43,8 @@ export class Transfer implements Exchange {
   #isOver = false;
   /** When the request was written. */
   sentMs = 0;
+  /** Small, and sent because somebody waits: its first byte tells how long the line is (link-queue.ts). */
+  isProbe = false;
   /** When its good answer began; undefined before. */
   headMs: number | undefined;
   /** Where the rate was looked at last: see hedger.ts. */
