@@ -17,6 +17,7 @@ import { createParser, type ParsedArguments } from './parse.js';
 import { recoverCommand } from './recover.js';
 import { rmCommand } from './rm.js';
 import { statsCommand } from './stats.js';
+import { systemdCommand } from './systemd.js';
 import { unmountCommand } from './unmount.js';
 
 /** Each fits 80 columns with its indentation. */
@@ -39,6 +40,7 @@ const commands: readonly Command[] = [
   configCommand,
   hwinfoCommand,
   benchCommand,
+  systemdCommand,
 ];
 
 /** Runs the command and ends the process with its exit code. */
@@ -69,7 +71,8 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
       'mount-s3x stats DIRECTORY [--once] [--json] [--interval SECONDS]\n' +
       'mount-s3x explain DIRECTORY [--json]\n' +
       'mount-s3x hwinfo [--explain|--json] [options]\n' +
-      'mount-s3x bench DIRECTORY|BUCKET [options] [-- mount options]\n\n' +
+      'mount-s3x bench DIRECTORY|BUCKET [options] [-- mount options]\n' +
+      'mount-s3x systemd install NAME BUCKET DIRECTORY [--now] [options]\n\n' +
       'Mounts an S3 bucket as a file system.',
   );
   for (const command of commands) {

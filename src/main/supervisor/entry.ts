@@ -7,6 +7,8 @@
 import { EXIT_FAILURE, EXIT_NOT_READY } from '../exit-codes.js';
 import { mountSource } from '../mount-source.js';
 import { currentOwner } from '../state-directory.js';
+import type { MountConfig } from '../config.js';
+import { ServiceManager } from '../service/service-manager.js';
 import { asSuperviseMessage, type SuperviseMessage, type ToCommand } from './api.js';
 import { SUPERVISE_VARIABLE } from './become.js';
 import { noHooks, type ServiceHooks } from './service-hooks.js';
@@ -16,8 +18,11 @@ import { supervise } from './supervisor.js';
 const TITLE = 'mount-s3x-super';
 
 /** What tells a service manager, when one started us. */
-function serviceHooks(): ServiceHooks {
-  return noHooks;
+function serviceHooks(config: MountConfig): ServiceHooks {
+  if (process.env['NOTIFY_SOCKET'] === undefined) return noHooks;
+  const { shutdownTimeoutMs } = config.write;
+  const deps = { env: process.env, pid: process.pid, nowMs: () => performance.now() };
+  return ServiceManager.open({ shutdownTimeoutMs }, deps) ?? noHooks;
 }
 
 /** Runs this process as a supervisor, to its end. */
@@ -48,7 +53,7 @@ export async function runSupervisor(): Promise<void> {
     daemonEntry: message.daemonEntry,
     owner: currentOwner(),
     abandoned: abandoned.signal,
-    hooks: serviceHooks(),
+    hooks: serviceHooks(message.config),
     report: async (answer) => {
       await tell(answer);
       if (process.connected) process.disconnect();
@@ -68,7 +73,7 @@ export async function superviseInForeground(message: SuperviseMessage | undefine
     config,
     daemonEntry,
     owner: currentOwner(),
-    hooks: serviceHooks(),
+    hooks: serviceHooks(config),
     report: (answer) => sayInForeground(answer, `${mountSource(config)} is mounted at ${config.mountPoint}`),
   });
 }
