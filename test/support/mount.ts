@@ -29,10 +29,17 @@ export function whyNoMount(): string | undefined {
   return undefined;
 }
 
-export function isMounted(mountPoint: string): boolean {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .some((line) => line.split(' ')[4] === mountPoint.replaceAll(' ', '\\040'));
+/** Whether something is mounted there, as the process `pid` sees it (its mount namespace may be another). */
+export function isMounted(mountPoint: string, pid: number | 'self' = 'self'): boolean {
+  let table: string;
+  try {
+    table = readFileSync(`/proc/${pid}/mountinfo`, 'utf8');
+  } catch (error) {
+    if (pid === 'self') throw error;
+    // The process has gone, and its namespace with it.
+    return false;
+  }
+  return table.split('\n').some((line) => line.split(' ')[4] === mountPoint.replaceAll(' ', '\\040'));
 }
 
 /** Credentials and region of a test server as environment, and nothing of the caller's own AWS settings. */

@@ -28,7 +28,7 @@ export interface CrashBenchOptions {
   readonly data?: CrashDataSize;
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  readonly wrapper?: readonly string[];
+  readonly inNamespace?: string;
   readonly tls?: boolean;
 }
 
@@ -59,13 +59,13 @@ export async function startCrashBench(t: Test, python: string, options: CrashBen
     bucket: BUCKET,
     flags: options.flags ?? [],
     ...(options.env && { env: options.env }),
-    ...(options.wrapper && { wrapper: options.wrapper }),
+    ...(options.inNamespace === undefined ? {} : { inNamespace: options.inNamespace }),
   });
   t.teardown(async () => void (await mount.stop()));
   return {
     ...{ seed, random: seeded(seed), python, server, origin, mount },
     load: (roles) => {
-      const load = startLoad({ python, mountPath: mount.path, origin, seed, roles });
+      const load = startLoad({ python, mountPath: mount.path, origin, seed, roles, enter: mount.enter() });
       t.teardown(async () => void (await load.stop()));
       return load;
     },

@@ -9,7 +9,6 @@ import type { Test } from 'tap';
 import { logTail, monotonicSeconds, type KillKind } from '../../support/crash/crash-mount.js';
 import { allRoles, type Role } from '../../support/crash/load.js';
 import { pauseFigures, pausesOf, type Passed, type PauseFigures } from '../../support/crash/pauses.js';
-import { isMounted } from '../../support/mount.js';
 import {
   compareFootprints,
   endsClean,
@@ -67,7 +66,7 @@ export async function runKills(t: Test, python: string, plan: KillPlan): Promise
   const pauses = pausesOf(kills, load.waits);
   t.same(load.faults, [], `nobody saw anything of ${kills.length} kills`, { log: logTail(mount.log()) });
   t.equal(kills.length, kinds.length, 'all kills took place');
-  t.ok(isMounted(mount.path), 'it is still mounted');
+  t.ok(mount.isMounted(), 'it is still mounted');
   for (const role of roles) t.ok((counts[role]?.done ?? 0) > 0, `${role} worked: ${JSON.stringify(counts[role])}`);
   t.comment(`writes that ended with EIO: ${load.lost.length}`);
   if (before && after) compareFootprints(t, before, after, mount);

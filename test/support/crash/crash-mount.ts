@@ -24,14 +24,17 @@ const DAEMON_WAIT_MS = 60_000;
 const UPGRADE_WAIT_MS = 60_000;
 const LOOK_MS = 10;
 const LOG_CHARS_MAX = 4_000_000;
-const LOG_LINE_CHARS_MAX = 600;
+const LOG_LINE_CHARS_MAX = 250;
 
 export interface CrashMountOptions {
   readonly bucket: string;
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** A program to run the command with: `unshare -m`, a shell that sets limits. */
-  readonly wrapper?: readonly string[];
+  /**
+   * A shell line to run before the command, in a mount namespace of its own: what it mounts nobody else sees, and neither
+   * the mount itself. Needs root.
+   */
+  readonly inNamespace?: string;
 }
 
 /** What was found when a mount had been ended in order; all empty when nothing is left. */
@@ -51,6 +54,9 @@ export interface CrashMount {
   readonly env: NodeJS.ProcessEnv;
   /** The process that the test started. */
   readonly pid: number;
+  /** What to put before a command that shall see the mount: empty, or nsenter with its namespace. */
+  enter(): readonly string[];
+  isMounted(): boolean;
   log(): string;
   processes(): ProcessFact[];
   /** The process that serves the mount just now; undefined between two of them. */
@@ -98,8 +104,9 @@ export async function startCrashMount(server: TestServer, options: CrashMountOpt
   };
   const flags = ['-f', '--endpoint-url', server.endpoint, '--force-path-style', '--spool-dir', join(root, 'spool')];
   if (server.tlsCaFile !== undefined) flags.push('--ca-bundle', server.tlsCaFile);
+  const { inNamespace } = options;
   const [program = process.execPath, ...args] = [
-    ...(options.wrapper ?? []),
+    ...(inNamespace === undefined ? [] : ['unshare', '-m', 'sh', '-c', `${inNamespace}; exec "$@"`, 'sh']),
     ...[process.execPath, cliPath, options.bucket, path, ...flags, ...(options.flags ?? [])],
   ];
   const child = spawn(program, args, { env, cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -108,6 +115,14 @@ export async function startCrashMount(server: TestServer, options: CrashMountOpt
   child.stdout.setEncoding('utf8').on('data', keep);
   child.stderr.setEncoding('utf8').on('data', keep);
 
+  const enter = (): readonly string[] =>
+    inNamespace === undefined ? [] : ['nsenter', '-t', String(child.pid), '-m', '--'];
+  const mounted = (): boolean => isMounted(path, inNamespace === undefined ? 'self' : (child.pid ?? 'self'));
+  /** Runs a program where the mount can be seen. */
+  const there = (words: readonly string[], timeoutMs: number): Promise<Result> => {
+    const [first = '', ...rest] = [...enter(), ...words];
+    return run(first, rest, { timeoutMs });
+  };
   const processes = (): ProcessFact[] => processesOf(mark, path);
   const daemon = (): ProcessFact | undefined => {
     const living = processes().filter((fact) => fact.isNode && fact.state !== 'Z' && !isErrand(fact));
@@ -151,7 +166,7 @@ export async function startCrashMount(server: TestServer, options: CrashMountOpt
   let stopping: Promise<LeftOvers> | undefined;
   const stop = (): Promise<LeftOvers> => {
     stopping ??= (async () => {
-      if (isMounted(path)) await run('umount', [path], { timeoutMs: END_WAIT_MS });
+      if (mounted()) await there(['umount', path], END_WAIT_MS);
       const left = async (): Promise<ProcessFact[]> => {
         let found = processes();
         for (const endMs = Date.now() + END_WAIT_MS; found.length > 0 && Date.now() < endMs; found = processes()) {
@@ -165,9 +180,9 @@ export async function startCrashMount(server: TestServer, options: CrashMountOpt
           ? (readdirSync(runtime, { recursive: true }) as string[]).filter(isNoDirectory)
           : [],
         sharedMemoryFiles: sharedMemoryFiles().filter((name) => !sharedMemoryBefore.has(name)),
-        stillMounted: isMounted(path),
+        stillMounted: mounted(),
       };
-      if (isMounted(path)) await run('umount', ['-l', path], { timeoutMs: END_WAIT_MS });
+      if (mounted()) await there(['umount', '-l', path], END_WAIT_MS);
       for (const fact of processes()) {
         try {
           process.kill(fact.pid, 'SIGKILL');
@@ -176,7 +191,7 @@ export async function startCrashMount(server: TestServer, options: CrashMountOpt
         }
       }
       await ended(child, END_WAIT_MS);
-      if (!isMounted(path)) {
+      if (!mounted()) {
         if (existsSync(path)) rmdirSync(path);
         rmSync(root, { recursive: true, force: true });
       }
@@ -188,7 +203,8 @@ export async function startCrashMount(server: TestServer, options: CrashMountOpt
   const isNoDirectory = (name: string): boolean => name !== 'mount-s3x' && !name.startsWith('mount-s3x/registry');
 
   const mount: CrashMount = {
-    ...{ path, root, env, pid: child.pid ?? 0, processes, daemon, supervisor, kill, nextDaemon, command, stop },
+    ...{ path, root, env, pid: child.pid ?? 0, processes, daemon, supervisor, kill, nextDaemon, command, stop, enter },
+    isMounted: mounted,
     log: () => log,
   };
   for (const endMs = Date.now() + START_WAIT_MS; ; await sleep(50)) {
@@ -196,9 +212,7 @@ export async function startCrashMount(server: TestServer, options: CrashMountOpt
       await stop();
       throw new Error(`mount-s3x ended with exit code ${child.exitCode}: ${logTail(log)}`);
     }
-    const answers = isMounted(path) || options.wrapper !== undefined;
-    if (answers && (await run('stat', [path], { timeoutMs: 5_000 })).code === 0 && daemon() !== undefined) {
-      // A daemon whose parent is the test itself has no supervisor; the command may stand between the two.
+    if (mounted() && (await there(['stat', path], 5_000)).code === 0 && daemon() !== undefined) {
       supervisor();
       return mount;
     }

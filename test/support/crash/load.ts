@@ -38,7 +38,7 @@ export interface Load {
   /** Writes that ended with EIO: allowed, told. */
   readonly lost: readonly string[];
   readonly waits: readonly Wait[];
-  /** Resolves when every program has got on since `seconds`; false after `waitMs`. */
+  /** Resolves when every program has got on since `seconds`, or one has seen a fault; false after `waitMs`. */
   passed(seconds: number, waitMs: number): Promise<boolean>;
   /** Those that have not got on since then, and where they wait. */
   stuck(seconds: number): string[];
@@ -66,6 +66,8 @@ export function startLoad(options: {
   readonly origin: string;
   readonly seed: number;
   readonly roles: readonly Role[];
+  /** What to put before each program: nsenter with the mount's namespace. */
+  readonly enter?: readonly string[];
   /** CPU priority of the programs, so that the daemon comes first on a small machine. */
   readonly nice?: number;
 }): Load {
@@ -95,7 +97,19 @@ export function startLoad(options: {
   };
   const programs = options.roles.map((role): Program => {
     const script = join(projectRoot, 'test/support/crash/load.py');
-    const words = ['-n', String(options.nice ?? 5), python, '-u', script, role, mountPath, origin, String(seed)];
+    const enter = options.enter ?? [];
+    const words = [
+      '-n',
+      String(options.nice ?? 5),
+      ...enter,
+      python,
+      '-u',
+      script,
+      role,
+      mountPath,
+      origin,
+      String(seed),
+    ];
     const child = spawn('nice', words, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1' },
@@ -122,6 +136,7 @@ export function startLoad(options: {
     ...{ faults, lost, waits },
     async passed(seconds, waitMs) {
       for (const endMs = Date.now() + waitMs; programs.some((one) => isBehind(one, seconds)); await sleep(LOOK_MS)) {
+        if (faults.length > 0) return true;
         if (Date.now() > endMs) return false;
       }
       return true;
