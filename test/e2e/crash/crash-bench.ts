@@ -2,7 +2,7 @@
  * What every crash test stands on: data from a seed, the embedded server over it, a mount whose daemon may be killed, and
  * programs that use it. Everything is taken down with the test, and what the mount leaves behind is asserted to be nothing.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -29,6 +29,7 @@ export interface CrashBenchOptions {
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
   readonly inNamespace?: string;
+  readonly uid?: number;
   readonly tls?: boolean;
 }
 
@@ -49,6 +50,8 @@ export async function startCrashBench(t: Test, python: string, options: CrashBen
   const seed = crashSeed();
   t.comment(`seed ${seed} (CRASH_SEED=${seed} repeats it)`);
   const dataDir = mkdtempSync(join(tmpdir(), 's3x-crash-'));
+  // Programs of other users compare with what lies here.
+  chmodSync(dataDir, 0o755);
   t.teardown(() => rmSync(dataDir, { recursive: true, force: true }));
   const origin = join(dataDir, BUCKET);
   mkdirSync(origin);
@@ -59,6 +62,7 @@ export async function startCrashBench(t: Test, python: string, options: CrashBen
     bucket: BUCKET,
     flags: options.flags ?? [],
     ...(options.env && { env: options.env }),
+    ...(options.uid === undefined ? {} : { uid: options.uid }),
     ...(options.inNamespace === undefined ? {} : { inNamespace: options.inNamespace }),
   });
   t.teardown(async () => void (await mount.stop()));

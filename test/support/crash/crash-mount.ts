@@ -6,7 +6,7 @@
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, rmdirSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,6 +35,8 @@ export interface CrashMountOptions {
    * the mount itself. Needs root.
    */
   readonly inNamespace?: string;
+  /** Mounts as this user and group, who alone can enter then; needs root. */
+  readonly uid?: number;
 }
 
 /** What was found when a mount had been ended in order; all empty when nothing is left. */
@@ -54,7 +56,7 @@ export interface CrashMount {
   readonly env: NodeJS.ProcessEnv;
   /** The process that the test started. */
   readonly pid: number;
-  /** What to put before a command that shall see the mount: empty, or nsenter with its namespace. */
+  /** What to put before a command that shall see the mount: nothing, or what enters its namespace and becomes its user. */
   enter(): readonly string[];
   isMounted(): boolean;
   log(): string;
@@ -92,6 +94,9 @@ export async function startCrashMount(server: TestServer, options: CrashMountOpt
   const path = join(root, 'mnt');
   const runtime = join(root, 'run');
   for (const directory of [path, runtime, join(root, 'spool')]) mkdirSync(directory, { mode: 0o700 });
+  const { inNamespace, uid } = options;
+  if (uid !== undefined) for (const owned of [root, path, runtime, join(root, 'spool')]) chownSync(owned, uid, uid);
+  const user = uid === undefined ? {} : { uid, gid: uid };
   const mark = randomBytes(8).toString('hex');
   const sharedMemoryBefore = new Set(sharedMemoryFiles());
   const env: NodeJS.ProcessEnv = {
@@ -104,19 +109,20 @@ export async function startCrashMount(server: TestServer, options: CrashMountOpt
   };
   const flags = ['-f', '--endpoint-url', server.endpoint, '--force-path-style', '--spool-dir', join(root, 'spool')];
   if (server.tlsCaFile !== undefined) flags.push('--ca-bundle', server.tlsCaFile);
-  const { inNamespace } = options;
   const [program = process.execPath, ...args] = [
     ...(inNamespace === undefined ? [] : ['unshare', '-m', 'sh', '-c', `${inNamespace}; exec "$@"`, 'sh']),
     ...[process.execPath, cliPath, options.bucket, path, ...flags, ...(options.flags ?? [])],
   ];
-  const child = spawn(program, args, { env, cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { env, cwd: root, stdio: ['ignore', 'pipe', 'pipe'], ...user });
   let log = '';
   const keep = (piece: string): void => void (log = (log + piece).slice(-LOG_CHARS_MAX));
   child.stdout.setEncoding('utf8').on('data', keep);
   child.stderr.setEncoding('utf8').on('data', keep);
 
-  const enter = (): readonly string[] =>
-    inNamespace === undefined ? [] : ['nsenter', '-t', String(child.pid), '-m', '--'];
+  const enter = (): readonly string[] => [
+    ...(inNamespace === undefined ? [] : ['nsenter', '-t', String(child.pid), '-m', '--']),
+    ...(uid === undefined ? [] : ['setpriv', '--reuid', String(uid), '--regid', String(uid), '--clear-groups', '--']),
+  ];
   const mounted = (): boolean => isMounted(path, inNamespace === undefined ? 'self' : (child.pid ?? 'self'));
   /** Runs a program where the mount can be seen. */
   const there = (words: readonly string[], timeoutMs: number): Promise<Result> => {
@@ -139,7 +145,7 @@ export async function startCrashMount(server: TestServer, options: CrashMountOpt
     return supervisorPid === undefined ? undefined : processFact(supervisorPid);
   };
   const command = (words: readonly string[], timeoutMs = END_WAIT_MS): Promise<Result> =>
-    run(process.execPath, [cliPath, ...words], { env, cwd: root, timeoutMs });
+    run(process.execPath, [cliPath, ...words], { env, cwd: root, timeoutMs, ...user });
 
   const kill = async (kind: KillKind): Promise<Killed> => {
     const serving = daemon();
@@ -163,10 +169,11 @@ export async function startCrashMount(server: TestServer, options: CrashMountOpt
     }
   };
 
+  const unmount = uid === undefined ? ['umount', path] : ['fusermount3', '-u', path];
   let stopping: Promise<LeftOvers> | undefined;
   const stop = (): Promise<LeftOvers> => {
     stopping ??= (async () => {
-      if (mounted()) await there(['umount', path], END_WAIT_MS);
+      if (mounted()) await there(unmount, END_WAIT_MS);
       const left = async (): Promise<ProcessFact[]> => {
         let found = processes();
         for (const endMs = Date.now() + END_WAIT_MS; found.length > 0 && Date.now() < endMs; found = processes()) {
@@ -182,7 +189,8 @@ export async function startCrashMount(server: TestServer, options: CrashMountOpt
         sharedMemoryFiles: sharedMemoryFiles().filter((name) => !sharedMemoryBefore.has(name)),
         stillMounted: mounted(),
       };
-      if (mounted()) await there(['umount', '-l', path], END_WAIT_MS);
+      if (mounted())
+        await there(uid === undefined ? ['umount', '-l', path] : ['fusermount3', '-uz', path], END_WAIT_MS);
       for (const fact of processes()) {
         try {
           process.kill(fact.pid, 'SIGKILL');
