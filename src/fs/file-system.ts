@@ -109,6 +109,12 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   open(context: RequestContext, nodeId: number, flags: number): MaybePromise<OpenReply> {
+    const before = this.#parts.writing?.inheritedFor(context);
+    if (before) {
+      const reply: OpenReply = { handle: before.handle, keepCache: this.#options.keepCache ?? true };
+      const truncated = this.#parts.writing?.openAgain(context, before.handle, flags);
+      return truncated instanceof Promise ? truncated.then(() => reply) : reply;
+    }
     const node = this.#parts.table.file(nodeId);
     if (wantsToWrite(flags)) {
       if (!this.#parts.writing) return this.refuse('open for writing');
@@ -134,6 +140,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     flags: number,
   ): MaybePromise<{ entry: Entry; open: OpenReply }> {
     if (!this.#parts.writing) return this.refuse('create');
+    const made = this.#madeBefore(context);
+    if (made) return made;
     const directory = this.#parts.table.directory(parent);
     if (!couldBeKey(directory.key, name)) {
       throw new ErrnoError(ENAMETOOLONG, `'${directory.key}${name}' is no key that S3 can have`);
@@ -156,6 +164,13 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     this.#parts.writing.created(context, handle, node, flags);
     this.#parts.files.open(handle, node, false);
     return { entry: this.#entryOf(node), open: { handle, keepCache: true } };
+  }
+
+  /** What an earlier daemon made for this very request, and perhaps never told the kernel of. */
+  #madeBefore(context: RequestContext): { entry: Entry; open: OpenReply } | undefined {
+    const inherited = this.#parts.writing?.inheritedFor(context);
+    if (!inherited) return undefined;
+    return { entry: this.#entryOf(inherited.node), open: { handle: inherited.handle, keepCache: true } };
   }
 
   override write(
@@ -210,17 +225,17 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   override mkdir(context: RequestContext, parent: number, name: string, mode: number): MaybePromise<Entry> {
     if (!this.#parts.namespace) return this.refuse('mkdir');
     const made = { mode, owner: this.#owner(context) };
-    return this.#parts.namespace.mkdir(this.#parts.table.directory(parent), name, made, context.signal);
+    return this.#parts.namespace.mkdir(this.#parts.table.directory(parent), name, made, context);
   }
 
   override rmdir(context: RequestContext, parent: number, name: string): MaybePromise<void> {
     if (!this.#parts.namespace) return this.refuse('rmdir');
-    return this.#parts.namespace.rmdir(this.#parts.table.directory(parent), name, context.signal);
+    return this.#parts.namespace.rmdir(this.#parts.table.directory(parent), name, context);
   }
 
   override unlink(context: RequestContext, parent: number, name: string): MaybePromise<void> {
     if (!this.#parts.namespace) return this.refuse('unlink');
-    return this.#parts.namespace.unlink(this.#parts.table.directory(parent), name, context.signal);
+    return this.#parts.namespace.unlink(this.#parts.table.directory(parent), name, context);
   }
 
   /** `mount-s3x rm -r`: no operation of the kernel's. `path` is relative to the mount, without slashes at its ends. */
@@ -243,7 +258,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   ): MaybePromise<void> {
     if (!this.#parts.namespace) return this.refuse('rename');
     const { table, namespace } = this.#parts;
-    return namespace.rename(table.directory(parent), name, table.directory(newParent), newName, flags, context.signal);
+    return namespace.rename(table.directory(parent), name, table.directory(newParent), newName, flags, context);
   }
 
   read(
@@ -283,10 +298,12 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   /** Where nothing was written there is nothing to say; the kernel is told not to ask (noFlush, or ENOSYS once). */
   flush(context: RequestContext, _nodeId: number, handle: number): MaybePromise<void> {
     if (this.#parts.inodeReaders) throw new ErrnoError(ENOSYS);
+    this.#refuseLost(handle);
     return this.#parts.writing?.flush(context, handle);
   }
 
   fsync(_context: RequestContext, _nodeId: number, handle: number): MaybePromise<void> {
+    if (!this.#parts.inodeReaders) this.#refuseLost(handle);
     return this.#parts.writing?.fsync(handle);
   }
 
@@ -439,6 +456,12 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
 
   protected override mayWrite(operation: string): void {
     this.#parts.policy.mayWrite(operation);
+  }
+
+  /** A handle of which an earlier daemon could not tell us: what was written through it is lost, and nobody may be told otherwise. */
+  #refuseLost(handle: number): void {
+    if (this.#parts.files.has(handle)) return;
+    throw new ErrnoError(EIO, `file handle ${handle} is not known: the daemon that had it is gone`);
   }
 
   /** Who makes something, where that is kept. */

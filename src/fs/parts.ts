@@ -31,6 +31,7 @@ import { OwnChanges } from './namespace/own-changes.js';
 import { DirectoryOwnNames } from './namespace/own-names.js';
 import { PosixMetadata } from './namespace/posix-metadata.js';
 import { RememberedAttributes } from './namespace/remembered-attributes.js';
+import { RepeatedChanges } from './namespace/repeated-changes.js';
 import { WritePolicy } from './namespace/write-policy.js';
 import { noUncommittedFiles } from './namespace/written-files.js';
 import { Siblings } from './siblings.js';
@@ -159,7 +160,9 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   );
 
   const can = writingDeps(deps);
-  const records = new FileRecords(deps.journal ?? noJournal);
+  const journal = deps.journal ?? noJournal;
+  const records = new FileRecords(journal);
+  const repeated = new RepeatedChanges(journal);
   const { noOverwrite, noDelete } = options;
   const readOnlyBecause = options.readOnly ? 'the bucket is mounted with --read-only' : can ? undefined : CANNOT_WRITE;
   const policy = new WritePolicy({ readOnlyBecause, noOverwrite, noDelete }, { faults });
@@ -228,6 +231,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
         faults,
         policy,
         uncommitted,
+        repeated,
         prefetcher,
         wallMs,
       })
@@ -257,6 +261,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
         freshness,
         faults,
         policy,
+        repeated,
         wallMs,
         nameChanged: (directoryKey, name) => versions.tellKernel(directoryKey, name),
       },

@@ -10,5 +10,3 @@ export const RECORD_WRITTEN_FILE = 32;
 export const RECORD_WRITER = 33;
 /** A change of names that was begun and whose answer the kernel may not have: by the request's id. */
 export const RECORD_CHANGE = 34;
-/** A directory that stays although the bucket may hold nothing of it: by its key. */
-export const RECORD_KEPT_DIRECTORY = 35;

@@ -18,6 +18,7 @@ import type { Orphans } from './orphans.js';
 import type { OwnChanges } from './own-changes.js';
 import type { DirectoryOwnNames } from './own-names.js';
 import type { RememberedAttributes } from './remembered-attributes.js';
+import type { RepeatedChanges } from './repeated-changes.js';
 import type { WritePolicy } from './write-policy.js';
 import type { UncommittedFiles } from './written-files.js';
 
@@ -40,5 +41,7 @@ export interface NamespaceDeps {
   readonly freshness: Freshness;
   readonly faults: FaultLog;
   readonly policy: WritePolicy;
+  /** Changes that the kernel asks for again after a take-over. */
+  readonly repeated: RepeatedChanges;
   readonly wallMs: () => number;
 }

@@ -29,7 +29,12 @@ export class Directories {
   }
 
   /** Throws EEXIST, ENAMETOOLONG, StoreError. */
-  async make(directoryKey: string, name: string, { mode, owner }: MadeBy, signal: AbortSignal): Promise<Entry> {
+  async make(
+    directoryKey: string,
+    name: string,
+    { mode, owner, mayHaveRun = false }: MadeBy & { readonly mayHaveRun?: boolean },
+    signal: AbortSignal,
+  ): Promise<Entry> {
     const { policy, writer, lookup, uncommitted, changes, names, listings, table, entries, attributes, remembered } =
       this.#deps;
     policy.mayWrite('mkdir');
@@ -40,18 +45,22 @@ export class Directories {
       userMetadata: encodeLearned({ type: S_IFDIR, mode: mode & 0o7777, ...owner, mtimeMs: this.#deps.wallMs() }),
     };
     const known = lookup.known(directoryKey, name);
-    if ((known && known.kind !== 'none') || uncommitted.find(path)) throw new ErrnoError(EEXIST, `'${path}' exists`);
+    const isOurs = mayHaveRun && known?.kind === 'directory';
+    if ((known && known.kind !== 'none' && !isOurs) || uncommitted.find(path)) {
+      throw new ErrnoError(EEXIST, `'${path}' exists`);
+    }
     try {
       await writer.put(key, [], { contentType: MARKER_TYPE, ...kept }, { ifNoneMatch: true }, signal);
     } catch (error) {
       // Whatever the store did of it: what is known of the name is void.
       names.distrust(path);
-      if (isPrecondition(error)) throw new ErrnoError(EEXIST, `'${key}' exists`);
-      throw error;
+      if (!isPrecondition(error)) throw error;
+      // The marker may be that of the daemon before this one, and files may be in it by now.
+      if (!mayHaveRun) throw new ErrnoError(EEXIST, `'${key}' exists`);
     }
     const sentAtMs = changes.madeDirectory(key);
     // What said that there was no such directory said also that it was empty: its first files need not be asked for.
-    if (known) listings.insert(emptyPage(key, Math.max(known.sentAtMs, changes.floorMs(key))));
+    if (known && !mayHaveRun) listings.insert(emptyPage(key, Math.max(known.sentAtMs, changes.floorMs(key))));
     const node = table.directoryOf(key);
     remembered.made(node, { mode, usual: attributes.directoryMode, owner });
     table.remember(node);

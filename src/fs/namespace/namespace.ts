@@ -7,6 +7,7 @@
  * held back where they would interfere (UncommittedFiles).
  */
 import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ErrnoError } from '../../base/errno.js';
+import { invariant } from '../../base/invariant.js';
 import type { DeleteProgress, DeleteTreeResult } from '../../engine/writing/delete-tree.js';
 import type { Entry } from '../../fuse/handlers.js';
 import type { DirectoryNode } from '../inode-table.js';
@@ -15,6 +16,7 @@ import { Directories, type MadeBy } from './directories.js';
 import { checkNewName, presentAt } from './present.js';
 import { NameLocks } from './name-locks.js';
 import { Removal } from './removal.js';
+import type { Asker, Change, RepeatedChanges } from './repeated-changes.js';
 import { DirectoryRename } from './rename-directory.js';
 import { FileRename, type Place } from './rename-file.js';
 import { TreeRemoval } from './tree-removal.js';
@@ -34,12 +36,14 @@ export class Namespace {
   readonly #trees: DirectoryRename;
   readonly #removedTrees: TreeRemoval;
   readonly #locks = new NameLocks();
+  readonly #repeated: RepeatedChanges;
 
   constructor(
     options: NamespaceOptions,
     deps: NamespaceDeps & { readonly nameChanged: (directoryKey: string, name: string) => void },
   ) {
     this.#deps = deps;
+    this.#repeated = deps.repeated;
     this.#directories = new Directories(deps);
     this.#removal = new Removal(deps, this.#directories);
     this.#removedTrees = new TreeRemoval(deps, this.#directories);
@@ -47,16 +51,26 @@ export class Namespace {
     this.#trees = new DirectoryRename({ keysMax: options.renameDirectoryKeysMax }, deps, this.#directories);
   }
 
-  mkdir(parent: DirectoryNode, name: string, made: MadeBy, signal: AbortSignal): Promise<Entry> {
-    return this.#locked([[parent, name]], () => this.#directories.make(parent.key, name, made, signal));
+  async mkdir(parent: DirectoryNode, name: string, made: MadeBy, asker: Asker): Promise<Entry> {
+    const entry = await this.#repeated.once(asker, true, ({ mayHaveRun }) =>
+      this.#locked([[parent, name]], () =>
+        this.#directories.make(parent.key, name, { ...made, mayHaveRun }, asker.signal),
+      ),
+    );
+    invariant(entry !== undefined, 'what makes something answers it');
+    return entry;
   }
 
-  rmdir(parent: DirectoryNode, name: string, signal: AbortSignal): Promise<void> {
-    return this.#locked([[parent, name]], () => this.#directories.remove(parent.key, name, signal));
+  rmdir(parent: DirectoryNode, name: string, asker: Asker): Promise<void> {
+    return this.#repeated.once(asker, false, () =>
+      this.#locked([[parent, name]], () => this.#directories.remove(parent.key, name, asker.signal)),
+    );
   }
 
-  unlink(parent: DirectoryNode, name: string, signal: AbortSignal): Promise<void> {
-    return this.#locked([[parent, name]], () => this.#removal.unlink(parent.key, name, signal));
+  unlink(parent: DirectoryNode, name: string, asker: Asker): Promise<void> {
+    return this.#repeated.once(asker, false, () =>
+      this.#locked([[parent, name]], () => this.#removal.unlink(parent.key, name, asker.signal)),
+    );
   }
 
   /** `path`: of a directory, relative to the mount; '' empties the root. */
@@ -79,19 +93,19 @@ export class Namespace {
     newParent: DirectoryNode,
     newName: string,
     flags: number,
-    signal: AbortSignal,
+    asker: Asker,
   ): Promise<void> {
     const isTree = this.#deps.table.knownDirectory(`${parent.key}${name}/`) !== undefined;
     const places = [
       [parent, name],
       [newParent, newName],
     ] as const;
-    return this.#locked(
-      places,
-      () =>
-        this.#rename({ directoryKey: parent.key, name }, { directoryKey: newParent.key, name: newName }, flags, signal),
-      isTree,
-    );
+    const work = (change: Change): Promise<void> => {
+      const from = { directoryKey: parent.key, name };
+      const to = { directoryKey: newParent.key, name: newName };
+      return this.#rename(from, to, flags, change, asker.signal);
+    };
+    return this.#repeated.once(asker, false, (change) => this.#locked(places, () => work(change), isTree));
   }
 
   #locked<T>(
@@ -102,7 +116,7 @@ export class Namespace {
     return this.#locks.run(() => places.map(([parent, name]) => `${parent.key}${name}/`), isTree, work);
   }
 
-  async #rename(from: Place, to: Place, flags: number, signal: AbortSignal): Promise<void> {
+  async #rename(from: Place, to: Place, flags: number, change: Change, signal: AbortSignal): Promise<void> {
     const { policy } = this.#deps;
     const fromKey = from.directoryKey + from.name;
     const toKey = to.directoryKey + to.name;
@@ -113,7 +127,12 @@ export class Namespace {
       presentAt(this.#deps, from.directoryKey, from.name, signal),
       presentAt(this.#deps, to.directoryKey, to.name, signal),
     ]);
-    if (source.kind === 'none') throw new ErrnoError(ENOENT, `no '${fromKey}'`);
+    if (source.kind === 'none') {
+      // All of it was done by the daemon before this one.
+      if (change.mayHaveRun && target.kind !== 'none') return;
+      throw new ErrnoError(ENOENT, `no '${fromKey}'`);
+    }
+    if (change.wasCopied && source.kind === 'file' && target.kind === 'file') return this.#files.finish(from);
     if (fromKey === toKey) {
       if (noReplace) throw new ErrnoError(EEXIST, `'${toKey}' exists`);
       return;
@@ -121,9 +140,10 @@ export class Namespace {
     checkNewName(to.directoryKey, to.name, source.kind === 'directory');
     if (source.kind === 'directory') {
       if (target.kind === 'file') throw new ErrnoError(ENOTDIR, `'${toKey}' is a file`);
-      return this.#trees.move({ from, to, targetExists: target.kind === 'directory', noReplace }, signal);
+      const { mayHaveRun } = change;
+      return this.#trees.move({ from, to, targetExists: target.kind === 'directory', noReplace, mayHaveRun }, signal);
     }
     if (target.kind === 'directory') throw new ErrnoError(noReplace ? EEXIST : EISDIR, `'${toKey}' is a directory`);
-    return this.#files.move({ from, to, source, target, noReplace }, signal);
+    return this.#files.move({ from, to, source, target, noReplace, change }, signal);
   }
 }

@@ -42,6 +42,7 @@ export type PosixMetadataDeps = Pick<
   | 'faults'
   | 'policy'
   | 'uncommitted'
+  | 'repeated'
 > & {
   readonly prefetcher: Prefetcher;
   /** Undefined where nothing is written: then nothing is asked of it. */
@@ -117,11 +118,20 @@ export class PosixMetadata {
   }
 
   /** Throws EEXIST, EINVAL, ENAMETOOLONG, StoreError. */
-  async symlink(
+  async symlink(context: RequestContext, directoryKey: string, name: string, target: string): Promise<Entry> {
+    const entry = await this.#deps.repeated.once(context, true, ({ mayHaveRun }) =>
+      this.#symlink(context, directoryKey, name, target, mayHaveRun),
+    );
+    invariant(entry !== undefined, 'what makes something answers it');
+    return entry;
+  }
+
+  async #symlink(
     { uid, gid, signal }: RequestContext,
     directoryKey: string,
     name: string,
     target: string,
+    mayHaveRun: boolean,
   ): Promise<Entry> {
     const { policy, names, changes, table, entries, remembered, wallMs } = this.#deps;
     policy.mayWrite('symlink');
@@ -138,8 +148,11 @@ export class PosixMetadata {
       head = await writer.put(key, [body], { userMetadata }, { ifNoneMatch: true }, signal);
     } catch (error) {
       names.distrust(key);
-      if (isPrecondition(error)) throw new ErrnoError(EEXIST, `'${key}' exists`, { cause: error });
-      throw error;
+      if (!isPrecondition(error)) throw error;
+      // The daemon before this one may have made it.
+      const found = mayHaveRun ? await this.#deps.store.head(key, signal) : undefined;
+      if (!found || !isLinkTo(found, body)) throw new ErrnoError(EEXIST, `'${key}' exists`, { cause: error });
+      head = found;
     }
     remembered.learn(key, head.etag, learned);
     const atMs = changes.wrote(head);
@@ -202,6 +215,11 @@ export class PosixMetadata {
 
 function encode({ mode, uid, gid, mtimeMs }: Attributes): Readonly<Record<string, string>> {
   return { mode: String(mode), uid: String(uid), gid: String(gid), mtime: seconds(mtimeMs) };
+}
+
+/** Is it a symbolic link with so long a target? Two of one length made in the same moment are not told apart. */
+function isLinkTo(head: ObjectHead, target: Uint8Array): boolean {
+  return head.sizeBytes === target.length && decode(head, false).type === S_IFLNK;
 }
 
 /** The metadata of what is made just now. */

@@ -31,6 +31,8 @@ export interface DirectoryMove {
   readonly to: Place;
   readonly targetExists: boolean;
   readonly noReplace: boolean;
+  /** An earlier daemon began with it: what is in the new place may be its copies. */
+  readonly mayHaveRun: boolean;
 }
 
 /** Looks at a tree that is changed while it is copied. */
@@ -71,7 +73,8 @@ export class DirectoryRename {
     const fromKey = `${move.from.directoryKey}${move.from.name}/`;
     const toKey = `${move.to.directoryKey}${move.to.name}/`;
     if (toKey.startsWith(fromKey)) throw new ErrnoError(EINVAL, `'${toKey}' lies in '${fromKey}'`);
-    if (move.targetExists && move.noReplace) throw new ErrnoError(EEXIST, `'${toKey}' exists`);
+    if (move.mayHaveRun) this.#begun(fromKey, toKey);
+    if (move.targetExists && move.noReplace && !move.mayHaveRun) throw new ErrnoError(EEXIST, `'${toKey}' exists`);
     const written = new Map<FileNode, Written>();
     try {
       await this.#move(move, fromKey, toKey, written, signal);

@@ -16,6 +16,7 @@ import type { NamespaceDeps } from './deps.js';
 import type { Directories } from './directories.js';
 import { copyObject } from './object-copies.js';
 import type { Present } from './present.js';
+import type { Change } from './repeated-changes.js';
 import type { UncommittedHold } from './written-files.js';
 
 /** A name in a directory. */
@@ -31,6 +32,14 @@ export interface FileMove {
   readonly source: Extract<Present, { kind: 'file' }>;
   readonly target: Exclude<Present, { kind: 'directory' }>;
   readonly noReplace: boolean;
+  readonly change: Change;
+}
+
+interface ObjectMove {
+  readonly from: Place;
+  readonly toKey: string;
+  readonly noReplace: boolean;
+  readonly change: Change;
 }
 
 export class FileRename {
@@ -48,7 +57,9 @@ export class FileRename {
     const { source, target, noReplace } = move;
     const toKey = move.to.directoryKey + move.to.name;
     if (target.kind === 'file') {
-      if (noReplace) throw new ErrnoError(EEXIST, `'${toKey}' exists`);
+      if (noReplace && !(move.change.mayHaveRun && isSame(source, target))) {
+        throw new ErrnoError(EEXIST, `'${toKey}' exists`);
+      }
       policy.mayOverwrite('rename', toKey);
     }
     const holds: UncommittedHold[] = [];
@@ -71,6 +82,14 @@ export class FileRename {
     }
   }
 
+  /** An earlier daemon copied it, and told whoever has it open: the old name is all that is left to go. */
+  async finish(from: Place): Promise<void> {
+    const { changes, kept } = this.#deps;
+    await this.#deleteCovered(from);
+    changes.removed(from.directoryKey + from.name);
+    kept.keep(from.directoryKey);
+  }
+
   /** Who reads what is about to be replaced goes on reading it. */
   async #keepTarget(toKey: string, hold: UncommittedHold | undefined, signal: AbortSignal): Promise<void> {
     const { table, orphans } = this.#deps;
@@ -80,7 +99,7 @@ export class FileRename {
   }
 
   async #move(
-    { from, to, source, target, noReplace }: FileMove,
+    { from, to, source, target, noReplace, change }: FileMove,
     node: FileNode | undefined,
     hold: UncommittedHold | undefined,
     signal: AbortSignal,
@@ -90,8 +109,12 @@ export class FileRename {
     const toKey = to.directoryKey + to.name;
     // A commit that was waited for may have put the object there, as another version.
     const object = hold ? hold.base : source.object;
-    if (object) await this.#moveObject({ ...object, key: fromKey }, { from, toKey, noReplace }, hold, signal);
-    else if (node && hold) {
+    if (object) {
+      // Of a copy that is there, after all, the condition would not hold.
+      const mustBeNew = noReplace && target.kind === 'none';
+      const moved = { from, toKey, noReplace: mustBeNew, change };
+      await this.#moveObject({ ...object, key: fromKey }, moved, hold, signal);
+    } else if (node && hold) {
       if (hold.covers) await this.#deleteCovered(from);
       table.moveFile(node, toKey, undefined, this.#deps.freshness.nowMs());
       remembered.moved(fromKey, toKey, undefined);
@@ -119,7 +142,7 @@ export class FileRename {
 
   async #moveObject(
     known: SourceObject,
-    { from, toKey, noReplace }: { readonly from: Place; readonly toKey: string; readonly noReplace: boolean },
+    { from, toKey, noReplace, change }: ObjectMove,
     hold: UncommittedHold | undefined,
     signal: AbortSignal,
   ): Promise<void> {
@@ -138,6 +161,7 @@ export class FileRename {
         etag: source.etag,
         lastModifiedMs: node?.lastModifiedMs ?? head.lastModifiedMs,
       };
+      change.copied();
       await this.#repoint(node, known.key, head, hold);
       if (node) await prefetcher.settled(node.nodeId);
       try {
@@ -187,4 +211,10 @@ export class FileRename {
     remembered.moved(fromKey, head.key, head.etag);
     await hold?.moved(head.key, head);
   }
+}
+
+/** As far as can be told: a copy of an object of several parts has another ETag. */
+function isSame(source: FileMove['source'], target: FileMove['target']): boolean {
+  const [one, other] = [source.object, target.kind === 'file' ? target.object : undefined];
+  return one !== undefined && one.etag === other?.etag && one.sizeBytes === other.sizeBytes;
 }

@@ -52,6 +52,8 @@ interface Writer {
 export class WriteOperations {
   readonly #deps: WriteOperationsDeps;
   readonly #writers = new Map<number, Writer>();
+  /** Inherited handles by the request that opened them. */
+  readonly #inherited = new Map<number, number>();
 
   constructor(deps: WriteOperationsDeps) {
     this.#deps = deps;
@@ -87,6 +89,12 @@ export class WriteOperations {
     const isWriteOnly = (flags & O_ACCMODE) === O_WRONLY;
     const entry = this.#deps.files.open(node, { isWriteOnly });
     this.#opened(context, handle, entry, isWriteOnly);
+    return this.openAgain(context, handle, flags);
+  }
+
+  /** The handle is there, and the rest of its open is to be done. */
+  openAgain(context: RequestContext, handle: number, flags: number): MaybePromise<void> {
+    const { entry } = this.#writer(handle);
     if ((flags & O_TRUNC) === 0 || entry.file.sizeBytes === 0) return undefined;
     const wasWritten = entry.file.isWritten;
     return this.#orClose(handle, () => {
@@ -109,12 +117,22 @@ export class WriteOperations {
     this.#opened(context, handle, entry, isWriteOnly);
   }
 
-  /** A handle that the process before this one gave; false when nothing is known of its file. The caller counts it. */
-  inherit(handle: number, { nodeId, isWriteOnly, opener }: WriterRecord): FileNode | undefined {
+  /** A handle that the process before this one gave; undefined when nothing is known of its file. The caller counts it. */
+  inherit(handle: number, { nodeId, isWriteOnly, opener, requestId }: WriterRecord): FileNode | undefined {
     const entry = this.#deps.files.inherited(nodeId, { isWriteOnly });
     if (!entry) return undefined;
     this.#writers.set(handle, { entry, isWriteOnly, opener });
+    if (requestId >= 0) this.#inherited.set(requestId, handle);
     return entry.node;
+  }
+
+  /** The handle that the process before this one opened for this very request: the kernel does not know of it. */
+  inheritedFor({ id = -1, isResent = false }: RequestContext): { handle: number; node: FileNode } | undefined {
+    const handle = isResent ? this.#inherited.get(id) : undefined;
+    const writer = handle === undefined ? undefined : this.#writers.get(handle);
+    // What another handle lost is of no use to a new one: it opens what the bucket has.
+    if (handle === undefined || !writer || writer.entry.file.isPoisoned) return undefined;
+    return { handle, node: writer.entry.node };
   }
 
   /** The file's record is there before the handle's. */

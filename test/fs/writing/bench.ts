@@ -66,6 +66,8 @@ export class WriteBench {
   readonly log = new LineLog();
   readonly witness = new ToldWitness();
   readonly generation: number;
+  /** What requests from now on say of themselves beside. */
+  asked: { readonly id?: number; readonly isResent?: boolean } = {};
   readonly spoolPath: string;
   readonly spool: SpoolDirectory;
   readonly fs: S3FileSystem;
@@ -122,7 +124,7 @@ export class WriteBench {
   };
 
   context(pid = 42): RequestContext {
-    return { ...context(), pid };
+    return { ...context(), pid, ...this.asked };
   }
 
   /** Makes a file in the root. */
