@@ -10,6 +10,7 @@ import type { MountConfig } from '../main/config.js';
 import { EXIT_USAGE } from '../main/exit-codes.js';
 import { parseBucket } from './bucket.js';
 import { mountOptions, type GivenOptions, type OptionName } from './options.js';
+import { metricsOf } from './metrics-values.js';
 import { sizingConfigOf } from './sizing-values.js';
 import * as values from './values.js';
 import { writeConfig } from './write-values.js';
@@ -123,6 +124,7 @@ export function buildConfig(
       level: flag('no-log') ? 'silent' : flag('debug') || flag('debug-crt') ? 'debug' : 'info',
       engineDebug: flag('debug-crt'),
     },
+    metrics: metricsOf(given, context),
     mountOptions: extraMountOptions,
   };
   return { config, notes };

@@ -424,19 +424,25 @@ const table = {
   debug: { kind: 'flag', group: 'Logging options:', short: 'd', describe: 'Log more' },
   'debug-crt': { kind: 'flag', group: 'Logging options:', describe: 'Log every request and connection, too' },
   'no-log': { kind: 'flag', group: 'Logging options:', describe: 'Log nothing' },
+  'metrics-address': {
+    kind: 'value',
+    argument: 'ADDRESS',
+    group: 'Logging options:',
+    describe:
+      'Serve metrics for Prometheus at HOST:PORT, :PORT (this host only), unix:PATH, or unix: (a socket beside the control socket)',
+  },
   'otlp-endpoint': {
     kind: 'value',
     argument: 'URL',
     group: 'Logging options:',
-    describe: 'Where to send metrics',
-    state: 'later',
+    describe:
+      'Push metrics to the OpenTelemetry collector at this URL [default: OTEL_EXPORTER_OTLP_ENDPOINT, else nowhere]',
   },
   'otlp-export-interval': {
     kind: 'value',
     argument: 'SECONDS',
     group: 'Logging options:',
-    describe: 'How often to send metrics',
-    state: 'later',
+    describe: 'How often to push metrics [default: OTEL_METRIC_EXPORT_INTERVAL, else 60]',
   },
 
   config: {

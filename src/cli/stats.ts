@@ -4,15 +4,18 @@
  * The daemon is asked for totals, the difference is made here: nothing is counted for nobody.
  * Refuses to touch the mount, so that it also works on one that hangs.
  */
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Argv } from 'yargs';
 import { EXIT_OK } from '../main/exit-codes.js';
+import { estimateCost, type PriceList } from '../main/stats/cost.js';
 import { reportOf, type StatsReport } from '../main/stats/report.js';
 import type { MountSnapshot } from '../main/stats/snapshot.js';
 import { findAsked, MountGone, type AskedMount } from './ask-mount.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
 import { positional, refuseUnknown, type ParsedArguments } from './parse.js';
+import { readPrices } from './prices.js';
 import { statsScreen } from './stats-screen.js';
 import * as values from './values.js';
 
@@ -34,23 +37,27 @@ export const statsCommand: Command = {
       .positional('directory', { type: 'string', describe: 'Directory that mount-s3x is mounted at' })
       .option('once', { boolean: true, describe: 'Print once, also on a terminal' })
       .option('interval', { string: true, nargs: 1, describe: 'SECONDS between two prints [default: 1]' })
+      .option('prices', { string: true, nargs: 1, describe: 'FILE of prices for the estimate of what requests cost' })
       .option('json', { boolean: true, describe: 'Print JSON; with --interval one object a line' }),
   run: stats,
 };
 
 async function stats(parsed: ParsedArguments, io: CliIo): Promise<number> {
-  refuseUnknown(parsed, ['once', 'interval', 'json'], ['directory'], 1);
+  refuseUnknown(parsed, ['once', 'interval', 'json', 'prices'], ['directory'], 1);
   const given = parsed['interval'];
   const intervalSeconds =
     typeof given === 'string'
       ? values.positiveNumber('interval', given, INTERVAL_SECONDS_MIN, INTERVAL_SECONDS_MAX, 'seconds')
       : INTERVAL_SECONDS_DEFAULT;
   const isJson = parsed['json'] === true;
+  const file = parsed['prices'];
+  const prices = typeof file === 'string' ? readPrices(resolve(io.cwd, file)) : undefined;
   const isOnce = parsed['once'] === true || (given === undefined && (isJson || !io.stdoutIsTerminal));
   const asked = findAsked(positional(parsed, 'directory'), 'stats', io);
   const isScreen = !isJson && !isOnce && io.stdoutIsTerminal;
   if (isScreen) io.print(CLEAR_ALL);
-  for await (const report of reports(asked, intervalSeconds * 1000)) {
+  for await (const each of reports(asked, intervalSeconds * 1000)) {
+    const report = prices === undefined ? each : withPrices(each, prices);
     if (isJson) io.print(isOnce ? JSON.stringify(report, null, 2) : JSON.stringify(report));
     else if (isScreen) io.print(drawScreen(statsScreen(report), io.screenSize()));
     else io.print(statsScreen(report));
@@ -58,6 +65,10 @@ async function stats(parsed: ParsedArguments, io: CliIo): Promise<number> {
   }
   io.complain(`mount-s3x: the mount at ${asked.mountPoint} has ended`);
   return EXIT_OK;
+}
+
+function withPrices(report: StatsReport, prices: PriceList): StatsReport {
+  return { ...report, store: { ...report.store, cost: estimateCost(report.store.requests, prices) } };
 }
 
 /** The text over the last one, cut to the terminal: a line that wraps would push the first ones out. */

@@ -5,6 +5,7 @@
  */
 import type { StoreOptions, VerifyMode } from '../engine/api.js';
 import type { ObjectWriteOptions } from '../engine/write-options.js';
+import type { MetricsSettings } from './metrics/settings.js';
 import type { SettingsRecord } from './settings-record.js';
 
 /** What becomes of somebody else's change to an object that is being written here: their work stays, or ours replaces it. */
@@ -88,6 +89,8 @@ export interface MountConfig {
     /** Connection-level lines of the engine (--debug-crt in Mountpoint's words). */
     readonly engineDebug: boolean;
   };
+  /** What is told to monitoring; nothing by default. */
+  readonly metrics: MetricsSettings;
   /** Unknown -o options that go to mount(2) as they are (noatime, nodev, ...). */
   readonly mountOptions: readonly string[];
   /** Where all of this came from, to say so and to read it again; undefined for a mount that code asked for. */

@@ -51,6 +51,7 @@ import { FeedbackController } from '../engine/scheduler/controller.js';
 import { Descriptions } from './stats/descriptions.js';
 import { explainMount } from './stats/explanation.js';
 import { gatherStats } from './stats/gather.js';
+import { startMetrics } from './metrics/start.js';
 import { placePool } from './pool-pages.js';
 import type { HostShareKeeper } from './registry/host-share.js';
 import { joinHost } from './registry/join.js';
@@ -145,12 +146,15 @@ export async function startDaemon(
   }
   visitors.kernel = kernel;
   parts.late.nameChanged = (parent, name) => kernel.nameChanged(parent, name);
-  const metrics = config.log.metrics ? startMetrics(parts, kernel, log) : undefined;
+  const logged = config.log.metrics ? logMetrics(parts, kernel, log) : undefined;
   const sharing = shareHost(config, parts, kernel, log);
   const sinceMs = systemClock.nowMs();
+  const snapshot = () => gatherStats({ ...parts, config, clock: systemClock, kernel, sharing, sinceMs, generation: 0 });
+  const monitoring: { metrics?: ReturnType<typeof startMetrics> } = {};
   let stopReason: string | undefined;
   const done = kernel.ended.then(async () => {
-    clearInterval(metrics);
+    clearInterval(logged);
+    await (await monitoring.metrics)?.close();
     sharing.close();
     // What no RELEASE came for (kernel fact 28).
     await parts.fileSystem.drain(config.write.shutdownTimeoutMs, true);
@@ -171,6 +175,12 @@ export async function startDaemon(
     throw error;
   }
   kernel.tune();
+  monitoring.metrics = startMetrics(config.metrics, config.mountPoint, {
+    clock: systemClock,
+    log,
+    owner: currentOwner(),
+    snapshot,
+  });
   if (!config.readOnly) {
     void tellLeftOvers(config.write, config.store.bucket, { log, writer: parts.writer, clock: systemClock });
   }
@@ -183,7 +193,7 @@ export async function startDaemon(
       return parts.fileSystem.removeTree(path, progress, signal);
     },
     explain: () => Promise.resolve(explainMount({ ...parts, config, clock: systemClock, sharing })),
-    stats: () => gatherStats({ ...parts, config, clock: systemClock, kernel, sharing, sinceMs, generation: 0 }),
+    stats: snapshot,
   };
   return { done, stop, commands };
 }
@@ -351,7 +361,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
 }
 
 /** --log-metrics: what every part counts, as one line each METRICS_MS. */
-function startMetrics(parts: Parts, kernel: KernelSide, log: Log): NodeJS.Timeout {
+function logMetrics(parts: Parts, kernel: KernelSide, log: Log): NodeJS.Timeout {
   return setInterval(() => {
     const fields = {
       ...kernel.counts(),

@@ -70,6 +70,7 @@ t.test('nothing but bucket and directory', (t) => {
         inferContentType: false,
       },
       log: { metrics: false, level: 'info', engineDebug: false },
+      metrics: {},
       mountOptions: [],
     },
     notes: [],

@@ -52,6 +52,7 @@ export function sampleConfig(changes: Partial<MountConfig> = {}): MountConfig {
     fuseBinding: 'dev',
     verify: 'auto',
     write: sampleWriteConfig,
+    metrics: {},
     log: { metrics: false, level: 'info', engineDebug: false },
     mountOptions: [],
     ...changes,
