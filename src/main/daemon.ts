@@ -149,7 +149,8 @@ export async function startDaemon(
   const logged = config.log.metrics ? logMetrics(parts, kernel, log) : undefined;
   const sharing = shareHost(config, parts, kernel, log);
   const sinceMs = systemClock.nowMs();
-  const snapshot = () => gatherStats({ ...parts, config, clock: systemClock, kernel, sharing, sinceMs, generation: 0 });
+  const snapshot = () =>
+    gatherStats({ ...parts, config, clock: systemClock, kernel, sharing, sinceMs, generation: life.generation });
   const monitoring: { metrics?: ReturnType<typeof startMetrics> } = {};
   let stopReason: string | undefined;
   const done = kernel.ended.then(async () => {
