@@ -13,7 +13,8 @@ const layers = {
   prefetch: ['engine', 'base'],
   fs: ['prefetch', 'engine', 'fuse', 'base'],
   main: ['fs', 'prefetch', 'engine', 'fuse', 'hwdetect', 'base'],
-  cli: ['main', 'fs', 'prefetch', 'engine', 'fuse', 'workload', 'hwdetect', 'base'],
+  doctor: ['main', 'fs', 'engine', 'fuse', 'hwdetect', 'base'],
+  cli: ['doctor', 'main', 'fs', 'prefetch', 'engine', 'fuse', 'workload', 'hwdetect', 'base'],
 };
 const folders = Object.keys(layers);
 

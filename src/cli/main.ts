@@ -9,7 +9,9 @@ import { describeFailure, failureLine } from '../main/failure.js';
 import { benchCommand } from './bench.js';
 import { configCommand } from './config.js';
 import type { Command } from './command.js';
+import { doctorCommand } from './doctor.js';
 import { explainCommand } from './explain.js';
+import { gcCommand } from './gc.js';
 import { hwinfoCommand } from './hwinfo.js';
 import type { CliIo } from './io.js';
 import { mountCommand } from './mount.js';
@@ -41,6 +43,8 @@ const commands: readonly Command[] = [
   hwinfoCommand,
   benchCommand,
   systemdCommand,
+  doctorCommand,
+  gcCommand,
 ];
 
 /** Runs the command and ends the process with its exit code. */
@@ -72,7 +76,9 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
       'mount-s3x explain DIRECTORY [--json]\n' +
       'mount-s3x hwinfo [--explain|--json] [options]\n' +
       'mount-s3x bench DIRECTORY|BUCKET [options] [-- mount options]\n' +
-      'mount-s3x systemd install NAME BUCKET DIRECTORY [--now] [options]\n\n' +
+      'mount-s3x systemd install NAME BUCKET DIRECTORY [--now] [options]\n' +
+      'mount-s3x doctor [DIRECTORY|BUCKET] [--json] [--bundle FILE] [options]\n' +
+      'mount-s3x gc [BUCKET] [--older-than AGE] [--yes] [options]\n\n' +
       'Mounts an S3 bucket as a file system.',
   );
   for (const command of commands) {

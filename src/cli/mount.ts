@@ -67,7 +67,7 @@ export function readMount(parsed: ParsedArguments, io: ReadContext): ReadMount {
 /** What was typed of a mount. Throws CommandError for what no mount knows. `words`: of the command itself. */
 export function typedSettings(parsed: ParsedArguments, more: readonly string[] = []): TypedSettings {
   const [command] = plainWords(parsed);
-  const words = command === 'mount' || command === 'config' ? 1 : 0;
+  const words = ['mount', 'config', 'doctor', 'gc'].includes(command ?? '') ? 1 : 0;
   refuseUnknown(parsed, [...mountOptionNames, ...more], ['bucket', 'directory'], words);
   const given = givenOptions(parsed);
   const fstab = parseFstabOptions(given.lists.get('options') ?? []);

@@ -10,17 +10,15 @@
 import type { Argv } from 'yargs';
 import { ErrnoError } from '../base/errno.js';
 import { formatBytes } from '../base/units.js';
-import type { StoreOptions } from '../engine/api.js';
 import type { OpenUpload } from '../engine/write-api.js';
-import type { ObjectWriteOptions } from '../engine/write-options.js';
 import { completeLeftOver, dropLeftOver, listLeftOvers, type LeftOver } from '../fs/writing/recovery.js';
 import { CommandError } from '../main/command-error.js';
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
 import type { StandaloneStore } from '../main/standalone-store.js';
-import { storeOptionsOf } from './build-config.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
-import { storeOptionNames, type GivenOptions, type OptionName } from './options.js';
+import { LeftOverStores } from './left-over-stores.js';
+import { storeOptionNames, type OptionName } from './options.js';
 import { declareOptions, givenOptions, positional, refuseUnknown, type ParsedArguments } from './parse.js';
 import { writeConfig } from './write-values.js';
 
@@ -77,7 +75,7 @@ async function recover(parsed: ParsedArguments, io: CliIo): Promise<number> {
   refuseUnknown(parsed, ['complete', 'drop', 'force', 'json', ...optionNames], ['bucket'], 1);
   const given = givenOptions(parsed);
   const { spoolDirectory, recoverAgeMs, objects } = writeConfig(given, io.owner, io.cwd);
-  const stores = new Stores(given, objects, io);
+  const stores = new LeftOverStores(given, objects, io);
   try {
     const bucket = positional(parsed, 'bucket');
     const leftOvers = await listLeftOvers(spoolDirectory);
@@ -125,7 +123,7 @@ function chosen(words: unknown, found: Found, isOld: (atMs: number) => boolean, 
   return [...ids];
 }
 
-async function orphansOf(bucket: string, leftOvers: readonly LeftOver[], stores: Stores): Promise<Orphan[]> {
+async function orphansOf(bucket: string, leftOvers: readonly LeftOver[], stores: LeftOverStores): Promise<Orphan[]> {
   const options = stores.options(bucket);
   const store = await stores.open(options);
   const named = new Set(leftOvers.map(({ upload }) => upload?.uploadId));
@@ -134,56 +132,15 @@ async function orphansOf(bucket: string, leftOvers: readonly LeftOver[], stores:
     .map((upload) => ({ id: upload.uploadId, upload, store }));
 }
 
-/** The stores that left-overs belong to, each opened once. */
-class Stores {
-  readonly #given: GivenOptions;
-  readonly #objects: ObjectWriteOptions;
-  readonly #io: CliIo;
-  readonly #open = new Map<string, Promise<StandaloneStore>>();
-
-  constructor(given: GivenOptions, objects: ObjectWriteOptions, io: CliIo) {
-    this.#given = given;
-    this.#objects = objects;
-    this.#io = io;
-  }
-
-  options(bucket: string): StoreOptions {
-    return storeOptionsOf(bucket, this.#given, { env: this.#io.owner.env, cwd: this.#io.cwd });
-  }
-
-  /** The store that the file was being written to. */
-  of(leftOver: LeftOver): Promise<StandaloneStore> {
-    const options = { ...this.options(leftOver.bucket), prefix: '' };
-    const { endpointUrl } = leftOver;
-    // What the user says now counts: the server may have moved.
-    return this.open(endpointUrl === undefined ? options : { endpointUrl, ...options });
-  }
-
-  open(options: StoreOptions): Promise<StandaloneStore> {
-    const name = `${options.endpointUrl ?? ''} ${options.bucket}`;
-    const known = this.#open.get(name);
-    if (known) return known;
-    const opening = import('../main/standalone-store.js').then(({ openStandaloneStore }) =>
-      openStandaloneStore(options, this.#io.owner.env, this.#objects),
-    );
-    this.#open.set(name, opening);
-    return opening;
-  }
-
-  async close(): Promise<void> {
-    for (const store of this.#open.values()) await store.then((opened) => opened.close()).catch(() => undefined);
-  }
-}
-
 class Recovery {
   failures = 0;
   readonly #spoolDirectory: string;
   readonly #found: Found;
-  readonly #stores: Stores;
+  readonly #stores: LeftOverStores;
   readonly #isForced: boolean;
   readonly #io: CliIo;
 
-  constructor(spoolDirectory: string, found: Found, stores: Stores, isForced: boolean, io: CliIo) {
+  constructor(spoolDirectory: string, found: Found, stores: LeftOverStores, isForced: boolean, io: CliIo) {
     this.#spoolDirectory = spoolDirectory;
     this.#found = found;
     this.#stores = stores;

@@ -19,6 +19,8 @@ export const EXIT_BUSY = 11;
 export const EXIT_NOT_MOUNTED = 12;
 /** A daemon that dies again and again. */
 export const EXIT_CRASH_LOOP = 13;
+export const EXIT_DOCTOR_WARNINGS = 14;
+export const EXIT_DOCTOR_ERRORS = 15;
 /** What shells use for a command that Ctrl-C ended. */
 export const EXIT_INTERRUPTED = 130;
 
@@ -49,5 +51,7 @@ export const exitCodeTable: readonly ExitCodeRow[] = [
   { code: EXIT_BUSY, meaning: 'unmount: processes still use the mount; the line names them.' },
   { code: EXIT_NOT_MOUNTED, meaning: 'unmount: nothing of mount-s3x is mounted there.' },
   { code: EXIT_CRASH_LOOP, meaning: 'The daemon died again and again; the mount is gone, and the log says why.' },
+  { code: EXIT_DOCTOR_WARNINGS, meaning: 'doctor: there are warnings, and no errors.' },
+  { code: EXIT_DOCTOR_ERRORS, meaning: 'doctor: there are errors: a mount does not work, or not for long.' },
   { code: EXIT_INTERRUPTED, meaning: 'Interrupted with Ctrl-C before the mount was ready; nothing is left mounted.' },
 ];

@@ -4,7 +4,17 @@
  * The directory is looked up in the kernel's mount table before it is touched, because touching a mount whose daemon died
  * or hangs fails or never returns. Refuses to ask the network.
  */
-import { accessSync, constants, openSync, closeSync, readFileSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  type Stats,
+} from 'node:fs';
 import { join } from 'node:path';
 import { findMount, FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
 import { CommandError } from './command-error.js';
@@ -199,12 +209,15 @@ function hasEntries(directory: string): boolean {
 /** Device number of /dev/fuse: misc major 10, minor 229 (Documentation/admin-guide/devices.txt), as st_rdev packs it. */
 const FUSE_RDEV = (10 << 8) | 229;
 
+export function isFuseDevice(stat: Pick<Stats, 'isCharacterDevice' | 'rdev'>): boolean {
+  return stat.isCharacterDevice() && stat.rdev === FUSE_RDEV;
+}
+
 function checkFuse(config: MountConfig, deps: PreflightDeps): void {
   const { fuseDevice } = deps;
   const inContainer = 'in a container pass the device in (docker run --device /dev/fuse --cap-add SYS_ADMIN)';
   try {
-    const stat = statSync(fuseDevice);
-    if (!stat.isCharacterDevice() || stat.rdev !== FUSE_RDEV) {
+    if (!isFuseDevice(statSync(fuseDevice))) {
       throw new CommandError(EXIT_FUSE, `${fuseDevice} is not the FUSE device`, inContainer);
     }
     // For an ordinary user too: fusermount3 is set-uid, but opens the device with its caller's rights.
@@ -247,7 +260,8 @@ function checkOrdinaryUser(config: MountConfig, deps: PreflightDeps): void {
   }
 }
 
-function allowsOthers(file: string): boolean {
+/** Has fuse.conf the line that lets ordinary users share their mounts? */
+export function allowsOthers(file: string): boolean {
   try {
     return /^\s*user_allow_other\s*(#.*)?$/m.test(readFileSync(file, 'utf8'));
   } catch {

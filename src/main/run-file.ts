@@ -99,7 +99,8 @@ export function removeRunFileOf(mountPoint: string, owner: Owner): void {
   }
 }
 
-function readRunFile(file: string): RunFile | undefined {
+/** What a run file says, whoever lives; undefined for what is none. */
+export function readRunFile(file: string): RunFile | undefined {
   try {
     const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
     if (typeof parsed !== 'object' || parsed === null) return undefined;
