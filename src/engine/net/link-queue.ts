@@ -70,7 +70,6 @@ class Best {
   }
 }
 
-
 export class LinkQueue {
   readonly #least = new Best(LEAST_HALF_MS, (one, other) => one < other);
   readonly #bestBytesPerMs = new Best(BEST_LASTS_MS, (one, other) => one > other);
@@ -136,9 +135,9 @@ export class LinkQueue {
     const share = best === undefined || this.#recent === undefined ? undefined : this.#recent.bytesPerMs / best;
     if (queueMs > targetMs) {
       const isTold = share !== undefined && this.#recent !== undefined && this.#recent.sinceMs >= this.#cutMs;
-      if (this.#bulkMax > BULK_FIRST || (isTold && share >= GOODPUT_GOOD)) {
+      if (share === undefined || (isTold && share >= GOODPUT_GOOD)) {
         const cut = Math.floor(this.#bulkMax * Math.max(CUT_MOST, targetMs / queueMs));
-        this.#bulkMax = Math.max(this.#bulkMax > BULK_FIRST ? BULK_FIRST : BULK_LEAST, cut);
+        this.#bulkMax = Math.max(share === undefined ? BULK_FIRST : BULK_LEAST, cut);
         this.#cutMs = nowMs;
       } else if (isTold && share < GOODPUT_KEPT && bulk >= this.#bulkMax) {
         this.#grow();
