@@ -39,6 +39,8 @@ import type { ControlHandlers } from './control-socket.js';
 import { serveKernel, type KernelSide } from './kernel-side.js';
 import { LateReplier } from './late-replier.js';
 import { tellLeftOvers } from './left-overs.js';
+import { collectGarbage } from './memory/heaps.js';
+import { IdleCollector } from './memory/idle-collector.js';
 import type { MemoryGovernor } from './memory/governor.js';
 import { listingBytes } from './memory/listing-share.js';
 import { openNativeMemory } from './memory/native-memory.js';
@@ -104,6 +106,8 @@ interface Parts {
   /** LISTs and calls under way. */
   readonly errands: () => number;
   readonly descriptions: Descriptions;
+  /** Gives back what work has left behind, in all threads; takes 20-50 ms of this one. */
+  readonly tidy: () => void;
 }
 
 /** Calls into what is built last: they do nothing until the mount is there. */
@@ -182,6 +186,16 @@ export async function startDaemon(
     owner: currentOwner(),
     snapshot,
   });
+  const collector = new IdleCollector({
+    clock: systemClock,
+    asked: () => {
+      const { readers, requests } = kernel.counts();
+      return (readers?.hits ?? 0) + (requests?.requests ?? 0);
+    },
+    isBusy: () => (kernel.counts().requests?.inFlight ?? 0) + parts.errands() > 0,
+    collect: parts.tidy,
+  });
+  void done.then(() => collector.close());
   if (!config.readOnly) {
     void tellLeftOvers(config.write, config.store.bucket, { log, writer: parts.writer, clock: systemClock });
   }
@@ -351,9 +365,14 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
     });
     const { readerThreads } = sizing;
     const errands = (): number => lists.size + calls.size;
+    const tidy = (): void => {
+      net.collect();
+      collectGarbage();
+      native?.trim();
+    };
     return {
       ...{ control, net, plane, calls, prefetcher, writer, fileSystem, pool, replier, late, readerThreads, governor },
-      ...{ scheduler, hardware, sizing, errands, descriptions },
+      ...{ scheduler, hardware, sizing, errands, descriptions, tidy },
     };
   } catch (error) {
     control.close();

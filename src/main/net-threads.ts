@@ -56,6 +56,11 @@ export class NetThreads {
     for (const outbox of this.#outboxes) outbox.post({ type: 'device', fd });
   }
 
+  /** The mount rests: each thread collects what work left behind. */
+  collect(): void {
+    for (const outbox of this.#outboxes) outbox.post({ type: 'collect' });
+  }
+
   /** Ends the threads: parked READs are answered EIO, connections closed. */
   async close(): Promise<void> {
     if (this.#closing) return;

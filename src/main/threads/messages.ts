@@ -19,7 +19,11 @@ export interface NetWorkerData {
 }
 
 /** Main thread to net thread. */
-export type ToNetWorker = NetCommand | { readonly type: 'device'; readonly fd: number };
+export type ToNetWorker =
+  | NetCommand
+  | { readonly type: 'device'; readonly fd: number }
+  /** The mount rests: collect what work left behind. */
+  | { readonly type: 'collect' };
 
 export interface ReaderWorkerData {
   readonly pool: PoolMemory;

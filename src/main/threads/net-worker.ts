@@ -13,6 +13,7 @@ import { invariant } from '../../base/invariant.js';
 import type { NetEvent } from '../../engine/api.js';
 import { NetThread } from '../../engine/net/net-thread.js';
 import { systemNetwork } from '../../engine/net/network.js';
+import { collectGarbage } from '../memory/heaps.js';
 import { rehearseNet } from '../rehearsal/rehearse-net.js';
 import { LateReplier } from '../late-replier.js';
 import type { NetWorkerData, ToNetWorker } from './messages.js';
@@ -74,6 +75,7 @@ port.on('message', (messages: readonly ToNetWorker[]) => {
   for (const message of messages) {
     if (ENDS_REHEARSAL.has(message.type)) rehearsal.abort();
     if (message.type === 'device') replier.bind(message.fd);
+    else if (message.type === 'collect') collectGarbage();
     else thread.handle(message);
   }
 });
