@@ -13,6 +13,7 @@ import {
   DOT,
   DOT_DOT,
   FIRST_ROW,
+  type DirectoryStreamDeps,
   type OwnName,
   type OwnNames,
   type Segment,
@@ -27,6 +28,7 @@ import type { FileSystemLimits } from './limits.js';
 import type { Lister } from './lister.js';
 import type { PosixMetadata } from './namespace/posix-metadata.js';
 import type { ListingPage } from './listing-page.js';
+import type { DirectoryHandleRecord, ListingRecords } from './restore/listing-records.js';
 
 export interface DirectoryHandlesDeps {
   readonly table: InodeTable;
@@ -38,6 +40,9 @@ export interface DirectoryHandlesDeps {
   readonly ownNames: OwnNames;
   /** --posix-metadata */
   readonly posix?: PosixMetadata | undefined;
+  readonly head: DirectoryStreamDeps['head'];
+  /** What a successor must know of handles. */
+  readonly records?: ListingRecords;
 }
 
 /** Rows whose metadata is asked for at once (--posix-metadata). */
@@ -49,11 +54,16 @@ const S_IFMT = 0o170000;
 interface DirectoryHandle {
   readonly node: DirectoryNode;
   readonly stream: DirectoryStream;
+  readonly openerId: number;
+  /** DirectoryStream.begun of the names that are recorded. */
+  recordedBegun: number;
 }
 
 export class DirectoryHandles {
   readonly #deps: DirectoryHandlesDeps;
   readonly #handles = new Map<number, DirectoryHandle>();
+  /** Inherited handles by the request that opened them: should it come again, the kernel does not know its handle. */
+  readonly #inherited = new Map<number, number>();
 
   constructor(deps: DirectoryHandlesDeps) {
     this.#deps = deps;
@@ -63,12 +73,29 @@ export class DirectoryHandles {
     return this.#handles.size;
   }
 
-  /** `pages`: the whole listing, when it is known and fresh. */
-  open(handle: number, node: DirectoryNode, pages: readonly ListingPage[] | undefined): void {
-    const stream = new DirectoryStream(node.key, this.#deps);
+  /** `pages`: the whole listing, when it is known and fresh. `openerId`: RequestContext.id, -1 when it has none. */
+  open(handle: number, node: DirectoryNode, pages: readonly ListingPage[] | undefined, openerId = -1): void {
+    const { stream } = this.#enter(handle, node, openerId);
     if (pages) stream.adopt(pages);
-    this.#handles.set(handle, { node, stream });
-    this.#deps.table.opened(node);
+    if (this.#deps.records?.isKept) {
+      this.#deps.records.read({ handle, openerId, nodeId: node.nodeId, positions: [] });
+    }
+  }
+
+  /** Takes over what is open from an earlier daemon. */
+  inherit({ handle, openerId, positions, own }: DirectoryHandleRecord, node: DirectoryNode): void {
+    this.#enter(handle, node, openerId).stream.resume({ positions, own });
+    if (openerId >= 0) this.#inherited.set(openerId, handle);
+  }
+
+  /** The handle that an earlier daemon opened for this very request, and perhaps never told the kernel of. */
+  inheritedFor(openerId: number): number | undefined {
+    const handle = this.#inherited.get(openerId);
+    return handle !== undefined && this.#handles.has(handle) ? handle : undefined;
+  }
+
+  has(handle: number): boolean {
+    return this.#handles.has(handle);
   }
 
   /** Bytes of listing pages that open handles hold on to. */
@@ -79,28 +106,41 @@ export class DirectoryHandles {
   }
 
   async read(context: RequestContext, handle: number, offset: number, sink: DirectorySink): Promise<void> {
-    const { node, stream } = this.#get(handle);
-    if (offset === 0) stream.rewind();
+    const opened = this.#get(handle);
+    if (offset === 0) opened.stream.rewind();
+    else opened.stream.seek(offset);
+    const endOffset = await this.#fill(context, opened, offset, sink);
+    // Before the answer: where the kernel goes on must be known to a successor.
+    if (this.#deps.records?.isKept && this.#handles.has(handle)) this.#record(handle, opened, offset, endOffset);
+  }
+
+  /** Fills the reply and returns the offset of what comes after it. */
+  async #fill(
+    context: RequestContext,
+    { node, stream }: DirectoryHandle,
+    offset: number,
+    sink: DirectorySink,
+  ): Promise<number> {
     let ordinal = offset;
     if (ordinal === DOT) {
-      if (!sink.add({ name: '.', ino: node.ino, type: DT_DIR, nextOffset: DOT_DOT })) return;
+      if (!sink.add({ name: '.', ino: node.ino, type: DT_DIR, nextOffset: DOT_DOT })) return ordinal;
       ordinal = DOT_DOT;
     }
     if (ordinal === DOT_DOT) {
-      if (!sink.add({ name: '..', ino: this.#parentIno(node), type: DT_DIR, nextOffset: FIRST_ROW })) return;
+      if (!sink.add({ name: '..', ino: this.#parentIno(node), type: DT_DIR, nextOffset: FIRST_ROW })) return ordinal;
       ordinal = FIRST_ROW;
     }
     for (; ordinal - FIRST_ROW < stream.own.length; ordinal++) {
       const own = stream.own[ordinal - FIRST_ROW];
-      if (own && !this.#addOwn(sink, node, own, ordinal + 1)) return;
+      if (own && !this.#addOwn(sink, node, own, ordinal + 1)) return ordinal;
     }
     // The first page is waited for even after `.` and `..`: a reply with two names only costs a round trip more.
     let given = false;
     for (;;) {
       const segment = stream.peek(ordinal);
-      if (segment === null) return;
+      if (segment === null) return ordinal;
       if (segment === undefined) {
-        if (given) return;
+        if (given) return ordinal;
         await stream.more(ordinal, context.signal);
         this.#bound(stream, ordinal);
         continue;
@@ -116,21 +156,40 @@ export class DirectoryHandles {
         }
         const row = this.#row(node, segment, ordinal);
         if (!row || stream.hides(row.name, row.isDirectory, row.sentAtMs)) continue;
-        if (!this.#add(sink, node.key, row, ordinal + 1)) return;
+        if (!this.#add(sink, node.key, row, ordinal + 1)) return ordinal;
         given = true;
       }
     }
   }
 
   release(handle: number): void {
-    const { node, stream } = this.#get(handle);
+    const { node, stream, openerId } = this.#get(handle);
     this.#handles.delete(handle);
+    this.#deps.records?.closed(handle);
+    if (this.#inherited.size > 0) this.#inherited.delete(openerId);
     stream.close();
     this.#deps.table.closed(node);
   }
 
   closeAll(): void {
     for (const handle of [...this.#handles.keys()]) this.release(handle);
+  }
+
+  #enter(handle: number, node: DirectoryNode, openerId: number): DirectoryHandle {
+    const opened = { node, stream: new DirectoryStream(node.key, this.#deps), openerId, recordedBegun: 0 };
+    this.#handles.set(handle, opened);
+    this.#deps.table.opened(node);
+    return opened;
+  }
+
+  #record(handle: number, opened: DirectoryHandle, from: number, to: number): void {
+    const { records } = this.#deps;
+    const { node, stream, openerId } = opened;
+    if (opened.recordedBegun !== stream.begun) {
+      opened.recordedBegun = stream.begun;
+      records?.own(handle, stream.own);
+    }
+    records?.read({ handle, openerId, nodeId: node.nodeId, positions: stream.positions(from, to) });
   }
 
   /** What this handle read long ago makes room; other handles do so when they are read. */

@@ -7,15 +7,20 @@
  * carried to the page that can.
  * Names that a listing may not have (yet), because we made them ourselves, come first: they are taken down when reading
  * begins, and left out where a page has them too.
+ * After a take-over a handle goes on where the last daemon's stream was (`resume`): the listing is asked for from that name on,
+ * and its rows get the ordinals that follow. A store that cannot list from a name on is listed from the start again.
  * Bounds: pages are kept (about 100 bytes an entry) until the owner asks for memory back (`dropOldest`); a dropped page is
  * fetched again when somebody seeks back to it, and if its names have changed meanwhile that is ESTALE, never a wrong row.
  */
 import { ErrnoError, ESTALE } from '../base/errno.js';
 import type { Freshness } from './freshness.js';
 import type { FileSystemLimits } from './limits.js';
+import { compareKeys } from './keymap.js';
 import type { ListedFile, ListingPage } from './listing-page.js';
 import type { Lister } from './lister.js';
+import type { ObjectHead } from '../engine/api.js';
 import { RangeReader } from './range-reader.js';
+import type { StreamPosition } from './restore/listing-records.js';
 
 /** Ordinals of the two names that every directory has. */
 export const DOT = 0;
@@ -32,6 +37,8 @@ export interface Segment {
   readonly firstOrdinal: number;
   /** Exclusive. */
   readonly endOrdinal: number;
+  /** Files of this page and earlier ones that later pages decide about. */
+  readonly undecided: readonly CarriedFile[];
 }
 
 export interface CarriedFile extends ListedFile {
@@ -47,6 +54,7 @@ interface Dropped {
   readonly carried: readonly CarriedFile[];
   readonly firstOrdinal: number;
   readonly endOrdinal: number;
+  readonly undecided: readonly CarriedFile[];
 }
 
 /** A name that exists whatever the listing says. */
@@ -72,7 +80,20 @@ export interface DirectoryStreamDeps {
   readonly freshness: Freshness;
   readonly limits: FileSystemLimits;
   readonly ownNames: OwnNames;
+  /** What the store says of one object; undefined when it is not there. For handles that are resumed. */
+  readonly head: (key: string, signal: AbortSignal) => Promise<ObjectHead | undefined>;
 }
+
+/** Where an earlier daemon's stream was. */
+export interface Resumption {
+  /** Ascending. */
+  readonly positions: readonly StreamPosition[];
+  /** What it gave before the rows of the listing. */
+  readonly own: readonly OwnName[];
+}
+
+/** The beginning of the listing. */
+const NOWHERE: StreamPosition = { ordinal: FIRST_ROW, afterKey: '', untilKey: '', pending: [], isEnd: false };
 
 export class DirectoryStream {
   readonly #directoryKey: string;
@@ -90,6 +111,13 @@ export class DirectoryStream {
   #own: readonly OwnName[] = [];
   #ownNames = new Set<string>();
   #serial = 0;
+  /** Changes whenever `own` may have. */
+  #begun = 0;
+  #resumption: Resumption | undefined;
+  /** Where the first segment begins when that is not at the listing's start. */
+  #anchor: StreamPosition | undefined;
+  /** What rows are counted from, beside their number. */
+  #shift = 0;
 
   constructor(directoryKey: string, deps: DirectoryStreamDeps) {
     this.#directoryKey = directoryKey;
@@ -118,6 +146,45 @@ export class DirectoryStream {
     return this.#own;
   }
 
+  /** Another number each time that reading begins with other names of our own. */
+  get begun(): number {
+    return this.#begun;
+  }
+
+  /** The handle is an earlier daemon's. */
+  resume(resumption: Resumption): void {
+    this.#resumption = resumption;
+  }
+
+  /** Reading goes on at `ordinal`, which is not 0. Throws ESTALE for a place that nobody knows any more. */
+  seek(ordinal: number): void {
+    const resumption = this.#resumption;
+    if (!resumption || (this.#anchor && ordinal >= this.#anchor.ordinal)) return;
+    const anchor = resumption.positions.findLast((position) => position.ordinal <= ordinal);
+    if (!anchor) {
+      throw new ErrnoError(
+        ESTALE,
+        `'${this.#directoryKey}' is read by a new process, which does not know that place: begin anew (rewinddir)`,
+      );
+    }
+    this.#restart();
+    this.#own = resumption.own;
+    this.#ownNames = new Set(this.#own.map(({ name }) => name));
+    this.#anchor = anchor;
+  }
+
+  /** The places at `from` and `to`, and wherever a page begins between; [from, to) has been read. */
+  positions(from: number, to: number): StreamPosition[] {
+    const places = [this.#position(from)];
+    for (let index = this.#indexOf(from); index < this.#segments.length; index++) {
+      const { firstOrdinal } = this.#segments[index] ?? { firstOrdinal: to };
+      if (firstOrdinal >= to) break;
+      if (firstOrdinal > from) places.push(this.#position(firstOrdinal));
+    }
+    if (to > from) places.push(this.#position(to));
+    return places.filter((place) => place !== undefined);
+  }
+
   /**
    * Reading begins at 0 (again): a listing that is too old is dropped, or one that we have changed since. Offsets given
    * before it are then void.
@@ -125,6 +192,12 @@ export class DirectoryStream {
   rewind(): void {
     const { freshness, ownNames } = this.#deps;
     const key = this.#directoryKey;
+    if (this.#resumption) {
+      this.#resumption = undefined;
+      this.#anchor = undefined;
+      this.#restart();
+      return;
+    }
     const first = this.#segments[0];
     const usable = first?.page && freshness.isFresh(first.page.sentAtMs) && first.page.sentAtMs > ownNames.floorMs(key);
     const changed = this.#serial !== ownNames.serial(key) || this.#own.length > 0 || ownNames.of(key).length > 0;
@@ -136,6 +209,7 @@ export class DirectoryStream {
    * Nothing is fetched here.
    */
   peek(ordinal: number): Segment | null | undefined {
+    if (this.#anchor?.isEnd && ordinal >= this.#anchor.ordinal) return null;
     // A directory that hides a file may come on any later page: all pages first.
     if (!this.#deps.lister.inOrder && !this.#isWhole) return undefined;
     const found = this.#segments[this.#indexOf(ordinal)];
@@ -159,10 +233,11 @@ export class DirectoryStream {
     if (last && last.page === undefined) return this.#restore(this.#segments.length - 1, last, signal);
     if (last?.page?.isLast) return;
     const ranges = this.#ranges;
-    const { lister } = this.#deps;
+    const anchor = this.#anchor;
+    if (!last && anchor && anchor.afterKey !== '') return this.#begin(anchor, signal);
     const page = last?.page
       ? await ranges.next(last.page, signal)
-      : await lister.page(this.#directoryKey, { startKey: '' }, signal);
+      : await this.#deps.lister.page(this.#directoryKey, { startKey: '' }, signal);
     // Meanwhile another reader of the handle may have brought the same page, or the stream may have begun again.
     if (this.#segments.at(-1) === last && this.#ranges === ranges) this.#append(page);
   }
@@ -181,10 +256,11 @@ export class DirectoryStream {
     for (let index = this.#droppedTo; index < this.#segments.length - 2; index++) {
       const segment = this.#segments[index];
       if (index === kept || !segment?.page) continue;
-      const { page, carried, firstOrdinal, endOrdinal } = segment;
+      const { page, carried, firstOrdinal, endOrdinal, undecided } = segment;
       const { startKey, endKey } = page;
       const digest = page.digest();
-      this.#segments[index] = { page: undefined, startKey, endKey, digest, carried, firstOrdinal, endOrdinal };
+      const places = { carried, firstOrdinal, endOrdinal, undecided };
+      this.#segments[index] = { page: undefined, startKey, endKey, digest, ...places };
       this.#pageBytes -= page.bytes;
       while (this.#droppedTo < index && !this.#segments[this.#droppedTo]?.page) this.#droppedTo++;
       return page.bytes;
@@ -202,6 +278,7 @@ export class DirectoryStream {
     this.#own = ownNames.of(this.#directoryKey);
     this.#ownNames = new Set(this.#own.map(({ name }) => name));
     this.#serial = ownNames.serial(this.#directoryKey);
+    this.#begun++;
   }
 
   get #isWhole(): boolean {
@@ -224,7 +301,7 @@ export class DirectoryStream {
   }
 
   async #restore(index: number, dropped: Dropped, signal: AbortSignal): Promise<void> {
-    const { startKey, endKey, firstOrdinal, endOrdinal, carried, digest } = dropped;
+    const { startKey, endKey, firstOrdinal, endOrdinal, carried, digest, undecided } = dropped;
     const fetched = await this.#deps.lister.page(this.#directoryKey, { startKey }, signal);
     if (this.#segments[index] !== dropped) return;
     const page = endKey !== undefined && fetched.covers(endKey) ? fetched.cut(endKey) : fetched;
@@ -234,7 +311,7 @@ export class DirectoryStream {
         `'${this.#directoryKey}' has changed where it is read again: begin anew (rewinddir)`,
       );
     }
-    this.#segments[index] = { page, carried, firstOrdinal, endOrdinal };
+    this.#segments[index] = { page, carried, firstOrdinal, endOrdinal, undecided };
     this.#pageBytes += page.bytes;
     this.#droppedTo = Math.min(this.#droppedTo, index);
   }
@@ -245,6 +322,8 @@ export class DirectoryStream {
     this.#droppedTo = 0;
     this.#undecided = [];
     this.#directories = new Set();
+    this.#anchor = undefined;
+    this.#shift = 0;
     this.#ranges.close();
     this.#ranges = new RangeReader(this.#directoryKey, this.#deps);
     this.#takeOwn();
@@ -262,9 +341,92 @@ export class DirectoryStream {
     }
     for (const file of page.undecided()) still.push({ ...file, sentAtMs: page.sentAtMs });
     this.#undecided = still;
-    const firstOrdinal = this.#segments.at(-1)?.endOrdinal ?? FIRST_ROW + this.#own.length;
-    this.#segments.push({ page, carried, firstOrdinal, endOrdinal: firstOrdinal + carried.length + page.rows });
+    const firstOrdinal = this.#segments.at(-1)?.endOrdinal ?? this.#firstOrdinal;
+    const endOrdinal = firstOrdinal + carried.length + page.rows;
+    this.#segments.push({ page, carried, firstOrdinal, endOrdinal, undecided: still });
     this.#pageBytes += page.bytes;
+  }
+
+  get #firstOrdinal(): number {
+    return Math.max(FIRST_ROW + this.#own.length, this.#anchor?.ordinal ?? 0) + this.#shift;
+  }
+
+  #position(ordinal: number): StreamPosition | undefined {
+    const last = this.#segments.at(-1);
+    if (!last || ordinal < FIRST_ROW + this.#own.length) return { ...NOWHERE, ordinal };
+    const segment = this.#segments[this.#indexOf(ordinal)];
+    if (!segment) {
+      const isEnd = this.#isWhole;
+      const afterKey = (last.page ?? last).endKey ?? '';
+      return { ...NOWHERE, ordinal, afterKey, pending: isEnd ? [] : namesOf(last.undecided), isEnd };
+    }
+    const { page, carried, firstOrdinal, undecided } = segment;
+    const index = ordinal - firstOrdinal - carried.length;
+    const { startKey, endKey: untilKey = '' } = page ?? segment;
+    if (index <= 0) {
+      // All that the pages before left undecided: what this one shows and has not shown yet, and what it cannot decide either.
+      const pending = [...carried.slice(Math.max(0, ordinal - firstOrdinal)), ...undecided.filter(isBefore(startKey))];
+      return { ordinal, afterKey: startKey, untilKey, pending: namesOf(pending), isEnd: false };
+    }
+    if (!page) return undefined;
+    const afterKey = page.key(index - 1);
+    return { ordinal, afterKey, untilKey, pending: namesOf(undecided.filter(isBefore(afterKey))), isEnd: false };
+  }
+
+  /** The first page of a stream that goes on after the anchor. */
+  async #begin(anchor: StreamPosition, signal: AbortSignal): Promise<void> {
+    const { lister, head, freshness } = this.#deps;
+    const ranges = this.#ranges;
+    const isOurs = (): boolean => this.#ranges === ranges && this.#segments.length === 0;
+    if (lister.inOrder && lister.startAfterWorks) {
+      try {
+        const pending: CarriedFile[] = [];
+        for (const name of anchor.pending) {
+          const sentAtMs = freshness.nowMs();
+          const found = await head(this.#directoryKey + name, signal);
+          if (found) pending.push({ name, head: found, sentAtMs });
+        }
+        const { afterKey, untilKey } = anchor;
+        const fetched = await lister.page(this.#directoryKey, { startKey: afterKey }, signal);
+        if (!isOurs()) return;
+        // Not beyond: it would decide about pending files, and so number its rows, otherwise than the page that was read.
+        const page = untilKey !== '' && fetched.covers(untilKey) ? fetched.cut(untilKey) : fetched;
+        this.#undecided = pending;
+        this.#append(page);
+        return;
+      } catch (error) {
+        // It turns out only now that the store ignores start-after.
+        if (lister.startAfterWorks) throw error;
+      }
+    }
+    const pages = await this.#pagesTo(anchor.afterKey, signal);
+    if (!isOurs()) return;
+    const place = (): number => {
+      for (const page of pages) this.#append(page);
+      const { page, firstOrdinal, carried } = this.#segments.at(-1) ?? {};
+      const row = page ? rowOf(page, anchor.afterKey) : -1;
+      return (firstOrdinal ?? 0) + (carried?.length ?? 0) + row + 1;
+    };
+    // Twice, for only then is known where the first row belongs.
+    const next = place();
+    this.#segments = [];
+    this.#pageBytes = 0;
+    this.#undecided = [];
+    this.#shift = anchor.ordinal - next;
+    place();
+  }
+
+  /** The pages from the beginning to the one that has `key`. */
+  async #pagesTo(key: string, signal: AbortSignal): Promise<ListingPage[]> {
+    const { lister } = this.#deps;
+    const pages: ListingPage[] = [];
+    for (let page = await lister.page(this.#directoryKey, { startKey: '' }, signal); ;) {
+      pages.push(page);
+      if (rowOf(page, key) >= 0) return pages;
+      if (page.endKey === undefined) break;
+      page = await lister.page(this.#directoryKey, { startKey: page.endKey, token: page.nextToken }, signal);
+    }
+    throw new ErrnoError(ESTALE, `'${this.#directoryKey}' has changed where it was read last: begin anew (rewinddir)`);
   }
 
   /** All pages, when the disorder is found on this one; else only this page's are new. */
@@ -275,4 +437,18 @@ export class DirectoryStream {
       for (let row = 0; row < each.rows; row++) if (each.isDirectory(row)) this.#directories.add(each.name(row));
     }
   }
+}
+
+function namesOf(files: readonly CarriedFile[]): string[] {
+  return files.map(({ name }) => name);
+}
+
+function isBefore(key: string): (file: CarriedFile) => boolean {
+  return ({ name }) => compareKeys(name, key) <= 0;
+}
+
+/** Of a page in any order; -1 when it is not there. */
+function rowOf(page: ListingPage, key: string): number {
+  for (let row = 0; row < page.rows; row++) if (page.key(row) === key) return row;
+  return -1;
 }

@@ -10,6 +10,7 @@ import { EBADF, EIO, ENOENT, ErrnoError, ESTALE } from '../base/errno.js';
 import type { ReadReply } from '../fuse/handlers.js';
 import type { ObjectReader, ObjectVersion, Prefetcher, ReadSink } from '../prefetch/api.js';
 import type { FileNode, InodeTable } from './inode-table.js';
+import type { HandleRecords, ReadHandleRecord } from './restore/handle-records.js';
 
 /** So many commits and renames of one file may come in between before a READ of it fails. */
 const UNSAVED_ATTEMPTS_MAX = 8;
@@ -35,10 +36,15 @@ export interface FileHandlesDeps extends ReadWatch {
   readonly prefetcher: Prefetcher;
   /** What the node holds while it is written. */
   readonly unsaved?: (nodeId: number) => UnsavedContent | undefined;
+  /** What a successor must know of handles that only read. */
+  readonly records?: HandleRecords;
 }
 
 interface FileHandle {
+  readonly handle: number;
   readonly node: FileNode;
+  /** The request that opened it for reading; undefined for a handle that may write, which has a record of its own. */
+  readonly readOpener: number | undefined;
   /** Undefined for an empty object, or before the first READ. */
   reader: ObjectReader | undefined;
   /** What the reader reads. */
@@ -86,6 +92,8 @@ export class FileHandles {
   readonly #deps: FileHandlesDeps;
   readonly #handles = new Map<number, FileHandle>();
   readonly #byNode = new Map<number, Set<FileHandle>>();
+  /** Inherited handles by the request that opened them: should it come again, the kernel does not know its handle. */
+  readonly #inherited = new Map<number, number>();
 
   constructor(deps: FileHandlesDeps) {
     this.#deps = deps;
@@ -97,17 +105,46 @@ export class FileHandles {
 
   /** `willRead`: its reader is made at once, so that a fetch may begin before the first READ. */
   open(handle: number, node: FileNode, willRead = true): void {
-    const opened: FileHandle = { node, reader: undefined, version: undefined };
+    this.#add(handle, node, willRead, undefined);
+  }
+
+  /** Opens it for reading only, because of request `openerId` (-1 when it has no number). */
+  openForReading(handle: number, node: FileNode, openerId: number): void {
+    this.#add(handle, node, true, openerId);
+    this.#deps.records?.opened(handle, openerId, node);
+  }
+
+  /** Takes over what is open for reading from an earlier daemon. */
+  inherit({ handle, openerId, version }: ReadHandleRecord): void {
+    this.#add(handle, this.#deps.table.inheritFile(version), false, openerId);
+    if (openerId >= 0) this.#inherited.set(openerId, handle);
+  }
+
+  /** The handle that an earlier daemon opened for this very request, and perhaps never told the kernel of. */
+  inheritedFor(openerId: number): number | undefined {
+    const handle = this.#inherited.get(openerId);
+    return handle !== undefined && this.#handles.has(handle) ? handle : undefined;
+  }
+
+  has(handle: number): boolean {
+    return this.#handles.has(handle);
+  }
+
+  /** The node has another key, or is another version. */
+  nodeChanged(node: FileNode): void {
+    for (const { handle, readOpener } of this.#byNode.get(node.nodeId) ?? []) {
+      if (readOpener !== undefined) this.#deps.records?.opened(handle, readOpener, node);
+    }
+  }
+
+  #add(handle: number, node: FileNode, willRead: boolean, readOpener: number | undefined): void {
+    const opened: FileHandle = { handle, node, readOpener, reader: undefined, version: undefined };
     if (willRead && !this.#deps.unsaved?.(node.nodeId)) this.#reader(opened);
     this.#handles.set(handle, opened);
     const ofNode = this.#byNode.get(node.nodeId);
     if (ofNode) ofNode.add(opened);
     else this.#byNode.set(node.nodeId, new Set([opened]));
     this.#deps.table.opened(node);
-  }
-
-  has(handle: number): boolean {
-    return this.#handles.has(handle);
   }
 
   /** The version that a handle is pinned to. */
@@ -173,8 +210,12 @@ export class FileHandles {
 
   release(handle: number): void {
     const opened = this.#get(handle);
-    const { node, reader } = opened;
+    const { node, reader, readOpener } = opened;
     this.#handles.delete(handle);
+    if (readOpener !== undefined) {
+      this.#deps.records?.closed(handle);
+      if (this.#inherited.size > 0) this.#inherited.delete(readOpener);
+    }
     const ofNode = this.#byNode.get(node.nodeId);
     ofNode?.delete(opened);
     if (ofNode?.size === 0) this.#byNode.delete(node.nodeId);

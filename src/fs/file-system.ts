@@ -29,6 +29,7 @@ import type { KnownName } from './known-names.js';
 import type { ListingCache } from './listing-cache.js';
 import type { ListingPage } from './listing-page.js';
 import { buildParts, type FileSystemParts } from './parts.js';
+import { inherit } from './restore/inherit.js';
 import { RefusedWrites } from './refused-writes.js';
 import type { TakenOver } from './writing/take-over.js';
 import { existsError, wantsToWrite } from './writing/write-operations.js';
@@ -49,13 +50,16 @@ export type { FileSystemDeps, FileSystemOptions, FileSystemStats } from './file-
 export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   readonly #options: FileSystemOptions;
   readonly #parts: FileSystemParts;
+  readonly #firstHandle: number;
   #nextHandle: number;
 
   constructor(options: FileSystemOptions, deps: FileSystemDeps) {
     super();
     this.#options = options;
     this.#parts = buildParts(options, deps);
-    this.#nextHandle = options.firstNodeId ?? 2;
+    this.#firstHandle = options.firstNodeId ?? 2;
+    this.#nextHandle = this.#firstHandle;
+    inherit(this.#parts);
   }
 
   /** The cache of listing pages, whose bound the memory governor moves. */
@@ -115,6 +119,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       const truncated = this.#parts.writing?.openAgain(context, before.handle, flags);
       return truncated instanceof Promise ? truncated.then(() => reply) : reply;
     }
+    const inherited = this.#inheritedFor(context, this.#parts.files);
+    if (inherited !== undefined) return this.#readReply(inherited);
     const node = this.#parts.table.file(nodeId);
     if (wantsToWrite(flags)) {
       if (!this.#parts.writing) return this.refuse('open for writing');
@@ -314,8 +320,14 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     return this.#released(handle);
   }
 
+  /** A handle of an earlier daemon: that one may have released it, and died before the kernel heard. */
+  #isOfBefore(handle: number): boolean {
+    return handle < this.#firstHandle;
+  }
+
   #released(handle: number): MaybePromise<void> {
     const { files, written } = this.#parts;
+    if (this.#isOfBefore(handle) && !files.has(handle)) return;
     const node = files.node(handle);
     files.release(handle);
     return written?.nodeClosed(node);
@@ -330,11 +342,13 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     throw new ErrnoError(EINVAL, `whence ${whence}`);
   }
 
-  opendir(_context: RequestContext, nodeId: number): OpenReply {
+  opendir(context: RequestContext, nodeId: number): OpenReply {
+    const inherited = this.#inheritedFor(context, this.#parts.directories);
+    if (inherited !== undefined) return { handle: inherited };
     const node = this.#parts.table.directory(nodeId);
     const handle = this.#nextHandle++;
     const pages = this.#parts.listings.whole(node.key);
-    this.#parts.directories.open(handle, node, pages);
+    this.#parts.directories.open(handle, node, pages, context.id ?? -1);
     return { handle, ...this.#kernelCopy(node, pages) };
   }
 
@@ -349,6 +363,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   releasedir(_context: RequestContext, _nodeId: number, handle: number): void {
+    if (this.#isOfBefore(handle) && !this.#parts.directories.has(handle)) return;
     this.#parts.directories.release(handle);
   }
 
@@ -440,6 +455,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   destroy(): void {
+    // Whoever takes over needs all of it.
+    this.#parts.journal.freeze();
     this.#parts.siblings?.clear();
     this.#parts.background.stop();
     this.#parts.lookup.abortAll();
@@ -576,9 +593,21 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       }
     }
     const first = !node.wasOpened;
-    this.#parts.files.open(handle, node);
+    this.#parts.files.openForReading(handle, node, context.id ?? -1);
     this.#parts.siblings?.opened(node, first);
-    // Pages belong to the node and the node to one version: they can stay, whatever was opened before (KERNEL facts 10, 11).
+    return this.#readReply(handle);
+  }
+
+  /** Pages belong to the node and the node to one version: they can stay, whatever was opened before (KERNEL facts 10, 11). */
+  #readReply(handle: number): OpenReply {
     return { handle, keepCache: this.#options.keepCache ?? true, noFlush: true };
+  }
+
+  /** The handle that an earlier daemon opened for a request that is sent again (kernel fact 20). */
+  #inheritedFor(
+    { isResent, id }: RequestContext,
+    handles: { inheritedFor(id: number): number | undefined },
+  ): number | undefined {
+    return isResent === true && id !== undefined ? handles.inheritedFor(id) : undefined;
   }
 }

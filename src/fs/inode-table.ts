@@ -12,69 +12,15 @@ import type { ObjectHead } from '../engine/api.js';
 import { inoOfKey, ROOT_INO } from './ino.js';
 import { ListedFiles, type Slab } from './listed-files.js';
 import type { ListingPage } from './listing-page.js';
-import type { Learned } from './namespace/remembered-attributes.js';
 import { NodeIndex } from './node-index.js';
+import type { DirectoryNode, FileNode, Node, NodeView } from './nodes.js';
+import type { DirectoryRecord, DirectoryRecords } from './restore/directory-records.js';
+import type { FileVersionRecord } from './restore/handle-records.js';
+
+export type { DirectoryNode, FileNode, Node, NodeView } from './nodes.js';
 
 /** The root's node id, fixed by the kernel. */
 export const ROOT_NODE_ID = 1;
-
-interface NodeBase {
-  readonly nodeId: number;
-  /** st_ino: of the path, the same for all versions. Written by the table only, when the path changes. */
-  ino: number;
-  /** Lookups that the kernel has not forgotten. Written by the table only. */
-  lookups: number;
-  /** Open handles. Written by the table only. */
-  opens: number;
-  /** What was shown last of what is kept with the object (--posix-metadata), for as long as the kernel knows the node. */
-  learned?: Learned;
-}
-
-export interface DirectoryNode extends NodeBase {
-  readonly kind: 'directory';
-  /** Full key prefix: '' or ends with a slash. Written by the table only. */
-  key: string;
-  /** Serial numbers of the pages that the kernel was last allowed to keep a copy of; '' = none. */
-  kernelCopy: string;
-}
-
-export interface FileNode extends NodeBase {
-  readonly kind: 'file';
-  /** Written by the table only: a rename of ours moves the node with all that is open. */
-  key: string;
-  /**
-   * Quotes included; '' until a file that was made here is in the bucket. Changed by our own commits (`becomes`), and by
-   * copies inside the store, which may have another one for the same bytes.
-   */
-  etag: string;
-  /** Of a file that is being written, what was written so far. */
-  sizeBytes: number;
-  lastModifiedMs: number;
-  /** When it was last written here, or what utimens said: shown instead of lastModifiedMs while the node lives. */
-  mtimeMs: number | undefined;
-  storageClass: string;
-  restored: boolean;
-  /**
-   * When the newest request was sent that saw this version in the bucket (monotonic clock). Infinity while it holds what
-   * the bucket does not: no lookup or listing then makes another node of the name.
-   */
-  validatedAtMs: number;
-  /** False once another version is known, or this one is known to be gone. */
-  current: boolean;
-  /** A handle was open, or it was read without one: the prefetcher may hold blocks. */
-  wasOpened: boolean;
-  /** Fetched ahead: it lives without lookups, for the LOOKUP that is expected. Written by the table only. */
-  reserved: boolean;
-  /** It was reserved once: the prefetcher may hold blocks. */
-  wasReserved: boolean;
-}
-
-export type Node = DirectoryNode | FileNode;
-
-/** What stat(2) shows of a node. */
-export type NodeView =
-  | Pick<DirectoryNode, 'kind' | 'nodeId' | 'ino'>
-  | (Pick<FileNode, 'kind' | 'nodeId' | 'ino' | 'sizeBytes' | 'lastModifiedMs'> & Partial<Pick<FileNode, 'mtimeMs'>>);
 
 /** A node as an object with its strings and its places in the tables (measured). */
 const NODE_BYTES = 420;
@@ -91,6 +37,10 @@ export interface InodeTableDeps {
   readonly forgotten: (nodeId: number) => void;
   /** More is remembered of the path with this inode number than listings say: it needs a node. */
   readonly isRemembered?: (ino: number) => boolean;
+  /** An open file has another key or is another version, by our own doing. */
+  readonly changed?: (node: FileNode) => void;
+  /** What a successor must know of directories. */
+  readonly records?: DirectoryRecords;
 }
 
 export class InodeTable {
@@ -101,6 +51,8 @@ export class InodeTable {
   readonly #directories = new Map<string, DirectoryNode>();
   readonly #forgotten: (nodeId: number) => void;
   readonly #isRemembered: (ino: number) => boolean;
+  readonly #changed: (node: FileNode) => void;
+  readonly #records: DirectoryRecords | undefined;
   readonly root: DirectoryNode;
   #nextNodeId: number;
 
@@ -108,6 +60,8 @@ export class InodeTable {
     invariant(options.firstNodeId > ROOT_NODE_ID, `first node id ${options.firstNodeId}`);
     this.#forgotten = deps.forgotten;
     this.#isRemembered = deps.isRemembered ?? (() => false);
+    this.#changed = deps.changed ?? (() => undefined);
+    this.#records = deps.records;
     this.#nextNodeId = options.firstNodeId;
     this.root = {
       kind: 'directory',
@@ -200,6 +154,36 @@ export class InodeTable {
     };
     this.#nodes.set(node.nodeId, node);
     this.#directories.set(key, node);
+    return node;
+  }
+
+  /** A directory that an earlier daemon told the kernel of. */
+  inheritDirectory({ nodeId, lookups, key }: DirectoryRecord): void {
+    const node: DirectoryNode = {
+      kind: 'directory',
+      nodeId,
+      ino: inoOfKey(key),
+      key,
+      kernelCopy: '',
+      lookups,
+      opens: 0,
+      isInherited: true,
+    };
+    this.#nodes.set(nodeId, node);
+    this.#directories.set(key, node);
+  }
+
+  /**
+   * A file that an earlier daemon told the kernel of. Without opens or lookups it must get some in the same turn. Whether it is
+   * still what the bucket holds is for the next lookup to find.
+   */
+  inheritFile(version: FileVersionRecord): FileNode {
+    const { nodeId, lookups, mtimeMs } = version;
+    const { key, etag, sizeBytes, lastModifiedMs, storageClass, restored } = version;
+    const head = { key, etag, sizeBytes, lastModifiedMs, storageClass, restored };
+    const node = this.inherited(nodeId, head, true, -Infinity);
+    node.lookups = Math.max(node.lookups, lookups);
+    node.mtimeMs ??= mtimeMs;
     return node;
   }
 
@@ -302,11 +286,13 @@ export class InodeTable {
     node.ino = inoOfKey(key);
     node.current = true;
     this.#current.add(node.ino, node.nodeId);
-    if (!head) return;
-    node.etag = head.etag;
-    node.lastModifiedMs = head.lastModifiedMs;
-    node.storageClass = head.storageClass;
-    node.validatedAtMs = Math.max(node.validatedAtMs, atMs);
+    if (head) {
+      node.etag = head.etag;
+      node.lastModifiedMs = head.lastModifiedMs;
+      node.storageClass = head.storageClass;
+      node.validatedAtMs = Math.max(node.validatedAtMs, atMs);
+    }
+    if (node.opens > 0) this.#changed(node);
   }
 
   /** The directory and those below it have other keys now; files are moved one by one. A directory of that key is replaced. */
@@ -319,6 +305,7 @@ export class InodeTable {
       node.ino = inoOfKey(node.key);
       node.kernelCopy = '';
       this.#directories.set(node.key, node);
+      this.#records?.moved(node);
     }
   }
 
@@ -361,6 +348,7 @@ export class InodeTable {
     node.storageClass = head.storageClass;
     node.restored = head.restored;
     node.validatedAtMs = answeredAtMs;
+    if (node.opens > 0) this.#changed(node);
     if (node.current) return;
     // Somebody else's version was seen meanwhile; ours replaced it.
     const other = this.#currentOf(node.key, node.ino);
@@ -369,11 +357,15 @@ export class InodeTable {
     this.#current.add(node.ino, node.nodeId);
   }
 
-  /** A file's node as a process before this one had it, under the same id; the one that is there already, if it is. */
+  /**
+   * A file's node as a process before this one had it, under the same id; the one that is there already, if it is. Of several
+   * versions of a key the youngest node is the current one.
+   */
   inherited(nodeId: number, head: ObjectHead, isCurrent: boolean, validatedAtMs: number): FileNode {
     const known = this.find(nodeId);
     if (known?.kind === 'file') return known;
     const ino = inoOfKey(head.key);
+    const other = isCurrent ? this.#currentOf(head.key, ino) : undefined;
     const node: FileNode = {
       ...head,
       kind: 'file',
@@ -383,11 +375,13 @@ export class InodeTable {
       opens: 0,
       mtimeMs: undefined,
       validatedAtMs,
-      current: isCurrent && !this.#currentOf(head.key, ino),
+      current: isCurrent && !(other && other.nodeId > nodeId),
       wasOpened: true,
       reserved: false,
       wasReserved: false,
+      isInherited: true,
     };
+    if (other && node.current) this.retire(other);
     this.#nodes.set(nodeId, node);
     if (node.current) this.#current.add(ino, nodeId);
     return node;
@@ -417,6 +411,7 @@ export class InodeTable {
   /** Counts one lookup: exactly one for each entry that went to the kernel. */
   remember(node: Node): void {
     node.lookups++;
+    if (node.kind === 'directory' && node !== this.root) this.#records?.counted(node);
   }
 
   /** An entry that did not go to the kernel after all: a node made for it vanishes. */
@@ -429,8 +424,9 @@ export class InodeTable {
     const node = this.#nodes.get(nodeId);
     if (!node) return this.#forgetListed(nodeId, count);
     if (node === this.root) return true;
-    const exact = node.lookups >= count;
+    const exact = node.lookups >= count || node.isInherited === true;
     node.lookups = Math.max(0, node.lookups - count);
+    if (node.kind === 'directory' && node.lookups > 0) this.#records?.counted(node);
     this.#reap(node);
     return exact;
   }
@@ -456,6 +452,7 @@ export class InodeTable {
     if (node.kind === 'file' && node.reserved) return;
     if (!this.#nodes.delete(node.nodeId)) return;
     if (node.kind === 'directory') {
+      this.#records?.gone(node.nodeId);
       if (this.#directories.get(node.key) === node) this.#directories.delete(node.key);
       return;
     }

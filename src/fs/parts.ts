@@ -5,7 +5,7 @@
  */
 import { errnoName, ErrnoError } from '../base/errno.js';
 import type { Clock } from '../base/clock.js';
-import { noJournal } from '../base/journal/journal-api.js';
+import { noJournal, type StateJournal } from '../base/journal/journal-api.js';
 import { invariant } from '../base/invariant.js';
 import type { ObjectWriter } from '../engine/write-api.js';
 import { AttributeMaker } from './attributes.js';
@@ -34,6 +34,7 @@ import { RememberedAttributes } from './namespace/remembered-attributes.js';
 import { RepeatedChanges } from './namespace/repeated-changes.js';
 import { WritePolicy } from './namespace/write-policy.js';
 import { noUncommittedFiles } from './namespace/written-files.js';
+import { buildRecords, type Records } from './restore/records.js';
 import { Siblings } from './siblings.js';
 import { Versions } from './versions.js';
 import { BaseReader } from './writing/base-reader.js';
@@ -81,6 +82,9 @@ export interface FileSystemParts {
   readonly posix: PosixMetadata | undefined;
   /** What the process before this one was writing goes on. */
   readonly takeOverFiles: () => Promise<TakenOver>;
+  /** What a successor of this process must know. */
+  readonly records: Records;
+  readonly journal: StateJournal;
 }
 
 /** What a mount that writes has beside. */
@@ -98,10 +102,13 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   const freshness = new Freshness(options, deps);
   const faults = new FaultLog(deps);
   const remembered = new RememberedAttributes({ rootKey, isKept: options.posixMetadata === true }, { wallMs });
+  const recorded = buildRecords(deps.journal ?? noJournal);
   const table = new InodeTable(
     { rootKey, firstNodeId: options.firstNodeId ?? 2 },
     {
       isRemembered: (ino) => remembered.mayHave(ino),
+      records: recorded.directories,
+      changed: (node) => files.nodeChanged(node),
       forgotten: (nodeId) => {
         inodeReaders?.forgotten(nodeId);
         prefetcher.forgetVersion(nodeId);
@@ -143,6 +150,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
     table,
     prefetcher,
     unsaved: (nodeId) => writing?.unsaved(nodeId),
+    records: recorded.handles,
     ...watch,
   });
   const inodeReaders = isImmutable
@@ -236,7 +244,18 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
         wallMs,
       })
     : undefined;
-  const directories = new DirectoryHandles({ table, lister, names, entries, freshness, limits, ownNames, posix });
+  const directories = new DirectoryHandles({
+    table,
+    lister,
+    names,
+    entries,
+    freshness,
+    limits,
+    ownNames,
+    posix,
+    head: (key, signal) => store.head(key, signal),
+    records: recorded.listings,
+  });
   let namespace: Namespace | undefined;
   if (can && policy.canWrite) {
     const newFile = (): SpoolFile => new SpoolFile(can.spool, can.spool.nextName(), undefined);
@@ -292,6 +311,8 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
     namespace,
     posix,
     takeOverFiles: takeOver,
+    records: recorded,
+    journal: deps.journal ?? noJournal,
   };
 }
 

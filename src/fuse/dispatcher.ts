@@ -18,6 +18,7 @@ import * as abi from './abi.js';
 import { BufferPool } from './buffer-pool.js';
 import { OUT_OF_RANGE } from './decode.js';
 import { PackingSink } from './directory-sink.js';
+import type { DispatcherDeps, DispatcherOptions, DispatcherStats, DispatchWitness } from './dispatcher-api.js';
 import * as encode from './encode.js';
 import { Failures } from './failures.js';
 import type {
@@ -41,7 +42,6 @@ import { SlowReads } from './slow-reads.js';
 import { LENT_HEAD_BYTES } from './ring-records.js';
 import { LOAN_BYTES_MIN, type SlotLender } from './slot-loans.js';
 import { SlotLoan } from './slot-loan.js';
-import type { ReplyWriter } from './transport.js';
 
 /**
  * Requests that wait for their handlers. The kernel bounds the asynchronous ones (max_background) but not the threads
@@ -55,51 +55,7 @@ export const WRITE_BYTES_IN_FLIGHT_MAX = 64 * MIB;
 /** Reply and payload buffers kept for reuse. */
 const BUFFERS_KEPT_BYTES_MAX = 16 * MIB;
 
-export interface DispatcherOptions {
-  readonly inFlightMax?: number;
-  readonly writeBytesInFlightMax?: number;
-  /** One debug line a request. */
-  readonly traceRequests?: boolean;
-  /**
-   * allow_root: only this user (the one who mounted) and root are served; the kernel knows only allow_other. Requests
-   * about what is open already are let through, for descriptors may be passed on.
-   */
-  readonly ownerUid?: number;
-}
-
-export interface DispatcherDeps {
-  readonly handlers: FuseHandlers;
-  readonly writer: ReplyWriter;
-  readonly negotiated: Negotiated;
-  readonly log: Log;
-  readonly clock?: Clock;
-  /** Has the thread of this pid been told to end? Absent: only the kernel's INTERRUPTs count (slow-reads.ts). */
-  readonly isToldToEnd?: (pid: number) => boolean;
-  /** Pool slots for reader threads, in which large WRITEs arrive. */
-  readonly lender?: SlotLender;
-  /** Called when `room` was 0 and is not any more: pump again. */
-  readonly onRoom?: () => void;
-}
-
-export interface DispatcherStats {
-  readonly requests: number;
-  /** Requests by the opcode's name; names never seen are left out. */
-  readonly requestsByName: Readonly<Record<string, number>>;
-  readonly inFlight: number;
-  readonly inFlightPeak: number;
-  readonly writeBytesInFlight: number;
-  /** Payload of all WRITEs. */
-  readonly writeBytes: number;
-  /** Replies with an errno. */
-  readonly errors: number;
-  /** Replies whose request was gone. */
-  readonly gone: number;
-  /** Messages that no kernel should send. */
-  readonly malformed: number;
-  readonly unknownOpcodes: number;
-  readonly interrupts: number;
-  readonly earlyInterrupts: number;
-}
+export type { DispatcherDeps, DispatcherOptions, DispatcherStats } from './dispatcher-api.js';
 
 /** Requests that `ownerUid` does not refuse: their file or directory was opened by somebody who was let in. */
 const OPEN_ALREADY: ReadonlySet<number> = new Set([
@@ -149,6 +105,9 @@ export class FuseDispatcher implements Desk, ReadDesk {
   #unknownOpcodes = 0;
   #destroyed = false;
   readonly #lender: SlotLender | undefined;
+  readonly #witness: DispatchWitness | undefined;
+  /** Numbers of requests. */
+  readonly #refused: ReadonlySet<number>;
   /** Of the message that is being dispatched. */
   #loan: SlotLoan | undefined;
 
@@ -162,6 +121,8 @@ export class FuseDispatcher implements Desk, ReadDesk {
     const waiting = (): Iterable<PendingRequest> => this.#interrupts.waiting();
     this.#slowReads = isToldToEnd && new SlowReads({ clock, isToldToEnd, waiting });
     this.#lender = deps.lender;
+    this.#witness = deps.witness;
+    this.#refused = new Set((options.refused ?? []).map(({ lo, hi }) => requestId(lo, hi)));
     this.#onRoom = deps.onRoom ?? (() => undefined);
     this.#inFlightMax = options.inFlightMax ?? IN_FLIGHT_MAX;
     this.#writeBytesMax = options.writeBytesInFlightMax ?? WRITE_BYTES_IN_FLIGHT_MAX;
@@ -223,6 +184,14 @@ export class FuseDispatcher implements Desk, ReadDesk {
         this.answerError(request, EACCES);
         return;
       }
+      if (this.#refused.size > 0 && this.#refused.has(request.id)) {
+        this.#log.error(
+          { operation: row.name, nodeId: request.nodeId, unique: request.id },
+          `${row.name} is answered EIO: two daemons died while they served it; please report this`,
+        );
+        this.answerError(request, EIO);
+        return;
+      }
       if (this.#interrupts.takeEarly(request.lo, request.hi)) {
         // Kernel fact 7, docs/KERNEL.md: the caller is stuck until this is answered.
         request.interrupted = true;
@@ -232,12 +201,15 @@ export class FuseDispatcher implements Desk, ReadDesk {
         }
       }
     }
+    this.#witness?.atHand(row.opcode, request.lo, request.hi);
     try {
       serve(this, request, message);
     } catch (error) {
+      // A broken invariant gets out of here, and the request stays at hand.
       if (answered) this.#fail(request, error);
       else this.#failures.note(error, { operation: row.name }, `${row.name} failed`);
     }
+    this.#witness?.atHand(0, 0, 0);
     if (answered && !request.wasParked) this.#took(request);
   }
 

@@ -37,6 +37,7 @@ import { PoolPrefetcher } from '../prefetch/pool-prefetcher.js';
 import type { MountConfig } from './config.js';
 import type { ControlHandlers } from './control-socket.js';
 import { serveKernel, type KernelSide } from './kernel-side.js';
+import { openJournal } from './journal/open-journal.js';
 import { LateReplier } from './late-replier.js';
 import { tellLeftOvers } from './left-overs.js';
 import { collectGarbage } from './memory/heaps.js';
@@ -60,7 +61,7 @@ import { joinHost } from './registry/join.js';
 import { rehearseMain } from './rehearsal/rehearse-main.js';
 import { deriveSizing, type Sizing } from './sizing.js';
 import { currentOwner } from './state-directory.js';
-import type { LiveLife } from './supervisor/api.js';
+import { GENERATION_IDS, type LiveLife } from './supervisor/api.js';
 
 /** For the first answer of the mount, after everything else is up. */
 const ANSWER_WAIT_MS = 10_000;
@@ -127,9 +128,10 @@ export async function startDaemon(
     REHEARSAL,
     () => (visitors.kernel?.counts().requests?.requests ?? 0) >= ENDS_REHEARSAL,
   ).then((report) => log.debug({ ...report }, 'the main thread rehearsed'));
-  const parts = await buildParts(config, log);
+  const parts = await buildParts(config, log, life);
   let kernel: KernelSide;
   try {
+    if (life.takesOver) log.info({ ...(await parts.fileSystem.takeOverWriting()) }, 'what was being written goes on');
     kernel = await serveKernel(config, {
       log,
       life,
@@ -213,7 +215,7 @@ export async function startDaemon(
   return { done, stop, commands };
 }
 
-async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
+async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promise<Parts> {
   const cards = networkInterfaces();
   const localAddresses = addressesFor(0, config.bindNics, cards);
   const [hardware, control] = await Promise.all([
@@ -322,6 +324,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
         // libfuse keeps its own count of opens and cannot pass ENOSYS on in a way that both understand.
         withoutOpens: config.immutable && config.fuseBinding === 'dev',
         listsInOrder: config.store.bucketType !== 'directory',
+        firstNodeId: life.generation * GENERATION_IDS + 2,
         limits: {
           listingCacheBytesMax: listingBytes(sizing.memoryTargetBytes),
           openListingBytesMax: listingBytes(sizing.memoryTargetBytes),
@@ -349,6 +352,7 @@ async function buildParts(config: MountConfig, log: Log): Promise<Parts> {
           endpointUrl: config.store.endpointUrl,
           mountPoint: config.mountPoint,
         }),
+        journal: openJournal(life.journalFd, log),
         clock: systemClock,
         log,
         nameChanged: (parent, name) => late.nameChanged(parent, name),

@@ -148,6 +148,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     dispatcher = new FuseDispatcher(
       {
         traceRequests: config.log.level === 'trace',
+        refused: deps.life.refused,
         ...(config.allowRoot ? { ownerUid: process.geteuid?.() ?? 0 } : {}),
       },
       {
@@ -158,6 +159,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
         clock: systemClock,
         isToldToEnd,
         ...(lender ? { lender } : {}),
+        ...(deps.life.page ? { witness: deps.life.page } : {}),
         onRoom: () => readers.wake(),
       },
     );

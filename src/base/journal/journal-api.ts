@@ -23,6 +23,8 @@ export interface StateJournal {
   entries(kind: number): { readonly key: JournalKey; readonly value: Uint8Array }[];
   /** Some values found no room, in this life or one before: there may be more than `entries` tells. */
   readonly isIncomplete: boolean;
+  /** Keeps what is there now, whatever is put or removed later: this daemon ends, and what it closes for that is still open. */
+  freeze(): void;
 }
 
 export const noJournal: StateJournal = {
@@ -32,4 +34,5 @@ export const noJournal: StateJournal = {
   has: () => false,
   entries: () => [],
   isIncomplete: false,
+  freeze: () => undefined,
 };

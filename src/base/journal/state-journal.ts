@@ -93,6 +93,7 @@ export class MappedJournal implements StateJournal {
   #end = 0;
   #limit: number;
   #liveBytes = 0;
+  #isFrozen = false;
 
   /** Takes up what is in the memory; zeros are an empty journal. Throws JournalVersionError. */
   constructor(memory: JournalMemory, options: StateJournalOptions = {}, deps: StateJournalDeps = {}) {
@@ -124,7 +125,12 @@ export class MappedJournal implements StateJournal {
     return this.#liveBytes;
   }
 
+  freeze(): void {
+    this.#isFrozen = true;
+  }
+
   put(kind: number, key: JournalKey, value: Uint8Array): boolean {
+    if (this.#isFrozen) return false;
     const at = this.#append(kind, key, value);
     if (at < 0) {
       this.remove(kind, key);
@@ -140,7 +146,7 @@ export class MappedJournal implements StateJournal {
 
   setWord(kind: number, key: JournalKey, word: number, value: number): void {
     const at = this.#index[kind]?.get(key);
-    if (at === undefined) return;
+    if (at === undefined || this.#isFrozen) return;
     const valueAt = this.#valueAt(at);
     invariant(word * 4 + 4 <= this.#view.getUint32(at + 8, true), 'a word within the value');
     Atomics.store(this.#words, (valueAt >>> 2) + word, value);
@@ -149,7 +155,7 @@ export class MappedJournal implements StateJournal {
 
   remove(kind: number, key: JournalKey): void {
     const at = this.#index[kind]?.get(key);
-    if (at === undefined) return;
+    if (at === undefined || this.#isFrozen) return;
     // It is the last of its key: whatever came before it does not count either.
     this.#store((at >>> 2) + 1, (this.#words[(at >>> 2) + 1] ?? 0) | (RECORD_REMOVED << 8));
     this.#forget(kind, key);

@@ -217,3 +217,16 @@ void t.test('memory of another version is refused', (t) => {
   t.type(error, JournalVersionError);
   t.end();
 });
+
+void t.test('a frozen journal keeps what it had', (t) => {
+  const memory = new PlainMemory();
+  const journal = new MappedJournal(memory, options);
+  journal.put(1, 1, Buffer.from('kept'));
+  const before = memory.bytes.slice();
+  journal.freeze();
+  journal.put(1, 2, Buffer.from('more'));
+  journal.setWord(1, 1, 0, 7);
+  journal.remove(1, 1);
+  t.same(memory.bytes, before);
+  t.end();
+});
