@@ -69,6 +69,19 @@ export function mountFlags(options: MountOptions): number {
   return options.readOnly ? flags | libc.MS_RDONLY : flags;
 }
 
+/**
+ * mount(2)'s flags for changing a mount that has the options `before` (as /proc/self/mountinfo shows them): what `words` do
+ * not speak of stays. The last of two that contradict each other counts. Words that are no flags are left out.
+ */
+export function remountFlags(before: readonly string[], words: readonly string[]): number {
+  let flags = libc.MS_REMOUNT;
+  for (const option of [...before, ...words]) {
+    const flag = FLAGS[option];
+    if (flag !== undefined) flags = (flags | flag[0]) & ~flag[1];
+  }
+  return flags;
+}
+
 /** mount(2)'s data for a connection: `rootMode` is st_mode of the mount point. */
 export function mountData(options: MountOptions, fd: number, rootMode: number, uid: number, gid: number): string {
   const parts = [
