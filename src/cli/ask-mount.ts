@@ -7,13 +7,17 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
 import { CommandError } from '../main/command-error.js';
-import { askControl, ControlError } from '../main/control-socket.js';
+import { askControl, ControlError, type ControlRequest } from '../main/control-socket.js';
 import { EXIT_FAILURE, EXIT_NOT_MOUNTED, EXIT_USAGE } from '../main/exit-codes.js';
-import { findRunFile, hasRunFile } from '../main/run-file.js';
+import { findRunFile, hasRunFile, isAlive } from '../main/run-file.js';
+import type { Owner } from '../main/state-directory.js';
 import type { CliIo } from './io.js';
 
 /** A daemon answers within its net threads' time to describe themselves, a second; more on a machine that is starved. */
 const ANSWER_WAIT_MS = 10_000;
+/** Longest that a daemon which died is waited for to be replaced. */
+const TAKE_OVER_WAIT_MS = 8_000;
+const TAKE_OVER_POLL_MS = 50;
 
 /** A daemon that can be asked. */
 export interface AskedMount {
@@ -67,7 +71,7 @@ export function findAsked(given: string | undefined, command: string, io: Pick<C
       run === undefined ? 'ask as the user who mounted it, with the same XDG_RUNTIME_DIR' : 'mount it again',
     );
   }
-  return { mountPoint, ask: (question) => ask(socket, mountPoint, question) };
+  return { mountPoint, ask: (question) => ask(mountPoint, io.owner, question) };
 }
 
 /** The path as the system knows it, as far as that can be said. The last component is not looked at: it may be a dead mount. */
@@ -79,12 +83,37 @@ function realName(path: string): string {
   }
 }
 
-async function ask(socket: string, mountPoint: string, command: string): Promise<unknown> {
+/**
+ * Asks the daemon of a mount; when it has just died, and its supervisor has not, the one that takes over. `request` may so be
+ * asked twice. Throws ControlError with what it answered, MountGone when there is nobody to ask.
+ */
+export async function askPatiently(
+  mountPoint: string,
+  owner: Owner,
+  request: ControlRequest,
+  progress?: (state: unknown) => void,
+): Promise<unknown> {
+  for (const endMs = performance.now() + TAKE_OVER_WAIT_MS; ;) {
+    const run = findRunFile(mountPoint, owner);
+    try {
+      if (run?.socket !== undefined) return await askControl(run.socket, request, progress);
+    } catch (error) {
+      if (error instanceof ControlError) throw error;
+    }
+    const mayComeBack = run?.supervisor !== undefined && isAlive(run.supervisor);
+    if (!mayComeBack || performance.now() > endMs) {
+      throw new MountGone(EXIT_FAILURE, `the daemon of ${mountPoint} does not answer`, 'look into its log');
+    }
+    await sleep(TAKE_OVER_POLL_MS);
+  }
+}
+
+async function ask(mountPoint: string, owner: Owner, command: string): Promise<unknown> {
   const late = sleep(ANSWER_WAIT_MS, undefined, { ref: false }).then(() => {
     throw new Error('no answer');
   });
   try {
-    return await Promise.race([askControl(socket, { command }), late]);
+    return await Promise.race([askPatiently(mountPoint, owner, { command }), late]);
   } catch (error) {
     if (error instanceof ControlError) {
       throw new CommandError(EXIT_FAILURE, `${mountPoint}: ${error.message}`, error.remedy ?? 'mount it again');

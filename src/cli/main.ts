@@ -21,6 +21,7 @@ import { rmCommand } from './rm.js';
 import { statsCommand } from './stats.js';
 import { systemdCommand } from './systemd.js';
 import { unmountCommand } from './unmount.js';
+import { upgradeCommand } from './upgrade.js';
 
 /** Each fits 80 columns with its indentation. */
 const examples = [
@@ -35,6 +36,7 @@ const examples = [
 const commands: readonly Command[] = [
   mountCommand,
   unmountCommand,
+  upgradeCommand,
   rmCommand,
   recoverCommand,
   statsCommand,
@@ -70,6 +72,7 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
   let parser: Argv = createParser(argv).usage(
     'mount-s3x BUCKET|s3://BUCKET/PREFIX/ DIRECTORY [options]\n' +
       'mount-s3x unmount DIRECTORY [--lazy|--force]\n' +
+      'mount-s3x upgrade DIRECTORY\n' +
       'mount-s3x rm [-r] PATH|s3://BUCKET/KEY [--force]\n' +
       'mount-s3x recover [BUCKET] [--complete ID|all] [--drop ID|all|old]\n' +
       'mount-s3x stats DIRECTORY [--once] [--json] [--interval SECONDS]\n' +

@@ -14,10 +14,11 @@ import type { Argv } from 'yargs';
 import type { DeleteProgress, DeleteTreeResult } from '../engine/writing/delete-tree.js';
 import { FUSE_TYPE, readMounts } from '../fuse/mountinfo.js';
 import { CommandError } from '../main/command-error.js';
-import { askControl, ControlError } from '../main/control-socket.js';
+import { ControlError } from '../main/control-socket.js';
 import { EXIT_FAILURE, EXIT_NOT_MOUNTED, EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
 import { findRunFile } from '../main/run-file.js';
 import { storeOptionsOf } from './build-config.js';
+import { askPatiently } from './ask-mount.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
 import { declareOptions, givenOptions, positional, refuseUnknown, type ParsedArguments } from './parse.js';
@@ -88,7 +89,9 @@ async function removeMounted(given: string, wish: Wish, io: CliIo): Promise<numb
   const progress = showProgress(io);
   const request = { command: 'remove-tree', path: relative(mount.mountPoint, path) };
   try {
-    const answer = await askControl(run.socket, request, (state) => progress.show(state as DeleteProgress));
+    const answer = await askPatiently(mount.mountPoint, io.owner, request, (state) =>
+      progress.show(state as DeleteProgress),
+    );
     const result = answer as DeleteTreeResult;
     progress.end();
     if (!isRoot && result.failed === 0) await untilGone(path);

@@ -15,7 +15,8 @@ import { asStartMessage, failedMessage } from './readiness.js';
 import { runDaemon, type StartDaemon } from './run-daemon.js';
 import { currentOwner } from './state-directory.js';
 import { sendDescriptor } from '../fuse/libc.js';
-import { aloneLife, type FromDaemon, type Life, type LiveLife } from './supervisor/api.js';
+import { packageVersion } from './version.js';
+import { aloneLife, type FromDaemon, type Life, type LiveLife, type ToDaemon } from './supervisor/api.js';
 import { mapFile } from './supervisor/map-file.js';
 import { DaemonPage, PAGE_BYTES } from './supervisor/page.js';
 
@@ -61,9 +62,10 @@ async function run(value: unknown, load: () => Promise<StartDaemon>, disconnecte
         ...(life ? { orphaned: disconnected } : { abandoned: disconnected }),
         life: life ? liveLife(life) : aloneLife,
         onReady: async () => {
-          await tell({ type: 'ready', log: logging.description });
+          await tell({ type: 'ready', log: logging.description, version: packageVersion() });
           if (!life && process.connected) process.disconnect();
         },
+        onHandOver: (handOver) => void listenToSupervisor(handOver),
         onEnded: (reason, code) => tell({ type: 'ended', reason, exitCode: code }),
       });
     } catch (error) {
@@ -78,6 +80,13 @@ async function run(value: unknown, load: () => Promise<StartDaemon>, disconnecte
     await tell(failedMessage(failure));
   }
   endProcess(exitCode);
+}
+
+/** From now on the supervisor may ask for what is in memory only. */
+function listenToSupervisor(handOver: () => Promise<void>): void {
+  process.on('message', (value: ToDaemon) => {
+    if (value.type === 'hand-over') void handOver().then(() => tell({ type: 'handed-over' }));
+  });
 }
 
 /** What the supervisor said, with what stands behind its descriptors. Throws when the journal file cannot be mapped. */

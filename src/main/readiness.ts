@@ -19,7 +19,7 @@ export interface StartMessage {
 /** The background process's one answer. */
 export type ReadyMessage =
   /** The mount answers; `log` says in words where lines go. */
-  | { readonly type: 'ready'; readonly log: string }
+  | { readonly type: 'ready'; readonly log: string; readonly version?: string }
   | { readonly type: 'failed'; readonly message: string; readonly remedy?: string; readonly exitCode: number };
 
 export function failedMessage(failure: Failure): ReadyMessage {
@@ -30,8 +30,10 @@ export function failedMessage(failure: Failure): ReadyMessage {
 /** `value` as a ReadyMessage, undefined when it is none. */
 export function asReadyMessage(value: unknown): ReadyMessage | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { type, log, message, remedy, exitCode } = value as Record<string, unknown>;
-  if (type === 'ready' && typeof log === 'string') return { type, log };
+  const { type, log, version, message, remedy, exitCode } = value as Record<string, unknown>;
+  if (type === 'ready' && typeof log === 'string') {
+    return { type, log, ...(typeof version === 'string' ? { version } : {}) };
+  }
   if (type === 'failed' && typeof message === 'string' && typeof exitCode === 'number') {
     return { type, message, exitCode, ...(typeof remedy === 'string' ? { remedy } : {}) };
   }

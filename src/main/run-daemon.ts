@@ -30,6 +30,8 @@ export interface DaemonHandle {
   readonly done: Promise<{ readonly reason: string; readonly exitCode: number }>;
   /** Unmounts and ends; `done` then settles. Safe to call twice. */
   stop(reason: string): Promise<void>;
+  /** Puts on disk what is only in memory: another daemon takes over when it resolves. Never rejects. */
+  handOver?(): Promise<void>;
   /** How long the kernel has waited for its oldest answer, in ms; 0 for not at all. */
   oldestRequestMs?(): number;
 }
@@ -52,6 +54,8 @@ export interface RunDeps {
   readonly abandoned?: AbortSignal;
   /** Where this daemon stands among those of its mount; the only one by default. */
   readonly life?: LiveLife;
+  /** Called with what puts everything on disk, once the mount answers. */
+  readonly onHandOver?: (handOver: () => Promise<void>) => void;
   /** Aborts when the supervisor has died: nobody would take over after us, so the mount ends. */
   readonly orphaned?: AbortSignal;
 }
@@ -145,6 +149,8 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
     life.page?.setState(LIFE_SERVING);
     const done = life.takesOver ? 'took the mount over' : 'mounted';
     log.info({ mountPoint: config.mountPoint, source: mountSource(config) }, done);
+    const served = daemon;
+    deps.onHandOver?.(async () => served.handOver?.());
     await deps.onReady();
     deps.abandoned?.removeEventListener('abort', onAbandoned);
     const { reason, exitCode } = await daemon.done;

@@ -7,6 +7,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makePrivateDirectory, mountId, runtimeCandidates, runtimeSearchPath, type Owner } from './state-directory.js';
+import type { SupervisorName } from './supervisor/api.js';
 
 /** A process, for as long as the machine runs. */
 export interface ProcessName {
@@ -21,7 +22,7 @@ export interface RunFile {
   /** Clock ticks since boot at which the process started. */
   readonly startTicks: number;
   /** The supervisor, which lives as long as the mount does; absent where there is none. */
-  readonly supervisor?: ProcessName;
+  readonly supervisor?: SupervisorName;
   readonly mountPoint: string;
   /** `s3://bucket/prefix/` */
   readonly source: string;
@@ -110,16 +111,17 @@ export function readRunFile(file: string): RunFile | undefined {
     return {
       ...{ pid, startTicks, mountPoint, source, log, version },
       ...(typeof socket === 'string' && { socket }),
-      ...(isProcessName(supervisor) && { supervisor }),
+      ...(isSupervisorName(supervisor) && { supervisor }),
     };
   } catch {
     return undefined;
   }
 }
 
-function isProcessName(value: unknown): value is ProcessName {
+function isSupervisorName(value: unknown): value is SupervisorName {
   if (typeof value !== 'object' || value === null) return false;
-  const { pid, startTicks } = value as Record<string, unknown>;
+  const { pid, startTicks, socket } = value as Record<string, unknown>;
+  if (socket !== undefined && typeof socket !== 'string') return false;
   return typeof pid === 'number' && typeof startTicks === 'number';
 }
 

@@ -17,6 +17,7 @@ if (noMount !== undefined) {
   process.exit();
 }
 
+t.setTimeout(120_000);
 const server = await startBuiltinProcess({ buckets: ['data'] });
 t.teardown(() => server.stop());
 mkdirSync(join(server.dataDir, 'data/train'));

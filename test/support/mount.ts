@@ -98,6 +98,8 @@ export interface Mount {
   readonly chiefPid: number;
   /** What the daemon has written to its terminal so far. */
   log(): string;
+  /** Of the process that was started; null while it runs. */
+  exitCode(): number | null;
   stop(): Promise<void>;
 }
 
@@ -148,7 +150,7 @@ export async function startMount(server: TestServer, options: MountOptions): Pro
       (await run('stat', [path], { timeoutMs: 5_000, ...user })).code === 0
     ) {
       const chiefPid = child.pid ?? 0;
-      return { path, pid: daemonOf(chiefPid), chiefPid, log: () => log, stop };
+      return { path, pid: daemonOf(chiefPid), chiefPid, log: () => log, exitCode: () => child.exitCode, stop };
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

@@ -22,6 +22,14 @@ export interface RequestId {
   readonly hi: number;
 }
 
+/** The supervisor's process, and the socket on which it takes commands (`upgrade`), where there was a place for one. */
+export interface SupervisorName {
+  readonly pid: number;
+  /** Clock ticks since boot at which it started. */
+  readonly startTicks: number;
+  readonly socket?: string;
+}
+
 /** Where a daemon stands among those that serve one mount. Travels as JSON. */
 export interface Life {
   /** 0 is the first. Node ids and handles of generation g begin at g * GENERATION_IDS. */
@@ -39,7 +47,7 @@ export interface Life {
   /** Requests that killed earlier daemons twice: EIO. */
   readonly refused: readonly RequestId[];
   /** The process that stands for the mount, for the run file; absent without a supervisor. */
-  readonly supervisor?: { readonly pid: number; readonly startTicks: number };
+  readonly supervisor?: SupervisorName;
 }
 
 /** Ids of one generation: 2^40, so that none is used twice in the life of a mount (2^13 generations fit a number). */
@@ -81,9 +89,21 @@ export type FromDaemon =
   | ReadyMessage
   /** The mount is gone and everything is in the bucket that will ever be. The process ends now. */
   | { readonly type: 'ended'; readonly reason: string; readonly exitCode: number }
-  | { readonly type: 'handed-over' }
-  /** A command came over the control socket: a daemon of the version at `daemonEntry` shall take over. */
-  | { readonly type: 'upgrade'; readonly daemonEntry: string; readonly id: number };
+  | { readonly type: 'handed-over' };
+
+/** What `upgrade` asks the supervisor over its socket; it answers with an UpgradeResult or an error. */
+export interface UpgradeRequest {
+  readonly command: 'upgrade';
+  /** JavaScript file of the new version's daemon. */
+  readonly daemonEntry: string;
+}
+
+export interface UpgradeResult {
+  readonly from: string;
+  readonly to: string;
+  /** Of the daemon that serves now. */
+  readonly pid: number;
+}
 
 /** From the supervisor to the command in front of a background mount: a ReadyMessage, or how the first daemon died. */
 export type ToCommand = ReadyMessage | { readonly type: 'died'; readonly how: string };

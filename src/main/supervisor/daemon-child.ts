@@ -1,7 +1,7 @@
 /**
  * One daemon as its supervisor sees it: started with the descriptors of the mount, spoken to over a channel, ended.
  * Each daemon is a session of its own, so that Ctrl-C in a terminal reaches the supervisor alone, which passes it on.
- * A killed daemon may stay unreaped for as long as a thread of it waits in the kernel (kernel fact 3): `killed` waits
+ * A killed daemon may stay unreaped for as long as a thread of it waits in the kernel (kernel fact 3): `kill` waits
  * KILL_WAIT_MS at most. Refuses to decide anything.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -31,7 +31,7 @@ export interface DaemonEnd {
 
 export class DaemonChild {
   readonly pid: number;
-  /** Settles when the process is gone, or taken for gone after `killed`. */
+  /** Settles when the process is gone, or taken for gone. */
   readonly ended: Promise<DaemonEnd>;
   readonly #child: ChildProcess;
   #isGone = false;
@@ -81,12 +81,16 @@ export class DaemonChild {
     if (!this.#isGone) this.#child.kill(signal);
   }
 
-  /** SIGKILL; resolves when it is gone, or has been given KILL_WAIT_MS to be. */
-  async kill(): Promise<void> {
+  /** SIGKILL; `ended` settles when it is gone, or has been given KILL_WAIT_MS to be. */
+  kill(): void {
     this.signal('SIGKILL');
-    const timer = setTimeout(() => this.#end({ code: null, signal: 'SIGKILL' }), KILL_WAIT_MS);
-    await this.ended;
-    clearTimeout(timer);
+    const timer = setTimeout(() => this.takeForGone(), KILL_WAIT_MS);
+    void this.ended.then(() => clearTimeout(timer));
+  }
+
+  /** It is dead, and nobody can reap it: `ended` settles. */
+  takeForGone(): void {
+    this.#end({ code: null, signal: 'SIGKILL' });
     if (this.#child.connected) this.#child.disconnect();
     this.#child.unref();
   }
@@ -96,9 +100,8 @@ function asFromDaemon(value: unknown): FromDaemon | undefined {
   const ready = asReadyMessage(value);
   if (ready !== undefined) return ready;
   if (typeof value !== 'object' || value === null) return undefined;
-  const { type, reason, exitCode, daemonEntry, id } = value as Record<string, unknown>;
+  const { type, reason, exitCode } = value as Record<string, unknown>;
   if (type === 'ended' && typeof reason === 'string' && typeof exitCode === 'number') return { type, reason, exitCode };
   if (type === 'handed-over') return { type };
-  if (type === 'upgrade' && typeof daemonEntry === 'string' && typeof id === 'number') return { type, daemonEntry, id };
   return undefined;
 }

@@ -1,14 +1,14 @@
 /**
  * The supervisor of one mount: holds the connection to the kernel (/dev/fuse) and the journal file, starts a daemon with
- * both, and when that one dies, another, which takes the session over where it was. It ends with its daemon, when that ends
- * in order, and with the mount, when the policy says that no daemon can serve it.
+ * both, and when that one dies, hangs or is to be of another version, another, which takes the session over where it was. It
+ * ends with its daemon, when that ends in order, and with the mount, when the policy says that no daemon can serve it.
  * Refuses to look at the mount: its process must never wait for its own daemon (kernel fact 3, docs/KERNEL.md).
  *
  * Thread: the only one. Owns: the connection, the journal file, the daemon of the moment.
  * Order of an end without a daemon: detach, so that nobody new comes in, then close the connection, whereupon every call on
  * it fails instead of hanging (kernel fact 4).
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MountConfig } from '../config.js';
 import { detachOursNow } from '../detach.js';
@@ -16,20 +16,30 @@ import { EXIT_CRASH_LOOP, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_NOT_READY } from 
 import type { ReadyMessage } from '../readiness.js';
 import { processStartTicks, removeRunFileOf } from '../run-file.js';
 import type { Owner } from '../state-directory.js';
-import type { FromDaemon, ToCommand } from './api.js';
+import type { FromDaemon, SupervisorName, ToCommand, UpgradeResult } from './api.js';
 import { CrashPolicy } from './crash-policy.js';
 import { DaemonChild, type DaemonEnd } from './daemon-child.js';
+import { reportHang } from './hang-report.js';
+import { HangWatch, TICK_MS } from './hang-watch.js';
+import { openHandover, tryOpenDevice } from './connection.js';
 import { openJournalFile } from './journal-file.js';
-import { LIFE_NONE, readPage } from './page.js';
+import { PAGE_BYTES, readPage, type PageView } from './page.js';
+import { processState } from './process-state.js';
 import { noHooks, type ServiceHooks } from './service-hooks.js';
+import { listenForCommands } from './supervisor-socket.js';
 import { supervisorLog } from './supervisor-log.js';
+import { Upgrade } from './upgrade.js';
 
 /** After the second signal, and before the first daemon was ready: how long it may take to end before it is killed. */
 const HURRY_MS = 2500;
+/** What a daemon may take to take over; a store that does not answer is asked for less. */
+const TAKE_OVER_MS_MAX = 60_000;
 
 const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 /** Meant for the daemon, whatever it makes of them. */
 const passedSignals = ['SIGHUP', 'SIGUSR2'] as const;
+/** Ways to die that nobody asks for from outside: the daemon's own doing, as an uncaught error is. */
+const ownSignals: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP', 'SIGSYS']);
 
 export interface SuperviseOptions {
   readonly config: MountConfig;
@@ -48,7 +58,7 @@ export interface SuperviseOptions {
 export async function supervise(options: SuperviseOptions): Promise<number> {
   let supervisor: Supervisor;
   try {
-    supervisor = await Supervisor.open(options);
+    supervisor = new Supervisor(options, openJournalFile(options.owner));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     await options.report({ type: 'failed', message, exitCode: EXIT_FAILURE });
@@ -63,35 +73,39 @@ class Supervisor {
   readonly #log = supervisorLog();
   readonly #policy = new CrashPolicy();
   readonly #journalFd: number;
+  readonly #pageBuffer = Buffer.alloc(PAGE_BYTES);
   #deviceFd: number | undefined;
+  #name: SupervisorName = { pid: process.pid, startTicks: processStartTicks(process.pid) ?? 0 };
+  #entry: string;
   #generation = 0;
   #daemon: DaemonChild | undefined;
   /** Of the daemon of the moment. */
   #serves = false;
+  #version = 'unknown';
   #lastMessage: FromDaemon | undefined;
+  /** Why we killed it. */
+  #killedBecause: string | undefined;
   /** Some daemon has served: the command has its answer. */
   #everReady = false;
+  #upgrade: Upgrade | undefined;
   #stopSignal: NodeJS.Signals | undefined;
   #stops = 0;
 
-  private constructor(options: SuperviseOptions, journalFd: number, deviceFd: number | undefined) {
+  constructor(options: SuperviseOptions, journalFd: number) {
     this.#options = options;
     this.#hooks = options.hooks ?? noHooks;
     this.#journalFd = journalFd;
-    this.#deviceFd = deviceFd;
-  }
-
-  /** Throws when there is no place for the journal. */
-  static open(options: SuperviseOptions): Promise<Supervisor> {
-    const { owner, adoptedFd } = options;
-    const journalFd = openJournalFile(owner);
+    this.#entry = options.daemonEntry;
     // An ordinary user's comes from fusermount3; one that cannot be opened is the daemon's to explain.
-    const deviceFd = adoptedFd ?? (owner.uid === 0 ? tryOpenDevice() : undefined);
-    return Promise.resolve(new Supervisor(options, journalFd, deviceFd));
+    this.#deviceFd = options.adoptedFd ?? (options.owner.uid === 0 ? tryOpenDevice() : undefined);
   }
 
   async run(): Promise<number> {
     const cleanups = this.#listen();
+    const commands = await listenForCommands(this.#options, {
+      upgrade: (daemonEntry) => this.#startUpgrade(daemonEntry),
+    });
+    if (commands) this.#name = { ...this.#name, socket: commands.path };
     try {
       for (;;) {
         const end = await this.#runDaemon();
@@ -100,6 +114,8 @@ class Supervisor {
         this.#generation++;
       }
     } finally {
+      this.#upgrade?.failed('the mount has ended');
+      await commands?.close();
       for (const cleanup of cleanups) cleanup();
     }
   }
@@ -123,14 +139,15 @@ class Supervisor {
 
   /** One daemon, from its start to its end. */
   async #runDaemon(): Promise<DaemonEnd> {
-    const { config, daemonEntry, owner, adoptedFd } = this.#options;
+    const { config, owner, adoptedFd } = this.#options;
     this.#serves = false;
     this.#lastMessage = undefined;
+    this.#killedBecause = undefined;
     const needsHandover = this.#deviceFd === undefined && owner.uid !== 0;
     const handover = needsHandover ? await openHandover() : undefined;
     const daemon = new DaemonChild(
       {
-        entry: daemonEntry,
+        entry: this.#entry,
         config,
         journalFd: this.#journalFd,
         ...(this.#deviceFd === undefined ? {} : { deviceFd: this.#deviceFd }),
@@ -140,16 +157,63 @@ class Supervisor {
           takesOver: this.#generation > 0,
           isAdopted: adoptedFd !== undefined,
           refused: this.#policy.refused,
-          supervisor: { pid: process.pid, startTicks: processStartTicks(process.pid) ?? 0 },
+          supervisor: this.#name,
         },
       },
       (message) => this.#heard(message),
     );
     this.#daemon = daemon;
-    void handover?.descriptor().then((fd) => (this.#deviceFd = fd));
+    const handedOver = handover?.descriptor().then((fd) => (this.#deviceFd = fd));
+    const stopWatching = this.#watch(daemon);
     const end = await daemon.ended;
+    stopWatching();
+    await handedOver;
     this.#daemon = undefined;
     return end;
+  }
+
+  /** Looks at the daemon every TICK_MS: its heartbeat, its oldest request, its process. */
+  #watch(daemon: DaemonChild): () => void {
+    const { watchdogMs } = this.#options.config;
+    const watch = new HangWatch(watchdogMs ?? Infinity);
+    const startedMs = performance.now();
+    const look = (): void => {
+      const page = this.#page();
+      const nowMs = performance.now();
+      const verdict = watch.look({
+        nowMs,
+        process: processState(daemon.pid),
+        beat: page?.beat ?? 0,
+        oldestRequestMs: page?.oldestRequestMs ?? 0,
+      });
+      if (verdict.type === 'unreaped') daemon.takeForGone();
+      else if (verdict.type === 'hangs') void this.#endHanging(daemon, verdict.reason);
+      else if (verdict.type === 'well') this.#hooks.alive();
+      if (this.#generation > 0 && !this.#serves && nowMs - startedMs > TAKE_OVER_MS_MAX) {
+        void this.#endHanging(daemon, `it did not take over within ${TAKE_OVER_MS_MAX / 1000} s`);
+      }
+    };
+    const timer = setInterval(look, TICK_MS);
+    return () => clearInterval(timer);
+  }
+
+  /** What the daemon of the moment has written; undefined before it begins. */
+  #page(): PageView | undefined {
+    const page = readPage(this.#journalFd, this.#pageBuffer);
+    return page?.generation === this.#generation && page.pid !== 0 ? page : undefined;
+  }
+
+  async #endHanging(daemon: DaemonChild, reason: string): Promise<void> {
+    if (this.#killedBecause !== undefined) return;
+    this.#killedBecause = reason;
+    const { config, owner } = this.#options;
+    const report = await reportHang({ pid: daemon.pid, reason, page: this.#page(), config, owner });
+    this.#log.line(
+      'error',
+      { daemon: daemon.pid, reason, ...report },
+      'the daemon hangs: it is killed, another takes over',
+    );
+    daemon.kill();
   }
 
   #heard(message: FromDaemon): void {
@@ -163,20 +227,20 @@ class Supervisor {
         if (message.type === 'ended') this.#hooks.stopping(message.reason);
         break;
       case 'handed-over':
-      case 'upgrade':
+        this.#upgrade?.handedOver();
         break;
     }
   }
 
   #isReady(message: Extract<ReadyMessage, { type: 'ready' }>): void {
     this.#serves = true;
+    this.#version = message.version ?? 'unknown';
     this.#log.open(message.log);
     if (this.#everReady) {
-      this.#log.line(
-        'info',
-        { generation: this.#generation, daemon: this.#daemon?.pid },
-        'another daemon serves the mount',
-      );
+      const fields = { generation: this.#generation, daemon: this.#daemon?.pid, version: this.#version };
+      this.#log.line('info', fields, 'another daemon serves the mount');
+      if (this.#upgrade?.succeeded(this.#version, this.#daemon?.pid ?? 0)) this.#upgrade = undefined;
+      this.#hooks.reloaded();
       this.#hooks.status('serving');
       // It was told to end while nobody was there to do it in order.
       if (this.#stopSignal !== undefined) this.#daemon?.signal(this.#stopSignal);
@@ -193,7 +257,6 @@ class Supervisor {
     const last = this.#lastMessage;
     if (last?.type === 'ended') return last.exitCode;
     if (!this.#everReady) return this.#failedStart(how);
-    const { config } = this.#options;
     if (this.#stopSignal !== undefined && this.#serves) {
       this.#log.line(
         'error',
@@ -203,14 +266,25 @@ class Supervisor {
       this.#giveUp();
       return this.#stops > 1 ? EXIT_INTERRUPTED : EXIT_FAILURE;
     }
-    const page = readPage(this.#journalFd);
-    const isItsPage = page?.generation === this.#generation && page.state !== LIFE_NONE;
+    const said = last?.type === 'failed' ? `${how}: ${last.message}` : how;
+    if (this.#upgrade !== undefined) {
+      this.#entry = this.#upgrade.nextEntry(said);
+      if (this.#upgrade.isOver) this.#upgrade = undefined;
+      return undefined;
+    }
+    return this.#afterCrash(said, end.signal ?? '');
+  }
+
+  async #afterCrash(how: string, signal: string): Promise<number | undefined> {
+    const { config } = this.#options;
+    const page = this.#page();
+    const reason = this.#killedBecause ?? page?.reason ?? (ownSignals.has(signal) ? how : undefined);
     const decision = this.#policy.died({
       nowMs: performance.now(),
       served: this.#serves,
-      how: last?.type === 'failed' ? `${how}: ${last.message}` : how,
-      reason: isItsPage ? page.reason : undefined,
-      atHand: isItsPage ? page.atHand : undefined,
+      how,
+      reason,
+      atHand: page?.atHand,
     });
     if (decision.type === 'end') {
       const fields = { mountPoint: config.mountPoint, exitCode: EXIT_CRASH_LOOP };
@@ -220,8 +294,8 @@ class Supervisor {
       this.#giveUp();
       return EXIT_CRASH_LOOP;
     }
-    const reason = isItsPage && page.reason !== undefined ? { reason: page.reason } : {};
-    this.#log.line('error', { how, generation: this.#generation, ...reason }, 'the daemon died, another takes over');
+    const because = reason === undefined ? {} : { reason };
+    this.#log.line('error', { how, generation: this.#generation, ...because }, 'the daemon died, another takes over');
     if (decision.refuses) {
       this.#log.line('error', { ...decision.refuses }, 'a request that killed two daemons is answered EIO from now on');
     }
@@ -244,7 +318,7 @@ class Supervisor {
       await report({ type: 'failed', message, exitCode: EXIT_INTERRUPTED });
       return EXIT_INTERRUPTED;
     }
-    await report({ type: 'died', how });
+    await report({ type: 'died', how: this.#killedBecause === undefined ? how : `${how}, ${this.#killedBecause}` });
     return EXIT_NOT_READY;
   }
 
@@ -268,34 +342,21 @@ class Supervisor {
     if (this.#everReady && this.#stops === 1) return;
     setTimeout(() => daemon?.signal('SIGKILL'), HURRY_MS).unref();
   }
-}
 
-function tryOpenDevice(): number | undefined {
-  try {
-    return openSync('/dev/fuse', 'r+');
-  } catch {
-    return undefined;
+  /** A daemon of another version takes over. Rejects with the reason when it does not. */
+  async #startUpgrade(daemonEntry: string): Promise<UpgradeResult> {
+    const daemon = this.#daemon;
+    if (!daemon || !this.#serves || this.#stopSignal !== undefined || this.#upgrade !== undefined) {
+      throw new Error('the mount is ending, or another daemon is taking over just now: try again in a while');
+    }
+    if (!existsSync(daemonEntry)) throw new Error(`there is no ${daemonEntry}`);
+    const upgrade = new Upgrade({ from: this.#entry, to: daemonEntry, fromVersion: this.#version });
+    this.#upgrade = upgrade;
+    this.#log.line('info', { from: this.#entry, to: daemonEntry }, 'another version takes over');
+    this.#hooks.reloading();
+    daemon.send({ type: 'hand-over' });
+    await upgrade.untilHandedOver(daemon.ended);
+    daemon.kill();
+    return upgrade.result;
   }
-}
-
-interface Handover {
-  /** For the daemon. */
-  readonly theirs: number;
-  /** What it sends; undefined when it ended before. */
-  descriptor(): Promise<number | undefined>;
-}
-
-/** Brings native code into this process, so only where there is no other way. */
-async function openHandover(): Promise<Handover> {
-  const { receiveDescriptor, socketPair } = await import('../../fuse/libc.js');
-  const [ours, theirs] = socketPair();
-  return {
-    theirs,
-    descriptor: async () => {
-      closeSync(theirs);
-      const fd = await receiveDescriptor(ours);
-      closeSync(ours);
-      return fd;
-    },
-  };
 }

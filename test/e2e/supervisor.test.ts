@@ -1,0 +1,210 @@
+/**
+ * The supervisor around a real mount: daemons that are killed, crash, hang and are replaced by another version, while
+ * programs use the mount; a supervisor that dies; and what people ask of a mount before and after.
+ * Nothing here depends on how long anything takes, only on what becomes true in the end.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { ControlError, askControl } from '../../src/main/control-socket.js';
+import { findRunFile, processStartTicks, type RunFile } from '../../src/main/run-file.js';
+import {
+  cliPath,
+  isMounted,
+  run,
+  serverEnvironment,
+  shell,
+  startMount,
+  whyNoMount,
+  type Mount,
+  type Result,
+} from '../support/mount.js';
+import { startBuiltinProcess } from '../support/servers/builtin.js';
+
+t.setTimeout(240_000);
+const noMount = whyNoMount();
+if (noMount) {
+  t.pass('a supervised mount', { skip: noMount });
+  process.exit();
+}
+
+const FILE_BYTES = 20 * 1024 * 1024 + 123;
+const work = mkdtempSync(join(tmpdir(), 'mount-s3x-supervisor-'));
+t.teardown(() => rmSync(work, { recursive: true, force: true }));
+const dataDir = join(work, 'buckets');
+mkdirSync(join(dataDir, 'bucket', 'many'), { recursive: true });
+const content = randomBytes(FILE_BYTES);
+const digest = createHash('sha256').update(content).digest('hex');
+writeFileSync(join(dataDir, 'bucket', 'file'), content);
+for (let each = 0; each < 50; each++) writeFileSync(join(dataDir, 'bucket', 'many', `f${each}`), `content ${each}\n`);
+const server = await startBuiltinProcess({ dataDir });
+t.teardown(() => server.stop());
+
+const runtime = join(work, 'run');
+mkdirSync(runtime, { mode: 0o700 });
+const env = { ...serverEnvironment(server), XDG_RUNTIME_DIR: runtime, XDG_STATE_HOME: join(work, 'state') };
+const owner = { env, uid: process.getuid?.() ?? 0 };
+const breakable = fileURLToPath(new URL('../support/breakable-daemon.js', import.meta.url));
+const daemonEntry = join(cliPath, '../mount-s3x-daemon.js');
+
+const ask = (...args: readonly string[]): Promise<Result> =>
+  run(process.execPath, [cliPath, ...args], { env, timeoutMs: 60_000 });
+
+async function mounted(t: Test, ...flags: readonly string[]): Promise<Mount> {
+  const mount = await startMount(server, { bucket: 'bucket', flags, env });
+  t.teardown(() => mount.stop());
+  return mount;
+}
+
+async function until<T>(t: Test, what: string, look: () => T | undefined | false): Promise<T> {
+  for (let tries = 0; tries < 600; tries++) {
+    const found = look();
+    if (found !== undefined && found !== false) return found;
+    await sleep(50);
+  }
+  t.fail(`never: ${what}`);
+  throw new Error(what);
+}
+
+/** The run file of the daemon that has taken over from `pid`. */
+const successor = (t: Test, mount: Mount, pid: number): Promise<RunFile> =>
+  until(t, 'another daemon serves', () => {
+    const found = findRunFile(mount.path, owner);
+    return found && found.pid !== pid && processStartTicks(found.pid) === found.startTicks ? found : undefined;
+  });
+
+const isGone = (pid: number): boolean => processStartTicks(pid) === undefined;
+
+async function serves(t: Test, mount: Mount, what: string): Promise<void> {
+  const read = await shell(mount, 'sha256sum < "$M/file"; ls "$M/many" | wc -l; cat "$M/many/f7"');
+  t.equal(read.stdout, `${digest}  -\n50\ncontent 7\n`, `${what}: ${read.stderr}`);
+}
+
+/** Has a daemon that can be broken take over; its pid. */
+async function makeBreakable(t: Test, mount: Mount): Promise<number> {
+  const { supervisor } = findRunFile(mount.path, owner) ?? {};
+  if (supervisor?.socket === undefined) throw new Error('no supervisor');
+  const result = await askControl(supervisor.socket, { command: 'upgrade', daemonEntry: breakable });
+  t.match(result, { from: String, to: String, pid: Number });
+  return (await successor(t, mount, mount.pid)).pid;
+}
+
+await t.test('kill -9: another daemon takes over, again and again; everything can be asked', async (t) => {
+  const mount = await mounted(t);
+  await serves(t, mount, 'before');
+  let pid = mount.pid;
+  for (const signal of ['SIGKILL', 'SIGABRT', 'SIGKILL'] as const) {
+    process.kill(pid, signal);
+    await serves(t, mount, `during the take-over after ${signal}`);
+    const next = await successor(t, mount, pid);
+    t.equal(next.supervisor?.pid, mount.chiefPid, 'the supervisor is the same');
+    pid = next.pid;
+  }
+  t.equal((await ask('stats', mount.path, '--once')).code, 0);
+  t.equal((await ask('explain', mount.path)).code, 0);
+  process.kill(pid, 'SIGKILL');
+  t.equal((await ask('stats', mount.path, '--once')).code, 0, 'who asks during a take-over waits for it');
+  t.equal((await shell(mount, 'mkdir "$M/new" && echo x > "$M/new/y" && cat "$M/new/y"')).stdout, 'x\n');
+  const removed = await ask('rm', '-r', join(mount.path, 'new'));
+  t.equal(removed.code, 0, removed.stderr);
+  const last = await successor(t, mount, pid);
+  const unmounted = await ask('unmount', mount.path);
+  t.equal(unmounted.code, 0, unmounted.stderr);
+  t.ok(isGone(last.pid) && isGone(mount.chiefPid), 'unmount waits for both');
+  t.same(readdirSync(join(runtime, 'mount-s3x')), [], 'nothing is left in the runtime directory');
+});
+
+await t.test('told to end, unmounted from outside: both processes end, with exit code 0', async (t) => {
+  for (const how of ['SIGTERM', 'SIGINT', 'umount', 'SIGTERM to the daemon'] as const) {
+    const mount = await mounted(t);
+    process.kill(mount.pid, 'SIGKILL');
+    const { pid } = await successor(t, mount, mount.pid);
+    if (how === 'umount') t.equal((await run('umount', [mount.path])).code, 0);
+    else if (how === 'SIGTERM to the daemon') process.kill(pid, 'SIGTERM');
+    else process.kill(mount.chiefPid, how);
+    await until(t, `${how} ends both`, () => isGone(pid) && isGone(mount.chiefPid));
+    t.notOk(isMounted(mount.path), how);
+    t.match(mount.log(), /"msg":"ended"/);
+  }
+});
+
+await t.test('told to end while nobody serves: the next daemon ends it in order', async (t) => {
+  const mount = await mounted(t);
+  process.kill(mount.pid, 'SIGKILL');
+  process.kill(mount.chiefPid, 'SIGTERM');
+  await until(t, 'the supervisor ends', () => isGone(mount.chiefPid));
+  t.notOk(isMounted(mount.path));
+});
+
+await t.test('the supervisor dies: its daemon unmounts and says so', async (t) => {
+  const mount = await mounted(t);
+  process.kill(mount.chiefPid, 'SIGKILL');
+  await until(t, 'the daemon ends', () => isGone(mount.pid));
+  t.notOk(isMounted(mount.path));
+  t.match(mount.log(), /the supervisor has died: detaching the mount and ending/);
+});
+
+await t.test('the same crash again and again ends the mount with the reason', async (t) => {
+  const mount = await mounted(t);
+  let pid = await makeBreakable(t, mount);
+  for (let crashes = 1; crashes <= 5; crashes++) {
+    process.kill(pid, 'SIGXCPU');
+    if (crashes < 5) ({ pid } = await successor(t, mount, pid));
+  }
+  await until(t, 'the supervisor ends', () => isGone(mount.chiefPid));
+  t.notOk(isMounted(mount.path));
+  t.match(mount.log(), /the mount at \S+ ends: 5 daemons died within a minute for the same reason .*made to crash/);
+  t.equal(mount.exitCode(), 13);
+});
+
+await t.test('a daemon that hangs is reported and replaced; one that somebody has stopped is not', async (t) => {
+  const mount = await mounted(t, '--watchdog', '2');
+  const pid = await makeBreakable(t, mount);
+  process.kill(pid, 'SIGSTOP');
+  await sleep(4000);
+  process.kill(pid, 'SIGCONT');
+  await serves(t, mount, 'after it was stopped for longer than the watchdog waits');
+  t.equal(findRunFile(mount.path, owner)?.pid, pid, 'it is the same daemon');
+  process.kill(pid, 'SIGPWR');
+  await serves(t, mount, 'while it hangs');
+  const next = await successor(t, mount, pid);
+  t.not(next.pid, pid);
+  t.match(mount.log(), /the daemon hangs: it is killed, another takes over/);
+  const reports = join(work, 'state', 'mount-s3x', 'reports');
+  const report = JSON.parse(readFileSync(join(reports, readdirSync(reports)[0] ?? ''), 'utf8')) as object;
+  t.match(report, { pid, reason: /silent for 2 s/, page: { pid }, threads: [{ tid: pid, state: 'R' }] });
+});
+
+await t.test('upgrade: this version, and one that cannot start', async (t) => {
+  const mount = await mounted(t);
+  const done = await ask('upgrade', mount.path);
+  t.equal(done.code, 0, done.stderr);
+  t.match(done.stdout, /: version \S+, a new daemon \(pid \d+\)\n$/);
+  await serves(t, mount, 'after the upgrade');
+  const { pid, supervisor } = await successor(t, mount, mount.pid);
+  const broken = join(work, 'broken.mjs');
+  writeFileSync(broken, 'throw new Error("this version is broken");\n');
+  for (const [entry, why] of [
+    [broken, /the new version could not take over \(exit code 1\); the old one serves on/],
+    [join(work, 'none.mjs'), /there is no \S+none\.mjs/],
+    ['relative.js', /absolute path/],
+  ] as const) {
+    await t.rejects(askControl(supervisor?.socket ?? '', { command: 'upgrade', daemonEntry: entry }), {
+      constructor: ControlError,
+      message: why,
+    });
+    await serves(t, mount, `after ${entry}`);
+  }
+  await successor(t, mount, pid);
+  t.equal(processStartTicks(mount.chiefPid), supervisor?.startTicks, 'the supervisor is the same');
+  const again = await askControl(supervisor?.socket ?? '', { command: 'upgrade', daemonEntry });
+  t.match(again, { pid: Number }, 'and it can be done again');
+  const alone = await mounted(t, '--no-supervisor');
+  const refused = await ask('upgrade', alone.path);
+  t.equal(refused.code, 1);
+  t.match(refused.stderr, /has no supervisor that could hold it meanwhile; `mount-s3x unmount /);
+});
