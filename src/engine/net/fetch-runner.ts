@@ -1,7 +1,7 @@
 /**
  * All fetches of one net thread, each driven through its attempts: in line for a connection, in transfer, waiting before
  * the next try, or waiting for credentials. What to do after a failure is decided by the pure retry policy, when to ask
- * a second time beside a late answer (a hedge) by the hedge policy; this file carries the decisions out.
+ * a second time beside a late answer (a hedge) late-watch.ts; this file carries the decisions out.
  * A hedge never writes beside the first attempt: whoever gets a good head first leads, and the other is gone before the
  * leader gets its first view. A body that has become slow is led by its first attempt until the hedge's head is there.
  * Bounded: fetches by the slots of the pool (each owns at least one), attempts and waits by retry-policy.ts and limits.ts.
@@ -23,16 +23,8 @@ import type { Failure } from './failure.js';
 import { Fetch } from './fetch.js';
 import { HedgePolicy } from './hedge-policy.js';
 import type { ResponseHead } from './http-head.js';
-import {
-  DRAIN_BYTES_MAX,
-  HEDGE_RATE_BYTES_MIN,
-  HEDGE_SLOW_BYTES_MIN,
-  HEDGE_SLOW_WINDOW_MS,
-  STALL_GAP_MS,
-  STALL_LOOK_MS,
-  SWEEP_GAP_FACTOR,
-  type NetTimeouts,
-} from './limits.js';
+import { DRAIN_BYTES_MAX, HEDGE_RATE_BYTES_MIN, type NetTimeouts } from './limits.js';
+import { LateWatch, type Lateness } from './late-watch.js';
 import { BULK_BYTES } from './link-queue.js';
 import type { LogGate } from './log-gate.js';
 import { outcomeOf } from './request-ledger.js';
@@ -103,13 +95,8 @@ export class FetchRunner {
   readonly #deps: FetchRunnerDeps;
   readonly #jobs = new Map<number, Job>();
   readonly #policy = new HedgePolicy();
-  #hedgeTimer: Timer | undefined;
-  #stallTimer: Timer | undefined;
-  /** Since when pauses count: not while we were stopped. */
-  #awakeMs = 0;
-  /** When any body last brought a byte. */
-  #arrivedMs = 0;
-  #sweptMs = -Infinity;
+  /** Absent without hedges. */
+  readonly #watch: LateWatch<Job> | undefined;
   #hedges = 0;
   #hedgesWon = 0;
   #resumed = 0;
@@ -117,6 +104,17 @@ export class FetchRunner {
   constructor(options: FetchRunnerOptions, deps: FetchRunnerDeps) {
     this.#options = options;
     this.#deps = deps;
+    if (!options.hedge) return;
+    this.#watch = new LateWatch<Job>({
+      clock: deps.clock,
+      policy: this.#policy,
+      sweepMs: options.timeouts.sweepMs,
+      jobs: () => this.#jobs.values(),
+      attemptOf: ({ phase }) => (phase.kind === 'transfer' ? phase.transfer : undefined),
+      mayBeAskedTwice: ({ hedge, priority }) => hedge === undefined && priority <= PRIORITY_WINDOW,
+      askTwice: (job, why) => this.#askTwice(job, why),
+      defer: (run) => deps.defer(run),
+    });
   }
 
   get size(): number {
@@ -201,15 +199,12 @@ export class FetchRunner {
     for (const job of [...this.#jobs.values()]) {
       if (job.phase.kind === 'credentials' && nowMs >= job.phase.untilMs) this.#give(job, job.phase.failure);
     }
-    this.#lookForSlow(nowMs);
+    this.#watch?.sweep(nowMs);
   }
 
   close(): void {
     for (const job of [...this.#jobs.values()]) this.#give(job, cancelled());
-    this.#hedgeTimer?.cancel();
-    this.#hedgeTimer = undefined;
-    this.#stallTimer?.cancel();
-    this.#stallTimer = undefined;
+    this.#watch?.close();
   }
 
   #ask(job: Job): void {
@@ -262,7 +257,7 @@ export class FetchRunner {
     transfer.isProbe = job.priority === PRIORITY_WAITING && transfer.bodyBytes < BULK_BYTES;
     if (transfer.isProbe) connections.probeSent();
     transfer.start();
-    this.#armHedges(this.#policy.lateMs);
+    this.#watch?.sent();
   }
 
   /** An attempt at what the fetch lacks now; undefined when that cannot be had, and then the fetch is over. */
@@ -280,7 +275,7 @@ export class FetchRunner {
       leads: (transfer) => this.#leads(job, transfer),
       arrived: (_transfer, isPublished) => {
         job.progressMs = connection.activeMs;
-        this.#arrivedMs = connection.activeMs;
+        this.#watch?.arrived(connection.activeMs);
         if (isPublished) this.#deps.arrived(job.fetch.command.fetchId);
       },
       ended: (transfer, failure, head) => {
@@ -459,8 +454,7 @@ export class FetchRunner {
     this.#deps.meter.firstByte(nowMs - transfer.sentMs);
     if (transfer.isProbe) this.#deps.connections.probeAnswered(nowMs - transfer.sentMs);
     this.#answered(job);
-    this.#arrivedMs = nowMs;
-    this.#armStalls(nowMs);
+    this.#watch?.began(nowMs);
     const { phase, hedge } = job;
     if (hedge?.kind !== 'transfer' || hedge.transfer !== transfer) {
       this.#dropHedge(job);
@@ -498,82 +492,7 @@ export class FetchRunner {
     transfer.abort();
   }
 
-  /** One timer for all requests: they are late after the same time. */
-  #armHedges(waitMs: number): void {
-    if (this.#hedgeTimer !== undefined || waitMs === Infinity || !this.#options.hedge) return;
-    this.#hedgeTimer = this.#deps.clock.after(waitMs, () => {
-      // After this turn's reads: what came while we were busy is not late.
-      this.#deps.defer(() => {
-        this.#hedgeTimer = undefined;
-        this.#lookForLate(this.#deps.clock.nowMs());
-      });
-    });
-  }
-
-  #lookForLate(nowMs: number): void {
-    const { lateMs } = this.#policy;
-    let nextMs = Infinity;
-    for (const job of [...this.#jobs.values()]) {
-      if (job.phase.kind !== 'transfer' || job.phase.transfer.headMs !== undefined) continue;
-      if (job.hedge !== undefined || job.priority > PRIORITY_WINDOW) continue;
-      const leftMs = lateMs - (nowMs - job.phase.transfer.sentMs);
-      if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
-      else this.#askTwice(job, 'late');
-    }
-    this.#armHedges(nextMs);
-  }
-
-  /** Bodies that have all but stopped, looked at once in HEDGE_SLOW_WINDOW_MS. */
-  #lookForSlow(nowMs: number): void {
-    // After a pause of our own all bodies look slow.
-    const isGap = nowMs - this.#sweptMs > this.#options.timeouts.sweepMs * SWEEP_GAP_FACTOR;
-    this.#sweptMs = nowMs;
-    const { slowBytesPerMs } = this.#policy;
-    if (slowBytesPerMs === 0 || !this.#options.hedge) return;
-    for (const job of [...this.#jobs.values()]) {
-      if (job.phase.kind !== 'transfer' || job.phase.transfer.headMs === undefined) continue;
-      const { transfer } = job.phase;
-      const { mark, offset } = transfer;
-      const tookMs = nowMs - mark.ms;
-      if (tookMs < HEDGE_SLOW_WINDOW_MS && !isGap) continue;
-      transfer.mark = { offset, ms: nowMs };
-      if (transfer.connection.heldMs > mark.ms) continue;
-      const bytes = offset - mark.offset;
-      const isSlow = bytes === 0 || (bytes / tookMs < slowBytesPerMs && transfer.missingBytes >= HEDGE_SLOW_BYTES_MIN);
-      if (isSlow && !isGap && job.hedge === undefined && job.priority <= PRIORITY_WINDOW) this.#askTwice(job, 'slow');
-    }
-  }
-
-  /** One timer while bodies are on their way: their pauses are shorter than a sweep. */
-  #armStalls(nowMs: number): void {
-    if (this.#stallTimer !== undefined || !this.#options.hedge) return;
-    this.#stallTimer = this.#deps.clock.after(STALL_LOOK_MS, () => {
-      // After this turn's reads, as with late answers.
-      this.#deps.defer(() => {
-        this.#stallTimer = undefined;
-        const lookedMs = this.#deps.clock.nowMs();
-        // A process that was stopped, or had no time, finds all bodies pausing: nobody is to blame but itself.
-        if (lookedMs - nowMs > STALL_GAP_MS) this.#awakeMs = lookedMs;
-        if (this.#lookForStalls(lookedMs)) this.#armStalls(lookedMs);
-      });
-    });
-  }
-
-  /** Bodies that bring nothing any more. Says whether any body is on its way. */
-  #lookForStalls(nowMs: number): boolean {
-    const { stallMs } = this.#policy;
-    const bodies = [...this.#jobs.values()].filter(isInBody);
-    const isSilence = bodies.length > 1 && nowMs - this.#arrivedMs > stallMs / 2;
-    for (const job of bodies) {
-      if (job.phase.kind !== 'transfer' || job.hedge !== undefined || job.priority > PRIORITY_WINDOW) continue;
-      const { connection } = job.phase.transfer;
-      const pausedMs = nowMs - Math.max(connection.activeMs, connection.heldMs, this.#awakeMs);
-      if (pausedMs > (isSilence ? 2 * stallMs : stallMs)) this.#askTwice(job, 'stalled');
-    }
-    return bodies.length > 0;
-  }
-
-  #askTwice(job: Job, why: 'late' | 'slow' | 'stalled'): void {
+  #askTwice(job: Job, why: Lateness): void {
     const { clock, connections, log, pacer } = this.#deps;
     const isResumed = why === 'stalled';
     // Before the pacer is asked: it counts whoever it lets go, and a late job is looked at again and again.
@@ -610,11 +529,6 @@ export class FetchRunner {
     job.hedge = { kind: 'inLine', waiter };
     if (!connections.acquire(waiter)) job.hedge = undefined;
   }
-}
-
-/** The answer to its first attempt has begun. */
-function isInBody(job: Job): boolean {
-  return job.phase.kind === 'transfer' && job.phase.transfer.headMs !== undefined;
 }
 
 function cancelled(): Failure {

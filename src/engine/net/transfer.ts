@@ -47,7 +47,7 @@ export class Transfer implements Exchange {
   isProbe = false;
   /** When its good answer began; undefined before. */
   headMs: number | undefined;
-  /** Where the rate was looked at last: see hedger.ts. */
+  /** Where the rate was looked at last: see late-watch.ts. */
   mark = { offset: 0, ms: 0 };
 
   constructor(fetch: Fetch, asked: Asked, connection: Connection, deps: TransferDeps) {
