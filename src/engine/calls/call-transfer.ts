@@ -5,7 +5,8 @@
  */
 import { invariant } from '../../base/invariant.js';
 import { PRIORITY_WAITING, type CallAnswer, type CallCommand, type DataTarget } from '../api.js';
-import type { Connection, Exchange } from '../net/connection.js';
+import type { Connection } from '../net/connection.js';
+import type { Exchange } from '../net/exchange.js';
 import { transportFailure, type Failure } from '../net/failure.js';
 import type { ResponseHead } from '../net/http-head.js';
 import { objectPath } from '../signing/object-path.js';

@@ -8,7 +8,7 @@
 import { readSync } from 'node:fs';
 import type { PoolView } from '../../base/pool/pool-view.js';
 import { startChecksum, type ChecksumName } from '../checksum/running-checksum.js';
-import type { RequestBody } from '../net/connection.js';
+import type { RequestBody } from '../net/exchange.js';
 import { KIB, MIB } from '../../base/units.js';
 import type { BodyPiece, FilePiece } from '../write-api.js';
 

@@ -4,7 +4,8 @@
  */
 import { invariant } from '../../base/invariant.js';
 import type { DataTarget, ListCommand } from '../api.js';
-import type { Connection, Exchange } from '../net/connection.js';
+import type { Connection } from '../net/connection.js';
+import type { Exchange } from '../net/exchange.js';
 import { parseS3Error } from '../net/error-body.js';
 import { transportFailure, type Failure } from '../net/failure.js';
 import type { ResponseHead } from '../net/http-head.js';

@@ -7,7 +7,8 @@
  */
 import { invariant } from '../../base/invariant.js';
 import type { RequestSigner } from '../signing/request-signer.js';
-import type { Connection, Exchange } from './connection.js';
+import type { Connection } from './connection.js';
+import type { Exchange } from './exchange.js';
 import { parseS3Error } from './error-body.js';
 import { transportFailure, type Failure } from './failure.js';
 import type { Fetch } from './fetch.js';

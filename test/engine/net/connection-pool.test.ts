@@ -9,7 +9,8 @@ import t from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
 import { PRIORITY_UPLOAD, PRIORITY_WAITING } from '../../../src/engine/api.js';
 import { ConnectionPool, type Waiter } from '../../../src/engine/net/connection-pool.js';
-import type { Connection, Exchange } from '../../../src/engine/net/connection.js';
+import type { Connection } from '../../../src/engine/net/connection.js';
+import type { Exchange } from '../../../src/engine/net/exchange.js';
 import { CONNECTION_AGE_MAX_MS, DEFAULT_TIMEOUTS, IDLE_RELEARN_MS } from '../../../src/engine/net/limits.js';
 import type { OnRead } from '../../../src/engine/net/socket-opener.js';
 
