@@ -106,14 +106,16 @@ export class FileRecords {
 
   /** What the process before this one wrote down. */
   files(): { readonly state: Survival; readonly record: FileRecord }[] {
-    return this.#journal.entries(RECORD_WRITTEN_FILE).map(({ value }) => {
-      return { state: value[0] as Survival, record: decode(value) as FileRecord };
+    return this.#journal.entries(RECORD_WRITTEN_FILE).flatMap(({ value }) => {
+      const record = decode<FileRecord>(value);
+      return record ? [{ state: value[0] as Survival, record }] : [];
     });
   }
 
   writers(): { readonly handle: number; readonly writer: WriterRecord }[] {
-    return this.#journal.entries(RECORD_WRITER).map(({ key, value }) => {
-      return { handle: Number(key), writer: decode(value) as WriterRecord };
+    return this.#journal.entries(RECORD_WRITER).flatMap(({ key, value }) => {
+      const writer = decode<WriterRecord>(value);
+      return writer ? [{ handle: Number(key), writer }] : [];
     });
   }
 }
@@ -159,6 +161,11 @@ function encode(state: number, record: FileRecord | WriterRecord): Buffer {
   return bytes;
 }
 
-function decode(bytes: Uint8Array): unknown {
-  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + 4, bytes.byteLength - 4).toString('utf8'));
+/** Undefined for what makes no sense (another version wrote it): who needs it is told of an error. */
+function decode<T extends FileRecord | WriterRecord>(bytes: Uint8Array): T | undefined {
+  try {
+    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset + 4, bytes.byteLength - 4).toString('utf8')) as T;
+  } catch {
+    return undefined;
+  }
 }

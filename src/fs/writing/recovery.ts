@@ -238,6 +238,37 @@ export async function leaveCrashed(
   return { sizeBytes };
 }
 
+/**
+ * What a dead daemon of the same supervisor left in the spool and this one does not go on with (`isTaken`): it would count as in
+ * use for as long as the supervisor lives. A file that was being completed when its record was given up is complete; others are
+ * left for `recover`. Answers how many. Throws when the directory cannot be read.
+ */
+export async function leaveUnclaimed(
+  directory: string,
+  keeper: JournalBegin['keeper'],
+  isTaken: (id: string) => boolean,
+  atMs: number,
+): Promise<number> {
+  if (!keeper) return 0;
+  let left = 0;
+  const names = await readdir(directory).catch(() => []);
+  for (const name of names.filter((each) => each.endsWith(JOURNAL_SUFFIX))) {
+    const id = name.slice(0, -JOURNAL_SUFFIX.length);
+    const lines = isTaken(id) ? undefined : await readJournal(directory, id);
+    const begin = lines?.find((line) => line.type === 'begin');
+    if (!lines || begin?.keeper?.pid !== keeper.pid || begin.keeper.pidStart !== keeper.pidStart) continue;
+    const writer = lines.findLast((line) => line.type === 'taken') ?? begin;
+    if (isAlive(writer) || lines.some((line) => line.type === 'left')) continue;
+    if (lines.some((line) => line.type === 'complete')) await removeFiles(directory, id);
+    else {
+      const message = `'${begin.key}' was given up when the daemon died`;
+      await leaveCrashed(directory, id, { key: begin.key, message, atMs });
+      left++;
+    }
+  }
+  return left;
+}
+
 /** A line that a crash cut off is no line. */
 function parseLines(text: string): JournalLine[] {
   const lines: JournalLine[] = [];

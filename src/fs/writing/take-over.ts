@@ -39,7 +39,7 @@ import type { FileNode, InodeTable } from '../inode-table.js';
 import type { BaseReader, BaseVersion } from './base-reader.js';
 import { CLEAN, FAILED, KNOWN, type FileRecord, type FileRecords, type Survival } from './file-records.js';
 import type { JournalComplete, JournalKept, JournalLine } from './journal.js';
-import { leaveCrashed, readJournal } from './recovery.js';
+import { leaveCrashed, leaveUnclaimed, readJournal } from './recovery.js';
 import type { SpoolDirectory } from './spool.js';
 import type { WriteOperations } from './write-operations.js';
 import type { InheritedFile } from './written-file-api.js';
@@ -73,12 +73,19 @@ export interface TakenOver {
   readonly lost: number;
 }
 
+interface Inherited {
+  readonly entry: WrittenEntry;
+  /** Of the files in the spool that the record named. */
+  readonly spoolName: string;
+  readonly isLost: boolean;
+}
+
 /**
  * Before the first request is served, and after the nodes that are known otherwise are there. Resolves when every handle is
  * known; commits that were under way may still be looked for. Never rejects.
  */
 export async function takeOverFiles(deps: TakeOverDeps): Promise<TakenOver> {
-  const { records, operations, handles, files } = deps;
+  const { records, operations, handles, files, spool, wallMs, log } = deps;
   const found = await Promise.all(records.files().map((each) => inherit(deps, each.state, each.record)));
   let writers = 0;
   for (const { handle, writer } of records.writers()) {
@@ -90,6 +97,12 @@ export async function takeOverFiles(deps: TakeOverDeps): Promise<TakenOver> {
     if (!handles.has(handle)) handles.open(handle, node, false);
     writers++;
   }
+  // Those of which commits are still looked for, too.
+  const taken = new Set(found.map(({ spoolName }) => spoolName));
+  const { path, owner } = spool;
+  await leaveUnclaimed(path, owner.keeper, (id) => taken.has(id), wallMs()).catch((error: unknown) =>
+    log.warn({ directory: path, err: error }, `what the last daemon left in ${path} could not be looked at`),
+  );
   // A truncation without a handle, or a rename's claim: nobody would close them, and what was begun is finished.
   for (const { entry } of found) if (entry.writers === 0) finish(deps, files, entry);
   return { files: found.length, handles: writers, lost: found.filter(({ isLost }) => isLost).length };
@@ -106,12 +119,9 @@ function finish({ table }: TakeOverDeps, files: WrittenFiles, entry: WrittenEntr
   });
 }
 
-async function inherit(
-  deps: TakeOverDeps,
-  state: Survival,
-  record: FileRecord,
-): Promise<{ readonly entry: WrittenEntry; readonly isLost: boolean }> {
+async function inherit(deps: TakeOverDeps, state: Survival, record: FileRecord): Promise<Inherited> {
   const { files, spool } = deps;
+  const spoolName = record.spool;
   const lines = await readJournal(spool.path, record.spool);
   const data = await spool.has(record.spool);
   const kept = keptOf(state, record, lines);
@@ -130,7 +140,7 @@ async function inherit(
   const { intent } = record;
   if (intent === undefined || state === FAILED) {
     if (isLoose) files.poison(entry, await lostError(deps, record, state));
-    return { entry, isLost: isLoose };
+    return { entry, spoolName, isLost: isLoose };
   }
   const complete = lines?.findLast((line) => line.type === 'complete');
   const look =
@@ -138,7 +148,7 @@ async function inherit(
       ? () => lookForPut(deps, record, intent)
       : () => (complete ? completeAgain(deps, complete) : Promise.resolve(undefined));
   files.settle(entry, look, async (error) => (isLoose ? lostError(deps, record, state, error) : undefined));
-  return { entry, isLost: false };
+  return { entry, spoolName, isLost: false };
 }
 
 /** Where all bytes of it are; undefined when some are nowhere, or when it is not changed. */
