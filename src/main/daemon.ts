@@ -28,7 +28,8 @@ import { openControlPlane, type ControlPlane } from '../engine/store/control-pla
 import type { ObjectWriter } from '../engine/write-api.js';
 import { S3Writer } from '../engine/writing/s3-writer.js';
 import { S3FileSystem } from '../fs/file-system.js';
-import { SpoolDirectory } from '../fs/writing/spool.js';
+import { processStart } from '../fs/writing/process-identity.js';
+import { SpoolDirectory, type SpoolOwner } from '../fs/writing/spool.js';
 import { Processes } from '../fuse/processes.js';
 import { parseCpuList } from '../hwdetect/cpu-list.js';
 import { detectHardware } from '../hwdetect/detect.js';
@@ -63,6 +64,9 @@ import { deriveSizing, type Sizing } from './sizing.js';
 import { currentOwner } from './state-directory.js';
 import { GENERATION_IDS, type LiveLife } from './supervisor/api.js';
 
+/** What is being written goes to the spool before an upgrade: a pool's worth at the pace of a slow disk. */
+const HAND_OVER_MS = 20_000;
+
 /** For the first answer of the mount, after everything else is up. */
 const ANSWER_WAIT_MS = 10_000;
 
@@ -84,6 +88,8 @@ export interface RunningDaemon {
   readonly done: Promise<{ readonly reason: string; readonly exitCode: number }>;
   /** Unmounts and ends; `done` then settles. Safe to call twice. */
   stop(reason: string): Promise<void>;
+  /** Another daemon takes over, and this process is killed when this settles: what memory holds is put away. Never rejects. */
+  handOver(): Promise<void>;
 }
 
 /** What runs between the kernel's side and the store; each part with how it ends. */
@@ -212,7 +218,8 @@ export async function startDaemon(
     explain: () => Promise.resolve(explainMount({ ...parts, config, clock: systemClock, sharing })),
     stats: snapshot,
   };
-  return { done, stop, commands };
+  const handOver = (): Promise<void> => parts.fileSystem.handOver(HAND_OVER_MS);
+  return { done, stop, handOver, commands };
 }
 
 async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promise<Parts> {
@@ -351,6 +358,7 @@ async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promis
           bucket: config.store.bucket,
           endpointUrl: config.store.endpointUrl,
           mountPoint: config.mountPoint,
+          ...keeperOf(life),
         }),
         journal: openJournal(life.journalFd, log),
         clock: systemClock,
@@ -425,6 +433,12 @@ async function closeParts(parts: Parts): Promise<void> {
   await parts.net.close();
   parts.calls.close();
   parts.control.close();
+}
+
+/** Who sees to it that this process has a successor. */
+function keeperOf({ supervisor }: LiveLife): Pick<SpoolOwner, 'keeper'> {
+  const pidStart = supervisor && processStart(supervisor.pid);
+  return supervisor && pidStart !== undefined ? { keeper: { pid: supervisor.pid, pidStart } } : {};
 }
 
 /** Begins the names of this process' spool files: of no other process, before or after a reboot. */

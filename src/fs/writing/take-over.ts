@@ -174,6 +174,8 @@ function nodeOf({ table, nowMs }: TakeOverDeps, state: Survival, record: FileRec
   const node = table.inherited(nodeId, head, hasName, state === CLEAN ? nowMs() : Infinity);
   if (node.key !== key) table.moveFile(node, key, undefined, nowMs());
   if (node.current && !hasName) table.retire(node);
+  node.isInherited = true;
+  node.lookups = Math.max(node.lookups, 1);
   node.etag = etag;
   node.sizeBytes = sizeBytes;
   node.mtimeMs = mtimeMs;
