@@ -64,8 +64,8 @@ import { deriveSizing, type Sizing } from './sizing.js';
 import { currentOwner } from './state-directory.js';
 import { GENERATION_IDS, type LiveLife } from './supervisor/api.js';
 
-/** What is being written goes to the spool before an upgrade: a pool's worth at the pace of a slow disk. */
-const HAND_OVER_MS = 20_000;
+/** What is being written goes to the spool before an upgrade: less than the supervisor waits (15 s). */
+const HAND_OVER_MS = 12_000;
 
 /** For the first answer of the mount, after everything else is up. */
 const ANSWER_WAIT_MS = 10_000;
@@ -204,7 +204,8 @@ export async function startDaemon(
     collect: parts.tidy,
   });
   void done.then(() => collector.close());
-  if (!config.readOnly) {
+  // What the daemon before this one left was told when it was found.
+  if (!config.readOnly && !life.takesOver) {
     void tellLeftOvers(config.write, config.store.bucket, { log, writer: parts.writer, clock: systemClock });
   }
   const commands: ControlHandlers = {

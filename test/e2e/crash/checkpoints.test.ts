@@ -1,16 +1,10 @@
 /**
- * Kills during checkpoint writes, a few, and a planned upgrade in the middle of one large file. The twenty of the requirements
- * are in checkpoints.full.test.ts.
+ * Kills during checkpoint writes, a few: the twenty of the requirements are in checkpoints.full.test.ts.
  */
 import t from 'tap';
-import { startWriter, wholeVersion } from '../../support/crash/checkpoints.js';
 import { whyNoMount } from '../../support/mount.js';
 import { findPython } from '../support/python.js';
-import { storeView } from '../support/store-view.js';
-import { BUCKET, startCrashBench } from './crash-bench.js';
 import { runCheckpoints } from './run-checkpoints.js';
-
-const MIB = 1024 * 1024;
 
 t.setTimeout(300_000);
 
@@ -22,32 +16,5 @@ if (noMount !== undefined || python === undefined) {
   t.test('four kills during checkpoint writes', async (t) => {
     const figures = await runCheckpoints(t, python, { kills: [{ kind: 'SIGKILL', times: 4 }] });
     t.comment(JSON.stringify(figures));
-  });
-
-  t.test('300 MiB with upgrades in the middle: a pause, and nothing else', async (t) => {
-    const bench = await startCrashBench(t, python, {
-      data: { largeFiles: 1, largeBytes: MIB, treeDirectories: 1, treeFilesEach: 1, manyNames: 1 },
-    });
-    const { mount, server, seed } = bench;
-    const view = storeView(server, BUCKET);
-    t.teardown(() => view.close());
-    const bytes = 300 * MIB;
-    const writer = startWriter(python, { role: 'once', name: 'large', bytes, seed, mountPath: mount.path });
-    t.teardown(async () => void (await writer.finish(0)));
-    for (let upgrades = 0; upgrades < 2; upgrades++) {
-      await new Promise((resolve) => setTimeout(resolve, 700));
-      const killed = await mount.kill('upgrade');
-      await mount.nextDaemon(killed.pid);
-    }
-    t.ok(await writer.finish(120_000), 'it finishes', { log: mount.log().slice(-3000) });
-    t.same(
-      writer.told.filter(({ state }) => state === 'error'),
-      [],
-      'no error',
-    );
-    const body = await view.get('large');
-    t.equal(body?.length, bytes);
-    t.equal(body && wholeVersion('once', body), 1, 'the bytes are right');
-    t.same(await view.uploads(), [], 'no upload is left');
   });
 }

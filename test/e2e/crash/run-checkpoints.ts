@@ -64,6 +64,10 @@ export async function runCheckpoints(
     // While nobody serves: whatever the dead one left half-done is to be seen now.
     await assertWhole(t, view, `after ${kind} number ${++kills}`);
     await mount.nextDaemon(killed.pid);
+    // A daemon that never served would count as one that cannot start.
+    const stuck = await untilTold(running, killed.atSeconds);
+    t.same(stuck, [], `everybody gets on after ${kind} number ${kills}`, { log: logTail(mount.log()) });
+    if (stuck.length > 0) break;
   }
   await sleep(REST_MS_MAX);
   for (const writer of running) {
@@ -85,6 +89,16 @@ export async function runCheckpoints(
   }
   t.ok(mount.isMounted(), 'it is still mounted');
   return { kills, writes, errors, recoverable };
+}
+
+/** Everybody was told of something that ended after so long ago; answers who was not. */
+async function untilTold(running: readonly CheckpointWriter[], sinceSeconds: number): Promise<string[]> {
+  const stuck = (): string[] =>
+    running
+      .filter(({ told }) => !told.some(({ state, at }) => at > sinceSeconds && (state === 'ok' || state === 'error')))
+      .map(({ role }) => role);
+  for (const endMs = Date.now() + FINISH_MS; stuck().length > 0 && Date.now() < endMs;) await sleep(20);
+  return stuck();
 }
 
 /** No object of ours is anything but a whole version of its file. */
