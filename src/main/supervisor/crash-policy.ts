@@ -2,8 +2,9 @@
  * What becomes of a mount whose daemon died: another daemon, or the end. Pure: deaths go in, a decision comes out.
  *
  * A daemon that served and was killed from outside (kill -9, the OOM killer, SIGABRT) is replaced at once, as often as it
- * happens. Two things end the mount, because another daemon would die the same way: STARTS_MAX lives in a row that never came
- * to serve, and SAME_REASON_MAX deaths within SAME_REASON_MS for the same reason of the daemon's own (an uncaught error, a
+ * happens. What ends the mount, because another daemon would die the same way: STARTS_MAX lives in a row that ended themselves
+ * before they came to serve, STARTS_KILLED_MAX in a row that were killed before that (a killer that meets one or two daemons on their way up is
+ * no reason to give up; one that meets all is: a memory limit too low to start in), and SAME_REASON_MAX deaths within SAME_REASON_MS for the same reason of the daemon's own (an uncaught error, a
  * broken invariant, the watchdog). A request that was at hand in two such deaths is refused from then on.
  * Refuses to blame a request for a death from outside: the innocent one would get EIO.
  */
@@ -11,6 +12,8 @@ import type { RequestId } from './api.js';
 
 /** Lives in a row that never served. */
 export const STARTS_MAX = 3;
+/** Lives in a row that never served, killed ones included. */
+export const STARTS_KILLED_MAX = 12;
 /** Before the second and third of them: what was missing may come back (guessed). */
 export const START_WAITS_MS = [0, 250, 1000] as const;
 export const SAME_REASON_MAX = 5;
@@ -24,6 +27,8 @@ export interface Death {
   readonly served: boolean;
   /** In words: `signal SIGKILL`, `exit code 1`. */
   readonly how: string;
+  /** A signal ended it, which nobody but somebody else can have sent. */
+  readonly wasKilled: boolean;
   /** Why it ended itself, or was ended by the watchdog; undefined when it came from outside. */
   readonly reason: string | undefined;
   /** The request that its main thread was busy with. */
@@ -35,6 +40,8 @@ export type Decision =
   | { readonly type: 'end'; readonly reason: string };
 
 export class CrashPolicy {
+  /** In a row: those that never served, and those of them that nobody killed. */
+  #unserved = 0;
   #failedStarts = 0;
   #own: { readonly atMs: number; readonly reason: string }[] = [];
   #suspects: RequestId[] = [];
@@ -49,9 +56,11 @@ export class CrashPolicy {
     const { nowMs, how, reason } = death;
     const refuses = reason === undefined ? undefined : this.#blame(death.atHand);
     const because = reason === undefined ? how : `${how}, ${reason}`;
-    this.#failedStarts = death.served ? 0 : this.#failedStarts + 1;
-    if (this.#failedStarts >= STARTS_MAX) {
-      return { type: 'end', reason: `${STARTS_MAX} daemons in a row died before they served (${because})` };
+    this.#unserved = death.served ? 0 : this.#unserved + 1;
+    if (death.served) this.#failedStarts = 0;
+    else if (!death.wasKilled) this.#failedStarts++;
+    if (this.#failedStarts >= STARTS_MAX || this.#unserved >= STARTS_KILLED_MAX) {
+      return { type: 'end', reason: `${this.#unserved} daemons in a row died before they served (${because})` };
     }
     if (reason !== undefined) {
       this.#own = this.#own.filter(({ atMs }) => nowMs - atMs < SAME_REASON_MS).slice(-REQUESTS_MAX);
@@ -61,7 +70,14 @@ export class CrashPolicy {
         return { type: 'end', reason: `${same} daemons died within a minute for the same reason (${because})` };
       }
     }
-    return { type: 'restart', waitMs: START_WAITS_MS[this.#failedStarts] ?? 0, refuses };
+    return { type: 'restart', waitMs: this.#waitMs, refuses };
+  }
+
+  /** Killed ones are not waited for until they are many: readers wait. */
+  get #waitMs(): number {
+    const lastMs = START_WAITS_MS[START_WAITS_MS.length - 1] ?? 0;
+    if (this.#unserved > STARTS_KILLED_MAX / 2) return lastMs;
+    return START_WAITS_MS[this.#failedStarts] ?? lastMs;
   }
 
   /** The request, when this is the second death that it was at hand in. */

@@ -283,6 +283,7 @@ class Supervisor {
       nowMs: performance.now(),
       served: this.#serves,
       how,
+      wasKilled: reason === undefined && signal !== '',
       reason,
       atHand: page?.atHand,
     });

@@ -1,8 +1,21 @@
 /** Another daemon or the end: deaths in, decisions out. */
 import t from 'tap';
-import { CrashPolicy, SAME_REASON_MAX, STARTS_MAX, type Death } from '../../../src/main/supervisor/crash-policy.js';
+import {
+  CrashPolicy,
+  SAME_REASON_MAX,
+  STARTS_KILLED_MAX,
+  STARTS_MAX,
+  type Death,
+} from '../../../src/main/supervisor/crash-policy.js';
 
-const killed: Death = { nowMs: 0, served: true, how: 'signal SIGKILL', reason: undefined, atHand: undefined };
+const killed: Death = {
+  nowMs: 0,
+  served: true,
+  how: 'signal SIGKILL',
+  wasKilled: true,
+  reason: undefined,
+  atHand: undefined,
+};
 const request = { lo: 77, hi: 3 };
 
 t.test('killed from outside every two seconds for an hour: another daemon each time', (t) => {
@@ -18,13 +31,25 @@ t.test('killed from outside every two seconds for an hour: another daemon each t
 
 t.test('lives that never served', (t) => {
   const policy = new CrashPolicy();
-  const stillborn = { ...killed, served: false, how: 'exit code 1: no credentials' };
+  const stillborn = { ...killed, served: false, wasKilled: false, how: 'exit code 1: no credentials' };
   for (let round = 1; round < STARTS_MAX; round++) {
     const decision = policy.died(stillborn);
     t.equal(decision.type, 'restart');
     t.ok(decision.type === 'restart' && decision.waitMs > 0, 'not at once');
   }
   t.match(policy.died(stillborn), { type: 'end', reason: /3 daemons in a row died .*no credentials/ });
+  t.end();
+});
+
+t.test('killed on the way up: a few times is bad luck, always is a limit that is too low', (t) => {
+  const policy = new CrashPolicy();
+  const onTheWay = { ...killed, served: false };
+  for (let round = 1; round < STARTS_KILLED_MAX; round++) {
+    const decision = policy.died(onTheWay);
+    t.equal(decision.type, 'restart', `${round} in a row`);
+    if (round <= STARTS_KILLED_MAX / 2) t.match(decision, { waitMs: 0 }, 'at once: readers wait');
+  }
+  t.match(policy.died(onTheWay), { type: 'end', reason: /12 daemons in a row died .*SIGKILL/ });
   t.end();
 });
 
@@ -38,7 +63,7 @@ t.test('one that served begins the count of stillborn ones anew', (t) => {
 });
 
 t.test('the same reason again and again', (t): void => {
-  const own = { ...killed, reason: 'invariant: the block is pinned' };
+  const own = { ...killed, wasKilled: false, reason: 'invariant: the block is pinned' };
   const policy = new CrashPolicy();
   for (let nowMs = 1; nowMs < SAME_REASON_MAX; nowMs++) t.equal(policy.died({ ...own, nowMs }).type, 'restart');
   t.match(policy.died({ ...own, nowMs: 59_000 }), { type: 'end', reason: /5 daemons .*the block is pinned/ });
@@ -56,7 +81,7 @@ t.test('the same reason again and again', (t): void => {
 
 t.test('a request that was at hand in two deaths of the daemon itself is refused', (t) => {
   const policy = new CrashPolicy();
-  const own = { ...killed, reason: 'uncaught exception' };
+  const own = { ...killed, wasKilled: false, reason: 'uncaught exception' };
   t.match(policy.died({ ...own, atHand: { lo: 1, hi: 0 } }), { refuses: undefined });
   t.match(policy.died({ ...own, nowMs: 1, atHand: request, reason: 'a' }), { refuses: undefined });
   t.match(policy.died({ ...killed, nowMs: 2, atHand: request }), { refuses: undefined }, 'a kill is not its fault');
