@@ -444,6 +444,15 @@ def churn():
             time.sleep(0.05)
 
 
+def unlinked_log(top):
+    """A log whose last line may be there or not: begun anew."""
+    try:
+        os.unlink(f"{top}/log")
+    except FileNotFoundError:
+        pass
+    return []
+
+
 def writing():
     """Checkpoints as training writes them (a temporary name, then a rename), edits in their middle, and a log that is synced."""
     top = f"{MOUNT}/written-{SEED}"
@@ -493,8 +502,25 @@ def writing():
             counts["rounds"] += 1
             got_on(1)
         except OSError as error:
-            failed(f"{what}: {errno.errorcode.get(error.errno)} {error}")
-            time.sleep(0.5)
+            if error.errno == errno.EIO:
+                # What a dead daemon had only in memory: the writer hears of it, and nothing of it is to be seen.
+                counts["lost"] += 1
+                say(lost=f"{what}: {error}")
+                if what == "log":
+                    log_lines = unlinked_log(top)
+                elif what == "edit":
+                    # Whole or not at all.
+                    with open(name, "rb", buffering=0) as file:
+                        got = file.readall()
+                    edited = content[:place] + piece + content[place + len(piece) :]
+                    if got not in (content, edited):
+                        wrong(f"{name} is neither what it was nor what it became")
+                    kept[at] = (name, got)
+                elif os.path.exists(name):
+                    wrong(f"{name} is there, though its writer got an error")
+            else:
+                failed(f"{what}: {errno.errorcode.get(error.errno)} {error}")
+                time.sleep(0.5)
 
 
 ROLES = {
