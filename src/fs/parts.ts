@@ -34,6 +34,7 @@ import { RememberedAttributes } from './namespace/remembered-attributes.js';
 import { RepeatedChanges } from './namespace/repeated-changes.js';
 import { WritePolicy } from './namespace/write-policy.js';
 import { noUncommittedFiles } from './namespace/written-files.js';
+import { mountedAtMs } from './restore/mount-record.js';
 import { buildRecords, type Records } from './restore/records.js';
 import { Siblings } from './siblings.js';
 import { Versions } from './versions.js';
@@ -102,7 +103,8 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   const freshness = new Freshness(options, deps);
   const faults = new FaultLog(deps);
   const remembered = new RememberedAttributes({ rootKey, isKept: options.posixMetadata === true }, { wallMs });
-  const recorded = buildRecords(deps.journal ?? noJournal);
+  const journal = deps.journal ?? noJournal;
+  const recorded = buildRecords(journal);
   const table = new InodeTable(
     { rootKey, firstNodeId: options.firstNodeId ?? 2 },
     {
@@ -115,7 +117,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
       },
     },
   );
-  const attributes = new AttributeMaker(options, wallMs(), remembered);
+  const attributes = new AttributeMaker(options, mountedAtMs(journal, wallMs()), remembered);
   const entries = new EntryMaker({ attributes, freshness });
 
   const changes: OwnChanges = new OwnChanges(
@@ -168,7 +170,6 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   );
 
   const can = writingDeps(deps);
-  const journal = deps.journal ?? noJournal;
   const records = new FileRecords(journal);
   const repeated = new RepeatedChanges(journal);
   const { noOverwrite, noDelete } = options;
@@ -312,7 +313,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
     posix,
     takeOverFiles: takeOver,
     records: recorded,
-    journal: deps.journal ?? noJournal,
+    journal,
   };
 }
 
