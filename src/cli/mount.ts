@@ -31,6 +31,7 @@ import {
 } from './parse.js';
 import { buildSettled } from './settings/build.js';
 import { withPlaces } from './settings/origins.js';
+import { rereadSettings } from './settings/reread.js';
 import { prepareYaml } from './settings/yaml-file.js';
 import { settle, type Settled, type TypedSettings } from './settings/settle.js';
 
@@ -131,6 +132,7 @@ export async function mountConfig(built: MountConfig, builtNotes: readonly strin
     return await runDaemon(config, {
       logging,
       startDaemon: async (started, deps) => (await loadStartDaemon())(started, deps),
+      reread: (record) => rereadSettings(record, io.owner.env),
       owner: io.owner,
       onReady: () => io.print(`${done} (pid ${process.pid}, log ${logging.description})`),
     });

@@ -67,6 +67,11 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     return this.#parts.listings;
   }
 
+  /** Other times to live from now on; returns why not, undefined when it is done. */
+  setTtl(ttlMs: number | null, negativeTtlMs: number | null): string | undefined {
+    return this.#parts.freshness.setTtl(ttlMs, negativeTtlMs);
+  }
+
   stats(): FileSystemStats {
     return {
       nodes: this.#parts.table.size,

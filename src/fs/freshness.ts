@@ -10,8 +10,8 @@ import type { Clock } from '../base/clock.js';
 export const FOREVER_MS = 10 * 365 * 24 * 3600 * 1000;
 
 export class Freshness {
-  readonly #ttlMs: number;
-  readonly #negativeTtlMs: number;
+  #ttlMs: number;
+  #negativeTtlMs: number;
   readonly #clock: Clock;
 
   /** null means for ever. */
@@ -26,6 +26,20 @@ export class Freshness {
 
   nowMs(): number {
     return this.#clock.nowMs();
+  }
+
+  /**
+   * Other times from now on, in ms. What the kernel was told before it keeps for the old ones, so neither the old nor the new
+   * may be endless: returns why not, undefined when it is done.
+   */
+  setTtl(ttlMs: number | null, negativeTtlMs: number | null): string | undefined {
+    const isEndless = (ms: number | null): boolean => ms === null || ms === Infinity;
+    if (isEndless(this.#ttlMs) !== isEndless(ttlMs) || isEndless(this.#negativeTtlMs) !== isEndless(negativeTtlMs)) {
+      return '`indefinite` is what the kernel is told once and keeps';
+    }
+    this.#ttlMs = ttlMs ?? Infinity;
+    this.#negativeTtlMs = negativeTtlMs ?? Infinity;
+    return undefined;
   }
 
   /** True when facts never expire. */

@@ -12,6 +12,7 @@ import { endProcess } from './fatal.js';
 import { loadStartDaemon } from './load-daemon.js';
 import { openLogging } from './logging.js';
 import { asStartMessage, failedMessage } from './readiness.js';
+import type { Reread } from './reload/live-settings.js';
 import { runDaemon, type StartDaemon } from './run-daemon.js';
 import { currentOwner } from './state-directory.js';
 import { sendDescriptor } from '../fuse/libc.js';
@@ -30,9 +31,9 @@ function tell(message: FromDaemon): Promise<void> {
 
 /**
  * Serves as the background process: waits for the start message, runs the mount, ends the process. `load` gives the
- * daemon to run.
+ * daemon to run; `reread` knows where settings are said.
  */
-export function serveInBackground(load: () => Promise<StartDaemon> = loadStartDaemon): void {
+export function serveInBackground(load: () => Promise<StartDaemon> = loadStartDaemon, reread?: Reread): void {
   if (process.send === undefined) {
     process.stderr.write('mount-s3x: this is the background process of mount-s3x, which starts it by itself\n');
     process.exitCode = EXIT_FAILURE;
@@ -42,11 +43,17 @@ export function serveInBackground(load: () => Promise<StartDaemon> = loadStartDa
   const disconnected = new AbortController();
   process.once('disconnect', () => disconnected.abort());
   process.once('message', (value) => {
-    void run(value, load, disconnected.signal);
+    void run(value, { load, disconnected: disconnected.signal, ...(reread && { reread }) });
   });
 }
 
-async function run(value: unknown, load: () => Promise<StartDaemon>, disconnected: AbortSignal): Promise<void> {
+interface Surroundings {
+  readonly load: () => Promise<StartDaemon>;
+  readonly reread?: Reread;
+  readonly disconnected: AbortSignal;
+}
+
+async function run(value: unknown, { load, reread, disconnected }: Surroundings): Promise<void> {
   let exitCode: number;
   try {
     const start = asStartMessage(value);
@@ -66,6 +73,8 @@ async function run(value: unknown, load: () => Promise<StartDaemon>, disconnecte
           if (!life && process.connected) process.disconnect();
         },
         onHandOver: (handOver) => void listenToSupervisor(handOver),
+        ...(reread && { reread }),
+        onConfig: (config) => void (life && tell({ type: 'configured', config })),
         onEnded: (reason, code) => tell({ type: 'ended', reason, exitCode: code }),
       });
     } catch (error) {

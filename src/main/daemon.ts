@@ -49,6 +49,8 @@ import { openNativeMemory } from './memory/native-memory.js';
 import { startGovernor } from './memory/start.js';
 import { NetThreads } from './net-threads.js';
 import { addressesFor } from './bound-cards.js';
+import { liveParts } from './reload/live-parts.js';
+import type { LiveParts } from './reload/live-settings.js';
 import { controllerBounds } from './sizing-bounds.js';
 import { SchedulerDriver } from './scheduler/driver.js';
 import { FeedbackController } from '../engine/scheduler/controller.js';
@@ -84,6 +86,8 @@ const METRICS_MS = 5_000;
 export interface RunningDaemon {
   /** What other processes of the user may ask for. */
   readonly commands: ControlHandlers;
+  /** What a reload can change while it runs. */
+  readonly live: LiveParts;
   /** Settles when the mount is gone and every thread has ended. Never rejects. */
   readonly done: Promise<{ readonly reason: string; readonly exitCode: number }>;
   /** Unmounts and ends; `done` then settles. Safe to call twice. */
@@ -158,25 +162,26 @@ export async function startDaemon(
   }
   visitors.kernel = kernel;
   parts.late.nameChanged = (parent, name) => kernel.nameChanged(parent, name);
-  const logged = config.log.metrics ? logMetrics(parts, kernel, log) : undefined;
+  let logged = config.log.metrics ? logMetrics(parts, kernel, log) : undefined;
   const sharing = shareHost(config, parts, kernel, log);
   const sinceMs = systemClock.nowMs();
   const snapshot = () =>
     gatherStats({ ...parts, config, clock: systemClock, kernel, sharing, sinceMs, generation: life.generation });
   const monitoring: { metrics?: ReturnType<typeof startMetrics> } = {};
+  let { shutdownTimeoutMs } = config.write;
   let stopReason: string | undefined;
   const done = kernel.ended.then(async () => {
     clearInterval(logged);
     await (await monitoring.metrics)?.close();
     sharing.close();
     // What no RELEASE came for (kernel fact 28).
-    await parts.fileSystem.drain(config.write.shutdownTimeoutMs, true);
+    await parts.fileSystem.drain(shutdownTimeoutMs, true);
     await closeParts(parts);
     return { reason: stopReason ?? 'unmounted', exitCode: 0 };
   });
   const stop = async (reason: string): Promise<void> => {
     stopReason ??= reason;
-    await parts.fileSystem.drain(config.write.shutdownTimeoutMs, false);
+    await parts.fileSystem.drain(shutdownTimeoutMs, false);
     await kernel.unmount();
   };
   try {
@@ -220,7 +225,18 @@ export async function startDaemon(
     stats: snapshot,
   };
   const handOver = (): Promise<void> => parts.fileSystem.handOver(HAND_OVER_MS);
-  return { done, stop, handOver, commands };
+  const live = liveParts(parts, {
+    setMetricsLog: (isOn) => {
+      clearInterval(logged);
+      logged = isOn ? logMetrics(parts, kernel, log) : undefined;
+      return undefined;
+    },
+    setShutdownTimeout: (timeoutMs) => {
+      shutdownTimeoutMs = timeoutMs;
+      return undefined;
+    },
+  });
+  return { done, stop, handOver, commands, live };
 }
 
 async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promise<Parts> {

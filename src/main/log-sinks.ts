@@ -13,6 +13,8 @@ export interface LineSink {
   write(line: string): void;
   /** In words, for the start line: `syslog`, a path, `none`. */
   readonly description: string;
+  /** Opens the same file anew, as logrotate asks for; its path. Goes on with the old one when that fails. */
+  reopen?(): string;
   close(): void;
 }
 
@@ -93,6 +95,18 @@ export function fileSink(options: FileSinkOptions): LineSink {
       const lineBytes = Buffer.byteLength(line);
       if (bytes > 0 && bytes + lineBytes > bytesMax) rotate();
       if (writeWhole(fd, line)) bytes += lineBytes;
+    },
+    reopen() {
+      if (closed) return path;
+      try {
+        const next = open();
+        closeSync(fd);
+        fd = next;
+        bytes = fstatSync(fd).size;
+      } catch {
+        // The directory is gone: lines go on into the file that was moved away.
+      }
+      return path;
     },
     close() {
       if (closed) return;

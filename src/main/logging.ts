@@ -26,6 +26,10 @@ export interface Logging {
   readonly log: Log;
   /** Where lines go, in words: `syslog`, a path, `standard error`, `none`. */
   readonly description: string;
+  /** Another level from now on; returns why not, undefined when it is done. */
+  setLevel(level: MountConfig['log']['level']): string | undefined;
+  /** Opens the log file anew, after somebody moved it away; its path, undefined where the log is no file. */
+  reopen(): string | undefined;
   close(): void;
 }
 
@@ -43,11 +47,23 @@ export function openLogging(
   deps: LoggingDeps,
 ): Logging {
   const sink = openSink(config, deps);
-  return { log: createLog(sink, config.log.level), description: sink.description, close: () => sink.close() };
+  const log = createLog(sink, config.log.level);
+  return {
+    log,
+    description: sink.description,
+    setLevel: (level) => {
+      // Without a log there is no place for lines either, and with one its place stays.
+      if (config.log.level === 'silent' || level === 'silent') return 'the log is opened once';
+      log.level = level;
+      return undefined;
+    },
+    reopen: () => sink.reopen?.(),
+    close: () => sink.close(),
+  };
 }
 
 /** A pino logger over `sink`: fields redacted by name, lines scrubbed, level as a word, time as ISO text. */
-export function createLog(sink: LineSink, level: MountConfig['log']['level']): Log {
+export function createLog(sink: LineSink, level: MountConfig['log']['level']): Log & { level: string } {
   const destination = Object.assign(sink, { [LEVEL_WANTED]: true });
   return pino(
     {

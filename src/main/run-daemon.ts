@@ -13,10 +13,13 @@ import { detachOursNow } from './detach.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
 import { endProcess, installFatalHandlers } from './fatal.js';
 import { captureStrayOutput, type Logging } from './logging.js';
+import { endsWithTerminal } from './terminal.js';
 import { mountSource } from './mount-source.js';
 import { registerEnvironmentSecrets } from './redact.js';
 import { aloneLife, type LiveLife } from './supervisor/api.js';
 import { HEARTBEAT_MS, LIFE_ENDING, LIFE_SERVING } from './supervisor/page.js';
+import type { LiveParts, Reread } from './reload/live-settings.js';
+import { SettingsService } from './reload/settings-service.js';
 import { writeRunFile } from './run-file.js';
 import { lastWordsFile, makePrivateDirectory, mountId, runtimeCandidates, type Owner } from './state-directory.js';
 import { settleV8 } from './v8-settings.js';
@@ -28,6 +31,8 @@ export interface DaemonHandle {
   readonly commands?: ControlHandlers;
   /** Settles when the mount is gone and every thread has ended. Never rejects. */
   readonly done: Promise<{ readonly reason: string; readonly exitCode: number }>;
+  /** What a reload can change while it runs; absent: nothing. */
+  readonly live?: LiveParts;
   /** Unmounts and ends; `done` then settles. Safe to call twice. */
   stop(reason: string): Promise<void>;
   /** Puts on disk what is only in memory: another daemon takes over when it resolves. Never rejects. */
@@ -58,12 +63,16 @@ export interface RunDeps {
   readonly onHandOver?: (handOver: () => Promise<void>) => void;
   /** Aborts when the supervisor has died: nobody would take over after us, so the mount ends. */
   readonly orphaned?: AbortSignal;
+  /** Reads the places of the settings again; absent: they cannot be. */
+  readonly reread?: Reread;
+  /** A reload changed what is in force. */
+  readonly onConfig?: (config: MountConfig) => void;
 }
 
 /** How long a start that was told to stop may take to notice before the process ends anyway. */
 const STOP_DURING_START_MS = 3000;
 
-const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 
 /** Runs the mount until it ends and returns the exit code. Throws what startDaemon throws. */
 export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<number> {
@@ -99,8 +108,15 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
       endProcess(EXIT_INTERRUPTED);
     }, STOP_DURING_START_MS).unref();
   };
-  const handlers = stopSignals.map((signal) => {
-    const handler = (): void => stop(signal);
+  let settings: SettingsService | undefined;
+  const onHangUp = (): void => {
+    if (life.supervisor === undefined && endsWithTerminal(config)) stop('SIGHUP');
+    else settings?.reloadNow('SIGHUP');
+  };
+  const handlers = [
+    ...stopSignals.map((signal) => [signal, (): void => stop(signal)] as const),
+    ['SIGHUP', onHangUp] as const,
+  ].map(([signal, handler]) => {
     process.on(signal, handler);
     return () => process.off(signal, handler);
   });
@@ -133,7 +149,9 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
         `interrupted (${stopReason}) before the mount was ready; nothing is left mounted`,
       );
     }
-    const control = await listen(config.mountPoint, daemon.commands, deps);
+    settings = new SettingsService(config, { ...deps, live: daemon.live });
+    const commands = daemon.commands && { ...daemon.commands, ...settings.commands };
+    const control = await listen(config.mountPoint, commands, deps);
     closeControl = control.close;
     removeRunFile = writeRunFile(
       {

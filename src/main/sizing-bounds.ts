@@ -16,7 +16,7 @@ const PART_BYTES_LEAST = 2 * MIB;
 /** Above this nothing is gained, and a stream's window holds one part only (src/prefetch/pool-prefetcher.ts). */
 const PART_BYTES_MOST = 64 * MIB;
 /** Parts that must fit into the pool at once, or one stream would starve all others (as in sizing.ts). */
-const PARTS_IN_POOL = 4;
+export const PARTS_IN_POOL = 4;
 
 /** The bounds of a mount's controller. */
 export function controllerBounds(

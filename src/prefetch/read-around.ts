@@ -23,11 +23,16 @@ export interface ReadAroundDeps {
 export class ReadAround {
   readonly #deps: ReadAroundDeps;
   readonly #versions = new LRUCache<number, Locality>({ max: VERSIONS_MAX });
-  readonly #isOn: boolean;
+  #isOn: boolean;
 
   constructor(options: { readonly isOn: boolean }, deps: ReadAroundDeps) {
     this.#isOn = options.isOn;
     this.#deps = deps;
+  }
+
+  /** Off: what is on its way still comes. */
+  setOn(isOn: boolean): void {
+    this.#isOn = isOn;
   }
 
   /** A random read comes, before it is placed. */

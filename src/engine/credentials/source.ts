@@ -42,6 +42,8 @@ export interface CredentialSource {
   onChange(listener: (credentials: DataCredentials | undefined) => void): () => void;
   /** The store refused the current ones (`reason` is its code): load again. True when they are different now. Never throws. */
   refresh(reason: string): Promise<boolean>;
+  /** Somebody says that there are other ones now: load again. True when they are different. Throws StoreError when there are none. */
+  reload(): Promise<boolean>;
   /** Where the current ones came from; 'anonymous', or 'none' before the first load. */
   origin(): string;
   close(): void;
@@ -59,6 +61,7 @@ export const anonymousCredentials: CredentialSource = {
   current: () => Promise.resolve(undefined),
   onChange: () => () => undefined,
   refresh: () => Promise.resolve(false),
+  reload: () => Promise.resolve(false),
   origin: () => 'anonymous',
   close: () => undefined,
 };
@@ -106,6 +109,11 @@ export class RefreshingCredentials implements CredentialSource {
       // #reload has logged it; what we had stays in use until it ends.
       return false;
     }
+  }
+
+  async reload(): Promise<boolean> {
+    const before = this.#value?.credentials;
+    return !isSame(before, (await this.#reload()).credentials);
   }
 
   origin(): string {

@@ -26,6 +26,8 @@ import { Recent } from './recent.js';
 const RECENT_FIRST_BYTES = 2048;
 /** Steps that throughput is averaged over: one second. */
 const RECENT_STEPS = 10;
+/** Decisions that outlive a change of the bounds, its own included. */
+const DECISIONS_KEPT = 256;
 
 export interface DriverOptions {
   readonly bounds: ControllerBounds;
@@ -96,7 +98,10 @@ interface Latest {
 
 export class SchedulerDriver implements ShareTaker {
   readonly #deps: DriverDeps;
-  readonly #bounds: ControllerBounds;
+  #bounds: ControllerBounds;
+  #controller: SchedulerController;
+  /** Of controllers before this one. */
+  #earlier: readonly Decision[] = [];
   readonly #latest: (Latest | undefined)[];
   /** Samples of the interval that is not over. */
   #pending = new Map<number, NetSample>();
@@ -104,7 +109,7 @@ export class SchedulerDriver implements ShareTaker {
   readonly #busy = new Set<number>();
   #setting: Setting;
   #share: HostShare | undefined;
-  readonly #bytesPerMs: number;
+  #bytesPerMs: number;
   #posted: readonly Limits[];
   #totals: { -readonly [K in keyof NetTotals]: number } = {
     bytesIn: 0,
@@ -131,6 +136,7 @@ export class SchedulerDriver implements ShareTaker {
   constructor({ bounds, connectionsPosted, bytesPerSecondMax = Infinity }: DriverOptions, deps: DriverDeps) {
     this.#deps = deps;
     this.#bounds = bounds;
+    this.#controller = deps.controller;
     this.#latest = deps.ports.map(() => undefined);
     this.#bytesPerMs = bytesPerSecondMax / 1000;
     this.#posted = deps.ports.map(() => ({ type: 'limits', connectionsMax: connectionsPosted }));
@@ -146,7 +152,8 @@ export class SchedulerDriver implements ShareTaker {
   }
 
   get decisions(): readonly Decision[] {
-    return this.#deps.controller.decisions;
+    const own = this.#controller.decisions;
+    return this.#earlier.length === 0 ? own : [...this.#earlier, ...own].slice(-DECISIONS_KEPT);
   }
 
   /** What thread `thread` saw in its last interval. */
@@ -163,6 +170,21 @@ export class SchedulerDriver implements ShareTaker {
     this.#step();
   }
 
+  /** Another limit of payload, in and out; Infinity for none. */
+  setBandwidth(bytesPerSecondMax: number): void {
+    this.#bytesPerMs = bytesPerSecondMax / 1000;
+    this.#apply();
+  }
+
+  /** Begins anew within other bounds, with a controller made for them. */
+  rebind(bounds: ControllerBounds, controller: SchedulerController): void {
+    this.#earlier = this.decisions;
+    this.#bounds = bounds;
+    this.#controller = controller;
+    this.#setting = controller.setting;
+    this.#apply();
+  }
+
   setShare(share: HostShare): void {
     this.#share = share;
     this.#apply();
@@ -175,7 +197,6 @@ export class SchedulerDriver implements ShareTaker {
 
   snapshot(): SchedulerSnapshot {
     const nowMs = this.#deps.clock.nowMs();
-    const { controller } = this.#deps;
     const newest = this.#steps[this.#steps.length - 1];
     const isLive = newest !== undefined && nowMs - newest.atMs <= 2 * Math.max(newest.spanMs, 100) + 100;
     const spanMs = this.#steps.reduce((sum, step) => sum + step.spanMs, 0);
@@ -189,7 +210,7 @@ export class SchedulerDriver implements ShareTaker {
       inBytesPerSecond: perSecond(this.#steps.reduce((sum, step) => sum + step.bytesIn, 0)),
       outBytesPerSecond: perSecond(this.#steps.reduce((sum, step) => sum + step.bytesOut, 0)),
       firstByteMs: this.#firstBytes.quantiles(),
-      decisions: [...controller.decisions],
+      decisions: [...this.decisions],
     };
   }
 
@@ -206,7 +227,8 @@ export class SchedulerDriver implements ShareTaker {
   }
 
   #step(): void {
-    const { clock, controller, demand, log, loopBusyMs, poolPressure } = this.#deps;
+    const { clock, demand, log, loopBusyMs, poolPressure } = this.#deps;
+    const controller = this.#controller;
     const threads = [...this.#pending.values()];
     this.#pending = new Map();
     const nowMs = clock.nowMs();

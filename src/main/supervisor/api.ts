@@ -89,7 +89,9 @@ export type FromDaemon =
   | ReadyMessage
   /** The mount is gone and everything is in the bucket that will ever be. The process ends now. */
   | { readonly type: 'ended'; readonly reason: string; readonly exitCode: number }
-  | { readonly type: 'handed-over' };
+  | { readonly type: 'handed-over' }
+  /** A reload changed what is in force: the next daemon starts with this. */
+  | { readonly type: 'configured'; readonly config: MountConfig };
 
 /** What `upgrade` asks the supervisor over its socket; it answers with an UpgradeResult or an error. */
 export interface UpgradeRequest {

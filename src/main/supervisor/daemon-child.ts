@@ -8,7 +8,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { asReadyMessage } from '../readiness.js';
 import { mountSource } from '../mount-source.js';
 import type { MountConfig } from '../config.js';
-import { DEVICE_FD, HANDOVER_FD, JOURNAL_FD, type FromDaemon, type Life, type ToDaemon } from './api.js';
+import { asSuperviseMessage, DEVICE_FD, HANDOVER_FD, JOURNAL_FD, type FromDaemon, type Life, type ToDaemon } from './api.js';
 
 /** How long a daemon that was killed may take to be gone before the next one starts. */
 export const KILL_WAIT_MS = 1000;
@@ -100,8 +100,11 @@ function asFromDaemon(value: unknown): FromDaemon | undefined {
   const ready = asReadyMessage(value);
   if (ready !== undefined) return ready;
   if (typeof value !== 'object' || value === null) return undefined;
-  const { type, reason, exitCode } = value as Record<string, unknown>;
+  const { type, reason, exitCode, config } = value as Record<string, unknown>;
   if (type === 'ended' && typeof reason === 'string' && typeof exitCode === 'number') return { type, reason, exitCode };
   if (type === 'handed-over') return { type };
+  if (type === 'configured' && asSuperviseMessage({ type: 'supervise', daemonEntry: '', config }) !== undefined) {
+    return { type, config: config as MountConfig };
+  }
   return undefined;
 }

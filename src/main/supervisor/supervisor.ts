@@ -11,6 +11,7 @@
 import { closeSync, existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MountConfig } from '../config.js';
+import { endsWithTerminal } from '../terminal.js';
 import { detachOursNow } from '../detach.js';
 import { EXIT_CRASH_LOOP, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_NOT_READY } from '../exit-codes.js';
 import type { ReadyMessage } from '../readiness.js';
@@ -72,6 +73,8 @@ class Supervisor {
   readonly #hooks: ServiceHooks;
   readonly #log = supervisorLog();
   readonly #policy = new CrashPolicy();
+  /** In force: a reload changes it. */
+  #config: MountConfig;
   readonly #journalFd: number;
   readonly #pageBuffer = Buffer.alloc(PAGE_BYTES);
   #deviceFd: number | undefined;
@@ -94,6 +97,7 @@ class Supervisor {
   constructor(options: SuperviseOptions, journalFd: number) {
     this.#options = options;
     this.#hooks = options.hooks ?? noHooks;
+    this.#config = options.config;
     this.#journalFd = journalFd;
     this.#entry = options.daemonEntry;
     // An ordinary user's comes from fusermount3; one that cannot be opened is the daemon's to explain.
@@ -132,14 +136,20 @@ class Supervisor {
     abandoned?.addEventListener('abort', onAbandoned, { once: true });
     return [
       ...stopSignals.map((signal) => on(signal, () => this.#stop(signal))),
-      ...passedSignals.map((signal) => on(signal, () => this.#serves && this.#daemon?.signal(signal))),
+      ...passedSignals.map((signal) =>
+        on(signal, () => {
+          if (signal === 'SIGHUP' && endsWithTerminal(this.#config)) this.#stop(signal);
+          else if (this.#serves) this.#daemon?.signal(signal);
+        }),
+      ),
       () => abandoned?.removeEventListener('abort', onAbandoned),
     ];
   }
 
   /** One daemon, from its start to its end. */
   async #runDaemon(): Promise<DaemonEnd> {
-    const { config, owner, adoptedFd } = this.#options;
+    const { owner, adoptedFd } = this.#options;
+    const config = this.#config;
     this.#serves = false;
     this.#lastMessage = undefined;
     this.#killedBecause = undefined;
@@ -225,6 +235,9 @@ class Supervisor {
       case 'ended':
         this.#lastMessage = message;
         if (message.type === 'ended') this.#hooks.stopping(message.reason);
+        break;
+      case 'configured':
+        this.#config = message.config;
         break;
       case 'handed-over':
         this.#upgrade?.handedOver();
