@@ -14,9 +14,11 @@ import { explainCommand } from './explain.js';
 import { gcCommand } from './gc.js';
 import { hwinfoCommand } from './hwinfo.js';
 import type { CliIo } from './io.js';
+import { listCommand } from './list.js';
 import { mountCommand } from './mount.js';
 import { createParser, type ParsedArguments } from './parse.js';
 import { recoverCommand } from './recover.js';
+import { reloadCommand } from './reload.js';
 import { rmCommand } from './rm.js';
 import { statsCommand } from './stats.js';
 import { systemdCommand } from './systemd.js';
@@ -42,6 +44,8 @@ const commands: readonly Command[] = [
   statsCommand,
   explainCommand,
   configCommand,
+  reloadCommand,
+  listCommand,
   hwinfoCommand,
   benchCommand,
   systemdCommand,

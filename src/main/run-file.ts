@@ -6,7 +6,14 @@
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makePrivateDirectory, mountId, runtimeCandidates, runtimeSearchPath, type Owner } from './state-directory.js';
+import {
+  listDirectory,
+  makePrivateDirectory,
+  mountId,
+  runtimeCandidates,
+  runtimeSearchPath,
+  type Owner,
+} from './state-directory.js';
 import type { SupervisorName } from './supervisor/api.js';
 
 /** A process, for as long as the machine runs. */
@@ -139,4 +146,19 @@ export function hasRunFile(mountPoint: string, owner: Owner): boolean {
   return runtimeSearchPath(owner).some(
     (directory) => readRunFile(join(directory, fileName(mountPoint)))?.mountPoint === mountPoint,
   );
+}
+
+/** Every run file that this user may read: of living mounts, of some whose processes have ended, and of other namespaces. */
+export function allRunFiles(owner: Owner): RunFile[] {
+  const found = new Map<string, RunFile>();
+  for (const directory of runtimeSearchPath(owner)) {
+    for (const name of listDirectory(directory)) {
+      if (!name.endsWith('.json')) continue;
+      const run = readRunFile(join(directory, name));
+      if (run === undefined || name !== fileName(run.mountPoint)) continue;
+      const before = found.get(run.mountPoint);
+      if (before === undefined || !processesOf(before).some(isAlive)) found.set(run.mountPoint, run);
+    }
+  }
+  return [...found.values()];
 }

@@ -110,7 +110,7 @@ export function runtimeSearchPath(owner: Owner): string[] {
   return [...path];
 }
 
-function listDirectory(directory: string): string[] {
+export function listDirectory(directory: string): string[] {
   try {
     return readdirSync(directory);
   } catch {

@@ -99,7 +99,7 @@ t.test('lazy: returns while a process is inside, and the daemon ends with it', a
   t.equal(processStartTicks(pid), undefined);
 });
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   t.test(`foreground: ${signal} unmounts`, async (t) => {
     const place = makePlace(t, server);
     const child = spawn(process.execPath, [cliPath, 'data', 'mnt', '-f', ...flags], {

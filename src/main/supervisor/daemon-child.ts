@@ -8,7 +8,15 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { asReadyMessage } from '../readiness.js';
 import { mountSource } from '../mount-source.js';
 import type { MountConfig } from '../config.js';
-import { asSuperviseMessage, DEVICE_FD, HANDOVER_FD, JOURNAL_FD, type FromDaemon, type Life, type ToDaemon } from './api.js';
+import {
+  asSuperviseMessage,
+  DEVICE_FD,
+  HANDOVER_FD,
+  JOURNAL_FD,
+  type FromDaemon,
+  type Life,
+  type ToDaemon,
+} from './api.js';
 
 /** How long a daemon that was killed may take to be gone before the next one starts. */
 export const KILL_WAIT_MS = 1000;
