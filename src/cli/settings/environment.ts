@@ -20,8 +20,13 @@ export const otherVariables: Readonly<Record<string, string>> = {
   MOUNT_S3X_REGISTRY: 'directory in which mounts that share a host meet, or `off`',
 };
 
-/** For the project's own tests and benches: known, so that nobody is warned, and no use to anybody else. */
-const ownTools = /^MOUNT_S3X_(TEST|BENCH|UPDATE|SCHED|FUZZ|SOAK|CRASH|SUPERVISOR|LIFE|INTERNAL)_/;
+/** Between processes of ours, or for the project's own tests and benches: nobody is warned, and nobody needs them. */
+const ownVariables = /^MOUNT_S3X_(SUPERVISE|UPDATE_GOLDEN|SCHED_BYTES|(TEST|BENCH|FUZZ|SOAK|CRASH)_[A-Z_]+)$/;
+
+/** For tests: may src/ speak of it? */
+export function isOwnVariable(variable: string): boolean {
+  return ownVariables.test(variable);
+}
 
 const truths: ReadonlyMap<string, boolean> = new Map([
   ['true', true],
@@ -61,7 +66,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv, only?: ReadonlySet<Optio
     if (text === undefined || text === '') continue;
     const name = optionsByVariable.get(variable);
     if (name === undefined) {
-      if (!Object.hasOwn(otherVariables, variable) && !ownTools.test(variable)) notes.push(unknown(variable));
+      if (!Object.hasOwn(otherVariables, variable) && !ownVariables.test(variable)) notes.push(unknown(variable));
     } else if (only === undefined || only.has(name)) {
       take(layer, name, text, { kind: 'environment', variable });
     }
