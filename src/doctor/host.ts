@@ -5,7 +5,7 @@
  * from ending (kernel fact 4).
  * Refuses to change anything.
  */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { open, stat, statfs } from 'node:fs/promises';
 import { lookup } from 'node:dns/promises';
@@ -22,6 +22,7 @@ import { packageVersion } from '../main/version.js';
 const MOUNT_WAIT_MS = 5_000;
 const ROUND_TRIPS = 3;
 const CONNECT_MS = 2_000;
+const SYSTEMCTL_MS = 2_000;
 
 /** `open`: it can be; another word: why not, or Node's error code. */
 export type DeviceState = 'open' | 'missing' | 'wrong' | 'denied' | (string & {});
@@ -55,6 +56,8 @@ export interface Host {
   askMount(mountPoint: string): Promise<string>;
   /** Of the disk that `path`, or its nearest parent that is there, lies on. */
   space(path: string): Promise<Space | undefined>;
+  /** The systemd unit that a process belongs to, and what becomes of it when one of its processes is killed for memory. */
+  oomPolicy(pid: number): Promise<{ readonly unit: string; readonly policy: string } | undefined>;
   /** Addresses of a name. Throws as the system says. */
   lookUp(name: string): Promise<readonly string[]>;
   /** How long a TCP connection takes: the best of a few; undefined when there is none. */
@@ -82,6 +85,7 @@ export function thisHost(owner: Owner): Host {
     space,
     lookUp: async (name) => (await lookup(name, { all: true })).map(({ address }) => address),
     roundTripMs,
+    oomPolicy,
   };
 }
 
@@ -160,6 +164,20 @@ async function space(path: string): Promise<Space | undefined> {
       if (at === '/' || !at.startsWith('/')) return undefined;
     }
   }
+}
+
+async function oomPolicy(pid: number): Promise<{ unit: string; policy: string } | undefined> {
+  // `0::/system.slice/system-mount\\x2ds3x.slice/mount-s3x@data.service`; of a user's manager there are two services.
+  const path = /^0::(.*)$/m.exec((await readText('', `/proc/${pid}/cgroup`)) ?? '')?.[1] ?? '';
+  const unit = path.split('/').findLast((part) => part.endsWith('.service'));
+  if (unit === undefined) return undefined;
+  const manager = path.includes('/user@') ? ['--user'] : [];
+  return new Promise((resolve) => {
+    const words = [...manager, 'show', '--property=OOMPolicy', '--value', unit];
+    execFile('systemctl', words, { timeout: SYSTEMCTL_MS }, (error, stdout) => {
+      resolve(error === null && stdout.trim() !== '' ? { unit, policy: stdout.trim() } : undefined);
+    });
+  });
 }
 
 /** This thread may be busy loading something while one of them is made: the best counts. */

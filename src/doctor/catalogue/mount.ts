@@ -57,6 +57,24 @@ export const mountFindings = {
     why: 'they have no CPU time, or hang: reads are late',
     fix: 'give it more CPU (mount-s3x hwinfo --explain), or mount with fewer --net-threads',
   },
+  'mount.restarted': {
+    severity: 'note',
+    when: 'another daemon has taken the mount over: after a crash, a hang or an upgrade',
+    why: 'what was open for writing at a crash may have failed; crashes want to be reported',
+    fix: 'mount-s3x recover lists what did not reach the bucket; its log says what happened: {log}',
+  },
+  'mount.unsupervised': {
+    severity: 'note',
+    when: 'a mount without a supervisor (--no-supervisor, or --fuse-binding native)',
+    why: 'when its daemon dies, the mount is dead: "Transport endpoint is not connected"',
+    fix: 'mount it without --no-supervisor',
+  },
+  'mount.oom-policy': {
+    severity: 'warning',
+    when: "its systemd unit has OOMPolicy=stop or kill, systemd's default",
+    why: 'when the kernel kills the daemon for memory, systemd ends its supervisor, too: the mount does not survive',
+    fix: 'systemctl edit {unit}, then: [Service] OOMPolicy=continue (units of mount-s3x systemd install have it)',
+  },
   'mount.throttled': {
     severity: 'note',
     when: 'the store asked the mount to slow down (503)',

@@ -7,7 +7,7 @@ import { finding, type Finding } from '../finding.js';
 import { codeOf } from '../host.js';
 import type { Garbage } from '../left/garbage.js';
 import { diagnosticReports } from '../left/reports.js';
-import { staleRuntimeFiles } from '../left/runtime-files.js';
+import { staleRuntimeFiles, usedSinceMs } from '../left/runtime-files.js';
 import { uselessSpoolFiles } from '../left/spool-files.js';
 
 const WORDS_CHARS_MAX = 160;
@@ -26,7 +26,12 @@ export const leftoversCheck: Check = {
     });
     const unfinished = left.filter(({ isInUse }) => !isInUse);
     if (unfinished.length > 0) findings.push(finding('leftovers.files', tellFiles(unfinished)));
-    const useless = await uselessSpoolFiles(spool, { owner, wallMs });
+    const used = await usedSinceMs(host.runtimeDirectories(), wallMs());
+    const useless = await uselessSpoolFiles(spool, {
+      owner,
+      wallMs,
+      ...(used === undefined ? {} : { usedSinceMs: used }),
+    });
     if (useless.length > 0) findings.push(finding('leftovers.spool', `${tell(useless)} in ${spool}`));
     const stale = await staleRuntimeFiles({
       ...{ owner, wallMs, directories: host.runtimeDirectories() },

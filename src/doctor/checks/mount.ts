@@ -1,5 +1,6 @@
 /** The health of the mount that was named: by its own word (control socket), and the end of its log. */
 import { formatBytes, MIB } from '../../base/units.js';
+import { chiefOf } from '../../main/run-file.js';
 import type { Check } from '../check.js';
 import { finding, type Finding } from '../finding.js';
 import { lastLogLines } from '../mount/log-tail.js';
@@ -13,7 +14,7 @@ export const mountCheck: Check = {
   name: 'mount',
   deadlineMs: 15_000,
   applies: ({ mount }) => mount !== undefined,
-  async run({ mount }) {
+  async run({ host, mount }) {
     if (mount === undefined) return { summary: '', findings: [] };
     const { directory, stats, run } = mount;
     if (!mount.isMounted) {
@@ -21,6 +22,19 @@ export const mountCheck: Check = {
       return { summary: 'not mounted', findings: [finding('mount.none', found, { directory })] };
     }
     const findings: Finding[] = [];
+    const log = run?.log ?? '';
+    const unit = run === undefined ? undefined : await host.oomPolicy(chiefOf(run).pid);
+    if (unit !== undefined && unit.policy !== 'continue' && run?.supervisor !== undefined) {
+      findings.push(finding('mount.oom-policy', `${unit.unit} has OOMPolicy=${unit.policy}`, { unit: unit.unit }));
+    }
+    if (run !== undefined && run.supervisor === undefined) {
+      findings.push(finding('mount.unsupervised', `${directory} is served by process ${run.pid} alone`));
+    }
+    const generation = stats?.mount.generation ?? 0;
+    if (generation > 0) {
+      const found = `daemon number ${generation + 1} of this mount serves it`;
+      findings.push(finding('mount.restarted', found, { log }));
+    }
     if (stats === undefined) {
       findings.push(finding('mount.not-asked', `the mount at ${directory} does not answer questions`, { directory }));
     } else {
@@ -43,7 +57,6 @@ export const mountCheck: Check = {
         findings.push(finding('mount.throttled', found, { directory }));
       }
     }
-    const log = run?.log ?? '';
     const lines = log.startsWith('/') ? await lastLogLines(log) : [];
     const errors = lines.filter(({ level }) => level >= LEVEL_ERROR);
     const last = errors.at(-1);

@@ -15,7 +15,7 @@ import { askMountAt } from '../mount/ask-mount.js';
 import type { Garbage } from './garbage.js';
 import { oldLeftOvers } from './old-left-overs.js';
 import { diagnosticReports } from './reports.js';
-import { liveRuns, staleRuntimeFiles } from './runtime-files.js';
+import { liveRuns, staleRuntimeFiles, usedSinceMs } from './runtime-files.js';
 import { uselessSpoolFiles } from './spool-files.js';
 import { oldUploads } from './uploads.js';
 
@@ -29,6 +29,8 @@ export interface GarbageWish {
 
 export interface GarbageDeps {
   readonly owner: Owner;
+  /** Runtime directories; the machine's when absent. */
+  readonly directories?: readonly string[];
   readonly open: (options: StoreOptions) => Promise<StandaloneStore>;
   readonly of: (leftOver: LeftOver) => Promise<StandaloneStore>;
 }
@@ -38,7 +40,7 @@ export async function findGarbage(wish: GarbageWish, deps: GarbageDeps): Promise
   const { owner } = deps;
   const host = thisHost(owner);
   const wallMs = (): number => host.wallMs();
-  const directories = host.runtimeDirectories();
+  const directories = deps.directories ?? host.runtimeDirectories();
   const olderThanMs = wish.olderThanMs ?? wish.recoverAgeMs;
   const isOld = ({ atMs }: Garbage): boolean => wallMs() - atMs > olderThanMs;
   const spools = new Set([wish.spoolDirectory, ...(await spoolsOfMounts(directories, owner))]);
@@ -54,8 +56,13 @@ export async function findGarbage(wish: GarbageWish, deps: GarbageDeps): Promise
     const leftOvers = async (): Promise<LeftOver[]> => (await Promise.all([...spools].map(listLeftOvers))).flat();
     found.push(...(await oldUploads({ bucket, prefix, uploads, writer, leftOvers, wallMs, olderThanMs })));
   }
+  const used = await usedSinceMs(directories, wallMs());
   const ended = [
-    ...(await uselessSpoolFiles(wish.spoolDirectory, { owner, wallMs })),
+    ...(await uselessSpoolFiles(wish.spoolDirectory, {
+      owner,
+      wallMs,
+      ...(used === undefined ? {} : { usedSinceMs: used }),
+    })),
     ...(await staleRuntimeFiles({ owner, directories, wallMs, mounts: () => host.mounts() })),
   ];
   found.push(...(wish.olderThanMs === undefined ? ended : ended.filter(isOld)));

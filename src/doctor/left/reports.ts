@@ -1,11 +1,11 @@
-/** Diagnostic reports that Node wrote of daemons that crashed or hung (`report.DATE.TIME.PID....json`). */
+/** Reports of daemons that hung (`hang-MOUNT-TIME.json`, of the supervisor) or crashed (`report.DATE....json`, of Node). */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Garbage } from './garbage.js';
 import type { SpoolDeps } from './spool-files.js';
 import { factsOf, namesIn } from './runtime-files.js';
 
-const REPORT_NAME = /^report[.-].+\.json$/;
+const REPORT_NAME = /^(report|hang)[.-].+\.json$/;
 
 /** Newest first. */
 export async function diagnosticReports(directories: readonly string[], deps: SpoolDeps): Promise<Garbage[]> {

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { FUSE_TYPE, type MountRecord } from '../../fuse/mountinfo.js';
 import { decodeAnnouncement } from '../../main/registry/announcement.js';
 import { registryCandidates } from '../../main/registry/place.js';
-import { isAlive, processesOf, processStartTicks, readRunFile, type RunFile } from '../../main/run-file.js';
+import { chiefOf, isAlive, processesOf, processStartTicks, readRunFile, type RunFile } from '../../main/run-file.js';
 import { mountId, type Owner } from '../../main/state-directory.js';
 import { readText } from '../../hwdetect/read.js';
 import type { FileFacts, Garbage } from './garbage.js';
@@ -20,6 +20,7 @@ import type { FileFacts, Garbage } from './garbage.js';
 export const YOUNG_MS = 5 * 60_000;
 const NAMES_MAX = 4_096;
 const CONNECT_MS = 1_000;
+const TICK_MS = 10;
 
 export interface RuntimeDeps {
   readonly owner: Owner;
@@ -43,6 +44,18 @@ export async function liveRuns(directories: readonly string[]): Promise<RunFile[
     }
   }
   return [...runs.values()];
+}
+
+/**
+ * Wall time at which the first of the mounts that run began; undefined when none runs. Ticks are of 10 ms (USER_HZ), since the
+ * machine's start.
+ */
+export async function usedSinceMs(directories: readonly string[], wallMs: number): Promise<number | undefined> {
+  const runs = await liveRuns(directories);
+  if (runs.length === 0) return undefined;
+  const upSeconds = Number((await readText('', '/proc/uptime'))?.split(' ')[0] ?? '0');
+  const ticks = Math.min(...runs.map((run) => chiefOf(run).startTicks));
+  return wallMs - upSeconds * 1000 + ticks * TICK_MS;
 }
 
 /** All of a daemon's that has ended. `lastWords`: those of a crash, which somebody may want to read first. */

@@ -1,7 +1,8 @@
 /**
  * Files of a spool directory that nothing can use any more: bytes without a journal, which nobody could place, and journals
  * without a beginning, which name no object; of processes that have ended. What a journal describes is a left-over, and belongs
- * to `recover`. Names begin with the process that made them (daemon.ts, spoolId); others are not looked at.
+ * to `recover`. What is younger than a mount that runs may be its own, whichever daemon of it made it.
+ * Names begin with the process that made them (daemon.ts, spoolId); others are not looked at.
  */
 import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,6 +15,8 @@ import { factsOf, namesIn, YOUNG_MS } from './runtime-files.js';
 export interface SpoolDeps {
   readonly owner: Owner;
   readonly wallMs: () => number;
+  /** Wall time from which on a mount that runs may have made files here; absent: none runs. */
+  readonly usedSinceMs?: number;
 }
 
 /** `time-pid-random-number`, the time and number in base 36 and 10. */
@@ -50,6 +53,8 @@ async function whyUseless(directory: string, name: string, deps: SpoolDeps): Pro
   if (pid === undefined || processStartTicks(Number(pid)) !== undefined) return undefined;
   const facts = await factsOf(join(directory, name), deps.owner);
   if (facts === undefined || deps.wallMs() - facts.atMs < YOUNG_MS) return undefined;
+  // The next daemon of a supervised mount goes on with the files of the one that died, and may be about to.
+  if (facts.atMs >= (deps.usedSinceMs ?? Infinity)) return undefined;
   const journal = await readFile(join(directory, id + JOURNAL_SUFFIX), 'utf8').catch((error: unknown) =>
     (error as NodeJS.ErrnoException).code === 'ENOENT' ? '' : undefined,
   );

@@ -10,6 +10,7 @@ import { mountCheck } from '../../../src/doctor/checks/mount.js';
 import { mountsCheck } from '../../../src/doctor/checks/mounts.js';
 import { runChecks } from '../../../src/doctor/run-checks.js';
 import type { MountRecord } from '../../../src/fuse/mountinfo.js';
+import type { RunFile } from '../../../src/main/run-file.js';
 import { mountId } from '../../../src/main/state-directory.js';
 import type { MountSnapshot } from '../../../src/main/stats/snapshot.js';
 import { idleSnapshot } from '../../main/stats/sample-snapshot.js';
@@ -35,12 +36,15 @@ function answering(answer: string): Provocation {
     );
 }
 
+const servedBy: RunFile = {
+  ...{ pid: process.pid, startTicks: 1, supervisor: { pid: process.pid, startTicks: 1 } },
+  ...{ mountPoint: '/mnt/data', source: 's3://b/', log: 'syslog', version: '1.2.3' },
+};
+
 const askedMount: AskedMount = {
   directory: '/mnt/data',
   isMounted: true,
-  run: {
-    ...{ pid: process.pid, startTicks: 1, mountPoint: '/mnt/data', source: 's3://b/', log: 'syslog', version: '1.2.3' },
-  },
+  run: servedBy,
   config: sampleConfig(),
   stats: idleSnapshot,
   explanation: undefined,
@@ -96,14 +100,22 @@ export const mountProvocations: Readonly<Record<keyof typeof mountFindings, Prov
     const log = join(folder(t), 'mount.log');
     const line = (level: number, msg: string): string => `${JSON.stringify({ level, msg })}\n`;
     writeFileSync(log, `${line(30, 'mounted')}not json\n${line(50, "'a' could not be uploaded")}`);
-    const { run } = askedMount;
-    return asked(run === undefined ? {} : { run: { ...run, log } })(t);
+    return asked({ run: { ...servedBy, log } })(t);
   },
   'mount.waiting': saying(({ waiting }) => ({ waiting: { ...waiting, readsForRoom: 3 } })),
   'mount.over-memory': saying(({ memory }) => ({
     memory: { ...memory, residentBytes: 900 * MIB, peakBytes: 910 * MIB },
   })),
   'mount.threads-silent': saying(({ network }) => ({ network: { ...network, silentThreads: 1 } })),
+  'mount.restarted': saying(({ mount }) => ({ mount: { ...mount, generation: 2 } })),
+  'mount.unsupervised': (t) => {
+    const { supervisor: _supervisor, ...run } = servedBy;
+    return asked({ run })(t);
+  },
+  'mount.oom-policy': (t) => {
+    const host = { oomPolicy: () => Promise.resolve({ unit: 'mount-s3x@data.service', policy: 'stop' }) };
+    return findingsOf(mountCheck, subjectOf(t, { host, subject: { mount: askedMount } }));
+  },
   'mount.throttled': saying(({ network }) => ({ network: { ...network, requests: 100, slowDowns: 7 } })),
 
   'leftovers.files': left(({ spoolDirectory }) => {
