@@ -122,6 +122,8 @@ t.test('a mount that runs: its own settings and its own keys', { skip }, async (
   const report = reportOf(stdout);
   const check = (name: string) => report.checks.find((each) => each.name === name);
   t.match(check('mount'), { summary: /^s3:\/\/data\/ served by process \d+/, findings: [] });
+  t.match(check('bucket'), { severity: 'ok', summary: /^s3:\/\/data\// }, 'asked where the mount asks');
+  t.match(check('permissions'), { summary: /writing is not tried for a read-only mount/ });
 });
 
 t.test('a mount whose daemon is dead', { skip }, async (t) => {
