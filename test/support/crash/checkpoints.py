@@ -53,7 +53,7 @@ def write_all(fd, body):
     while at < len(body):
         at += os.write(fd, view[at:at + CHUNK])
         # As a training job that computes its next tensor.
-        if chance.random() < 0.05:
+        if chance.random() < (0.4 if role == 'once' else 0.05):
             time.sleep(0.01)
 
 
@@ -188,7 +188,17 @@ def edit():
 
 def once():
     """One large file, slowly: for a hand-over in the middle. No error is expected."""
-    attempt(renamed(os.path.join(mount, name), 1, size), 1, name=name, size=size)
+    body = checkpoint(1, size)
+
+    def work():
+        temporary = os.path.join(mount, name + '.tmp')
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            write_all(fd, body)
+        finally:
+            os.close(fd)
+        os.rename(temporary, os.path.join(mount, name))
+    attempt(work, 1, size=size)
 
 
 threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
