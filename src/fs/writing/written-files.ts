@@ -281,17 +281,17 @@ export class WrittenFiles implements UncommittedFiles {
     const { clock, log } = this.#deps;
     this.#isHandedOver = true;
     this.#interval?.cancel();
-    const late = new Set<string>();
+    const late = new Set<WrittenFile>();
     const work = [...this.#entries.values()].map(async ({ file }) => {
-      late.add(file.key);
+      late.add(file);
       await file.turns.take();
-      if (await file.handOver()) late.delete(file.key);
+      if (await file.handOver()) late.delete(file);
     });
     let timer: Timer | undefined;
     const deadline = new Promise<void>((resolve) => (timer = clock.after(timeoutMs, resolve)));
     await Promise.race([Promise.all(work), deadline]);
     timer?.cancel();
-    for (const key of late) log.warn({ key }, `'${key}' could not be put away in time: its writer will get EIO`);
+    for (const { key } of late) log.warn({ key }, `'${key}' could not be put away in time: its writer will get EIO`);
   }
 
   /** One more writer of a file that was inherited. */
