@@ -353,6 +353,7 @@ export class DirectoryStream {
 
   #position(ordinal: number): StreamPosition | undefined {
     const last = this.#segments.at(-1);
+    if (!last && this.#anchor) return { ...this.#anchor, ordinal };
     if (!last || ordinal < FIRST_ROW + this.#own.length) return { ...NOWHERE, ordinal };
     const segment = this.#segments[this.#indexOf(ordinal)];
     if (!segment) {

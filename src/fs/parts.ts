@@ -102,9 +102,12 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   const wallMs = (): number => clock.wallMs();
   const freshness = new Freshness(options, deps);
   const faults = new FaultLog(deps);
-  const remembered = new RememberedAttributes({ rootKey, isKept: options.posixMetadata === true }, { wallMs });
   const journal = deps.journal ?? noJournal;
   const recorded = buildRecords(journal);
+  const remembered = new RememberedAttributes(
+    { rootKey, isKept: options.posixMetadata === true },
+    { wallMs, records: recorded.attributes },
+  );
   const table = new InodeTable(
     { rootKey, firstNodeId: options.firstNodeId ?? 2 },
     {
@@ -134,7 +137,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   const names = new KnownNames({ factsMax: limits.nameFactsMax }, { listings, freshness, changes });
   const lister = new Lister({ store, cache: listings, freshness, limits, faults, changes });
   const background = new BackgroundLister({ lister, cache: listings, freshness, limits });
-  const kept = new KeptDirectories(rootKey);
+  const kept = new KeptDirectories(rootKey, undefined, recorded.attributes);
   const lookup = new Lookup({ store, names, lister, listings, background, freshness, limits, faults, kept });
   const nameChanged = deps.nameChanged ?? ((): void => undefined);
   const isImmutable = options.withoutOpens === true;

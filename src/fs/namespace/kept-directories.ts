@@ -6,6 +6,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { parentDirectoryKey } from '../keymap.js';
+import type { AttributeRecords } from '../restore/attribute-records.js';
 
 /** About 200 bytes each. */
 const KEPT_MAX = 16_384;
@@ -15,10 +16,14 @@ export class KeptDirectories {
   readonly #kept: LRUCache<string, true>;
   /** Names by the directory that holds them. */
   readonly #children = new Map<string, Set<string>>();
+  readonly #records: AttributeRecords | undefined;
 
-  constructor(rootKey: string, keptMax = KEPT_MAX) {
+  /** `records`: what an earlier daemon kept is kept on. */
+  constructor(rootKey: string, keptMax = KEPT_MAX, records?: AttributeRecords) {
     this.#rootKey = rootKey;
     this.#kept = new LRUCache<string, true>({ max: keptMax, dispose: (_, key) => this.#unlink(key) });
+    for (const key of records?.keptDirectories() ?? []) this.keep(key);
+    this.#records = records;
   }
 
   get size(): number {
@@ -31,6 +36,7 @@ export class KeptDirectories {
       if (this.#kept.get(key)) return;
       const parentKey = parentDirectoryKey(key);
       this.#kept.set(key, true);
+      this.#records?.keptDirectory(key);
       const names = this.#children.get(parentKey) ?? new Set<string>();
       names.add(key.slice(parentKey.length, -1));
       this.#children.set(parentKey, names);
@@ -62,6 +68,7 @@ export class KeptDirectories {
   }
 
   #unlink(key: string): void {
+    this.#records?.directoryGone(key);
     const parentKey = parentDirectoryKey(key);
     const names = this.#children.get(parentKey);
     names?.delete(key.slice(parentKey.length, -1));

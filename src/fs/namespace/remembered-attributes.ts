@@ -13,6 +13,7 @@ import type { ObjectHead } from '../../engine/api.js';
 import type { AttributeChanges, Attributes } from '../../fuse/handlers.js';
 import { inoOfKey, ROOT_INO } from '../ino.js';
 import type { Node } from '../inode-table.js';
+import type { AttributeRecords } from '../restore/attribute-records.js';
 
 /** About 300 bytes each. */
 const ENTRIES_MAX = 16_384;
@@ -72,6 +73,8 @@ export interface Made {
 
 export interface RememberedAttributesDeps {
   readonly wallMs: () => number;
+  /** What an earlier daemon remembered is remembered on. */
+  readonly records?: AttributeRecords;
 }
 
 export class RememberedAttributes {
@@ -82,6 +85,7 @@ export class RememberedAttributes {
   /** --posix-metadata: what is remembered is kept with the objects too. */
   readonly #isKept: boolean;
   readonly #wallMs: () => number;
+  readonly #records: AttributeRecords | undefined;
   #xattrBytes = 0;
 
   constructor(
@@ -96,6 +100,8 @@ export class RememberedAttributes {
       dispose: (entry, key) => this.#disposed(key, entry),
       noDisposeOnSet: true,
     });
+    for (const { key, entry } of deps.records?.all() ?? []) this.#put(key, entry);
+    this.#records = deps.records;
   }
 
   get size(): number {
@@ -151,11 +157,14 @@ export class RememberedAttributes {
   /** A file or directory was made with this mode; `usual` is what it would show without. */
   made(node: Node, { mode, usual, owner }: Made): void {
     this.#entries.delete(node.key);
-    if ((mode & PERMISSIONS) !== (usual & PERMISSIONS) || owner) this.#entry(node).mode = mode & PERMISSIONS;
-    if (!owner) return;
+    if ((mode & PERMISSIONS) === (usual & PERMISSIONS) && !owner) return;
     const entry = this.#entry(node);
-    entry.uid = owner.uid;
-    entry.gid = owner.gid;
+    entry.mode = mode & PERMISSIONS;
+    if (owner) {
+      entry.uid = owner.uid;
+      entry.gid = owner.gid;
+    }
+    this.#records?.changed(node.key, entry);
   }
 
   /** chmod, chown, utimens: everything of `changes` but the size. `shown` is what stat(2) shows now. */
@@ -172,14 +181,16 @@ export class RememberedAttributes {
     if (atimeMs !== undefined) entry.atimeMs = atimeMs === 'now' ? nowMs : atimeMs;
     if (mtimeMs !== undefined) entry.mtimeMs = mtimeMs === 'now' ? nowMs : mtimeMs;
     entry.ctimeMs = nowMs;
+    this.#records?.changed(node.key, entry);
   }
 
   /** The file was written or cut: times that were set are void. */
   written(node: Node): void {
     const entry = this.of(node);
-    if (!entry) return;
+    if (!entry || (entry.atimeMs === undefined && entry.mtimeMs === undefined)) return;
     entry.atimeMs = undefined;
     entry.mtimeMs = undefined;
+    this.#records?.changed(node.key, entry);
   }
 
   /** Our own commit made this the version of its key. `mtimeMs`: the time that is kept with it. */
@@ -188,6 +199,7 @@ export class RememberedAttributes {
     if (!entry) return;
     entry.etag = head.etag;
     if (mtimeMs !== undefined) entry.mtimeMs = mtimeMs;
+    this.#records?.changed(head.key, entry);
   }
 
   /** A rename of ours; `etag` is the moved version's, undefined when it stayed the same. */
@@ -195,7 +207,9 @@ export class RememberedAttributes {
     const entry = this.#entries.peek(fromKey);
     this.removed(toKey);
     if (!entry) return;
-    this.#put(toKey, { ...entry, etag: etag ?? entry.etag });
+    const moved = { ...entry, etag: etag ?? entry.etag };
+    this.#put(toKey, moved);
+    this.#records?.changed(toKey, moved);
     // Without its attributes, which live on.
     entry.xattrs = undefined;
     this.#entries.delete(fromKey);
@@ -239,6 +253,7 @@ export class RememberedAttributes {
     (entry.xattrs ??= new Map()).set(name, value);
     entry.ctimeMs = this.#wallMs();
     this.#xattrBytes += moreBytes;
+    this.#records?.changed(node.key, entry);
   }
 
   /** Throws EOPNOTSUPP, EPERM, ENODATA. */
@@ -249,6 +264,8 @@ export class RememberedAttributes {
     if (!xattrs || !old) throw new ErrnoError(ENODATA, `no attribute ${name}`);
     xattrs.delete(name);
     this.#xattrBytes -= name.length + old.length;
+    const entry = this.of(node);
+    if (entry) this.#records?.changed(node.key, entry);
   }
 
   clear(): void {
@@ -275,6 +292,7 @@ export class RememberedAttributes {
   }
 
   #disposed(key: string, entry: Remembered): void {
+    this.#records?.gone(key);
     this.#xattrBytes -= bytesOf(entry.xattrs);
     const ino = this.#ino(key);
     const left = (this.#inos.get(ino) ?? 1) - 1;

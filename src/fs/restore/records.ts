@@ -3,6 +3,7 @@
  * Refuses to restore anything: inherit.ts.
  */
 import type { StateJournal } from '../../base/journal/journal-api.js';
+import { AttributeRecords } from './attribute-records.js';
 import { DirectoryRecords } from './directory-records.js';
 import { HandleRecords } from './handle-records.js';
 import { ListingRecords } from './listing-records.js';
@@ -11,6 +12,7 @@ export interface Records {
   readonly directories: DirectoryRecords;
   readonly handles: HandleRecords;
   readonly listings: ListingRecords;
+  readonly attributes: AttributeRecords;
 }
 
 export function buildRecords(journal: StateJournal): Records {
@@ -18,5 +20,6 @@ export function buildRecords(journal: StateJournal): Records {
     directories: new DirectoryRecords(journal),
     handles: new HandleRecords(journal),
     listings: new ListingRecords(journal),
+    attributes: new AttributeRecords(journal),
   };
 }
