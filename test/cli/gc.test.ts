@@ -83,6 +83,8 @@ t.test('what is left of daemons that have ended goes, what lives stays', async (
   const goes = [
     oldFile(at('run/mount-s3x', `${dead}.json`), runFile(NO_PID, 1, '/mnt/dead')),
     oldFile(at('run/mount-s3x', `${dead}.stderr`), 'FATAL\n'),
+    // Nobody listens there, as at the socket of a supervisor that was killed.
+    oldFile(at('run/mount-s3x', `${dead}.supervisor.sock`), ''),
     oldFile(at('run/mount-s3x/mounts', `${NO_PID}-1.tmp`), 'half'),
     oldFile(at('state/mount-s3x/spool', `a1-${NO_PID}-00ff00-1.data`), 'nobody knows', 10 * DAY_MS),
     oldFile(at('state/mount-s3x/reports', 'hang-x-2026.json'), '{}', 30 * DAY_MS),
@@ -114,7 +116,7 @@ t.test('what is left of daemons that have ended goes, what lives stays', async (
   t.match(text.stdout, /mount-s3x gc --yes takes this away/);
   const does = await run(place, '--yes');
   t.equal(does.code, EXIT_OK);
-  t.match(does.stdout, /^5 removed, /);
+  t.match(does.stdout, /^6 removed, /);
   for (const path of goes) t.notOk(existsSync(path), path);
   for (const path of stays) t.ok(existsSync(path), path);
   t.match((await run(place)).stdout, /^Nothing to take away\./);

@@ -27,7 +27,7 @@ export function settingsAsIf(typed: TypedSettings, io: Pick<CliIo, 'owner' | 'gi
     bucket: settled.bucket ?? { text: NO_BUCKET, origin: { kind: 'flag' as const } },
     directory: settled.directory ?? { text: NO_DIRECTORY, origin: { kind: 'flag' as const } },
   };
-  const { config, notes } = buildSettled(filled, typed, { env, uid, gid: io.gid, cwd: io.cwd });
+  const { config, notes, record } = buildSettled(filled, typed, { env, uid, gid: io.gid, cwd: io.cwd });
   for (const note of notes) io.complain(`mount-s3x: ${note}`);
-  return { config, given: settled.given, hasBucket: settled.bucket !== undefined };
+  return { config: { ...config, settings: record }, given: settled.given, hasBucket: settled.bucket !== undefined };
 }

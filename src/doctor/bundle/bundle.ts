@@ -8,6 +8,7 @@
  * is printed so that the user can look first.
  * The file is 0600 and new: an existing one is not replaced.
  */
+import { execFile } from 'node:child_process';
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -28,6 +29,8 @@ import { makeTar, type TarEntry } from './tar.js';
 const FILE_BYTES_MAX = 1024 * 1024;
 const RUN_FILES_MAX = 64;
 const LOGS_MAX = 4;
+const JOURNAL_LINES = 500;
+const JOURNAL_MS = 5_000;
 
 /** Variables whose values are no secret and explain much. */
 const shownVariables =
@@ -76,6 +79,7 @@ export async function gather(examined: Examined, owner: Owner): Promise<TarEntry
   if (typeof mount?.explanation === 'object' && mount.explanation !== null) {
     addData('explain.json', mount.explanation);
   }
+  if (mount?.run?.log === 'syslog') add('log/journal.log', await journal());
   for (const path of await logFiles(mount?.run?.log, owner)) {
     const lines = await lastLogLines(path);
     add(`log/${basename(path).slice(-60)}`, lines.map(({ text }) => text).join('\n') + '\n');
@@ -137,6 +141,16 @@ async function logFiles(log: string | undefined, owner: Owner): Promise<string[]
     for (const name of await namesIn(directory)) if (name.endsWith('.log')) files.push(join(directory, name));
   }
   return files.slice(0, LOGS_MAX);
+}
+
+/** The system's log, where systemd keeps it; other log daemons have files of their own. */
+function journal(): Promise<string> {
+  const words = ['--identifier=mount-s3x', `--lines=${JOURNAL_LINES}`, '--output=short-iso', '--no-pager'];
+  return new Promise((resolve) => {
+    execFile('journalctl', words, { timeout: JOURNAL_MS, maxBuffer: FILE_BYTES_MAX }, (error, stdout) =>
+      resolve(stdout === '' && error !== null ? `journalctl: ${codeOf(error)}\n` : stdout),
+    );
+  });
 }
 
 function read(path: string): string {

@@ -15,10 +15,10 @@ export const mountFindings = {
     fix: 'mount-s3x unmount --force {directory}, then mount it again; its log says what it waits for',
   },
   'mounts.unserved': {
-    severity: 'warning',
-    when: 'a mount that no running process of mount-s3x says it serves',
-    why: 'it cannot be asked, upgraded or unmounted in order',
-    fix: 'mount-s3x unmount {directory} (or umount -l {directory}), then mount it again',
+    severity: 'note',
+    when: 'a mount that answers, and that no run file here names',
+    why: 'from here it cannot be asked or upgraded, and unmount does not wait for it: it was mounted with another XDG_RUNTIME_DIR, or in a container',
+    fix: 'give XDG_RUNTIME_DIR as it was when {directory} was mounted, or mount it again',
   },
 
   'mount.none': {

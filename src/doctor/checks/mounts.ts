@@ -21,7 +21,7 @@ export const mountsCheck: Check = {
         const isServed = runs.some(({ mountPoint }) => mountPoint === directory);
         // Another user's run file is not ours to see.
         if (!isServed && host.owner.uid === 0) {
-          return [finding('mounts.unserved', `${directory} (${source}): no process says that it serves it`, blanks)];
+          return [finding('mounts.unserved', `${directory} (${source}): no run file names it`, blanks)];
         }
         return [];
       }),

@@ -65,7 +65,7 @@ export async function staleRuntimeFiles(deps: RuntimeDeps): Promise<(Garbage & {
     const names = await namesIn(directory);
     const used = await usedIds(directory, names, deps);
     for (const name of names) {
-      const match = /^(.+)\.(json|sock|stderr)$/.exec(name) ?? /^(.+)\.(json\.\d+)$/.exec(name);
+      const match = /^(.+?)(?:\.supervisor)?\.(json|sock|stderr)$/.exec(name) ?? /^(.+)\.(json\.\d+)$/.exec(name);
       const [, id, ending] = match ?? [];
       if (id === undefined || ending === undefined || used.has(id) || !isMountId(id)) continue;
       const path = join(directory, name);
