@@ -71,6 +71,18 @@ const OPEN_ALREADY: ReadonlySet<number> = new Set([
   abi.FUSE_DESTROY,
 ]);
 
+/** What waits for answers of the store alone, each within a deadline: a minute or two, more in a crowd before a slow link. */
+const BOUNDED: ReadonlySet<number> = new Set([
+  abi.FUSE_READ,
+  abi.FUSE_LOOKUP,
+  abi.FUSE_GETATTR,
+  abi.FUSE_READLINK,
+  abi.FUSE_GETXATTR,
+  abi.FUSE_STATFS,
+]);
+/** Of requests that wait, oldest first. */
+const OLDEST_LOOKS_MAX = 64;
+
 /** Who wants to know of each request that was answered here, and how long that took (`mount-s3x top`). */
 export type RequestObserver = (request: Readonly<PendingRequest>, tookMs: number) => void;
 
@@ -245,6 +257,16 @@ export class FuseDispatcher implements Desk, ReadDesk {
   ended(): void {
     this.#interrupts.interruptAll();
     this.destroy();
+  }
+
+  /** How long the oldest request waits of those that the engine's deadlines bound; 0: none. */
+  oldestBoundedMs(): number {
+    let looked = 0;
+    for (const { row, startedMs } of this.#interrupts.waiting()) {
+      if (BOUNDED.has(row.opcode)) return this.#clock.nowMs() - startedMs;
+      if (++looked >= OLDEST_LOOKS_MAX) break;
+    }
+    return 0;
   }
 
   /** How long requests took that were answered, by name; those that were refused unread are left out. */

@@ -94,6 +94,8 @@ export interface RunningDaemon {
   stop(reason: string): Promise<void>;
   /** Another daemon takes over, and this process is killed when this settles: what memory holds is put away. Never rejects. */
   handOver(): Promise<void>;
+  /** Of the requests that the engine's deadlines bound, how long the oldest has waited. */
+  oldestRequestMs(): number;
 }
 
 /** What runs between the kernel's side and the store; each part with how it ends. */
@@ -133,11 +135,14 @@ export async function startDaemon(
 ): Promise<RunningDaemon> {
   const { log, life } = deps;
   const visitors: { kernel?: KernelSide } = {};
-  void rehearseMain(
-    config,
-    REHEARSAL,
-    () => (visitors.kernel?.counts().requests?.requests ?? 0) >= ENDS_REHEARSAL,
-  ).then((report) => log.debug({ ...report }, 'the main thread rehearsed'));
+  // Who takes over is waited for already.
+  if (!life.takesOver) {
+    void rehearseMain(
+      config,
+      REHEARSAL,
+      () => (visitors.kernel?.counts().requests?.requests ?? 0) >= ENDS_REHEARSAL,
+    ).then((report) => log.debug({ ...report }, 'the main thread rehearsed'));
+  }
   const parts = await buildParts(config, log, life);
   let kernel: KernelSide;
   try {
@@ -236,16 +241,22 @@ export async function startDaemon(
       return undefined;
     },
   });
-  return { done, stop, handOver, commands, live };
+  return { done, stop, handOver, commands, live, oldestRequestMs: () => kernel.oldestRequestMs() };
 }
 
 async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promise<Parts> {
   const cards = networkInterfaces();
   const localAddresses = addressesFor(0, config.bindNics, cards);
+  const knownRegion = life.takesOver ? life.page?.region() : undefined;
   const [hardware, control] = await Promise.all([
     detectHardware({ detail: 'mount' }),
-    openControlPlane(config.store, { clock: systemClock, log }, { localAddresses }),
+    openControlPlane(
+      config.store,
+      { clock: systemClock, log },
+      { localAddresses, ...(knownRegion === undefined ? {} : { knownRegion }) },
+    ),
   ]);
+  life.page?.setRegion(control.probe.region);
   try {
     const sizing = deriveSizing(hardware, config);
     log.info({ hardware, sizing }, 'sized from the hardware');
@@ -270,6 +281,7 @@ async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promis
         connectionsMax,
         anonymous,
         verify: config.verify,
+        isAwaited: life.takesOver,
         ...(cpus === undefined ? {} : { cpus }),
       })),
       {

@@ -75,6 +75,8 @@ export interface KernelSide {
   nameChanged(parentNodeId: number, name: string): void;
   /** For metrics. */
   counts(): { readonly readers?: ReaderCounts; readonly requests?: DispatcherStats };
+  /** How long the oldest waits of those requests that the engine's deadlines bound; 0 for none. */
+  oldestRequestMs(): number;
   /** For metrics, at more cost: how long requests took, by name; and those that reader threads answered, a sample. */
   durations(): {
     readonly requests: Readonly<Record<string, HistogramState>>;
@@ -114,6 +116,7 @@ async function serveNative(config: MountConfig, options: MountOptions, deps: Ker
     tune: () => undefined,
     nameChanged: () => undefined,
     counts: () => ({}),
+    oldestRequestMs: () => 0,
     durations: () => ({ requests: {}, hits: [] }),
     watched: undefined,
     unmount: () => endMount(mount.mountPoint, undefined, mount.ended, giveUp, log),
@@ -183,6 +186,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     tune: () => tune(mount, log),
     nameChanged: (parent, name) => notifier.push({ type: 'invalidateEntry', parent, name, expireOnly: false }),
     counts: () => ({ readers: readers.counts(), requests: dispatcher.stats() }),
+    oldestRequestMs: () => dispatcher.oldestBoundedMs(),
     durations: () => ({
       requests: dispatcher.durations(),
       hits: readers.accounts.map((account) => account.latencies),

@@ -181,10 +181,19 @@ await t.test('a daemon that hangs is reported and replaced; one that somebody ha
 
 await t.test('upgrade: this version, and one that cannot start', async (t) => {
   const mount = await mounted(t);
+  const one = shell(mount, 'for i in $(seq 8); do sha256sum < "$M/file"; sleep 0.3; done | sort -u');
+  const many = shell(mount, 'for i in $(seq 300); do cat "$M/many/f$((i % 50))"; done | sort -u | wc -l');
+  const written = shell(
+    mount,
+    'for i in $(seq 40); do echo "line $i"; sleep 0.05; done > "$M/written"; cat "$M/written" | wc -l',
+  );
   const done = await ask('upgrade', mount.path);
   t.equal(done.code, 0, done.stderr);
   t.match(done.stdout, /: version \S+, a new daemon \(pid \d+\)\n$/);
-  await serves(t, mount, 'after the upgrade');
+  const [reads, opens, writes] = await Promise.all([one, many, written]);
+  t.equal(reads.stdout, `${digest}  -\n`, reads.stderr);
+  t.equal(opens.stdout, '50\n', opens.stderr);
+  t.equal(writes.stdout, '40\n', writes.stderr);
   const { pid, supervisor } = await successor(t, mount, mount.pid);
   const broken = join(work, 'broken.mjs');
   writeFileSync(broken, 'throw new Error("this version is broken");\n');

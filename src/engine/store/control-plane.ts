@@ -67,18 +67,29 @@ export async function openStoreAccess(options: StoreOptions, deps: ControlPlaneD
   }
 }
 
+export interface ControlExtras extends TargetExtras {
+  /**
+   * An earlier daemon of this mount found the bucket in this region: it is not asked again. A store that is away just now
+   * then keeps nobody from taking the mount over.
+   */
+  readonly knownRegion?: string;
+}
+
 /** All of it: after this a mount may start. Throws StoreError with a remedy. */
 export async function openControlPlane(
   options: StoreOptions,
   deps: ControlPlaneDeps,
-  extras: TargetExtras = {},
+  extras: ControlExtras = {},
 ): Promise<ControlPlane> {
   const access = await openStoreAccess(options, deps);
   try {
     const [{ probeBucket }, { resolveTarget, refuseDirectoryBucket }, { asksRestoreState, createObjectStore }] =
       await Promise.all([import('./probe.js'), import('../endpoint/resolve-target.js'), import('./s3-store.js')]);
     refuseDirectoryBucket(access.connection);
-    const probe = await probeBucket(access.connection);
+    const probe =
+      extras.knownRegion === undefined
+        ? await probeBucket(access.connection)
+        : notAsked(access.connection, extras.knownRegion);
     const target = await resolveTarget(access.connection, extras);
     const store = createObjectStore(access.connection);
     const { settings, credentials } = access;
@@ -98,4 +109,9 @@ export async function openControlPlane(
     access.close();
     throw error;
   }
+}
+
+function notAsked(connection: S3Connection, region: string): ProbeResult {
+  connection.moveToRegion(region);
+  return { region, empty: false, clockOffsetMs: 0, elapsedMs: 0 };
 }

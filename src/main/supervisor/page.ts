@@ -10,8 +10,9 @@
  *    6 D age of the oldest unanswered request at that time, in ms, 0 for none
  *    7 D opcode of the request that the main thread handles just now, 0 for none    8, 9 D its unique id (lo, hi)
  *   16 D bytes of the reason of a death by its own hand, 0 for none   17.. the reason, UTF-8, REASON_BYTES_MAX
+ *   96 D bytes of the bucket's region, 0 before it is known   97.. the region, ASCII
  *  128 D bytes of what INIT agreed on, 0 before it    129.. as JSON, to the end of the page
- * Order: bytes first, then their length by Atomics.store. All D words but 128 are reset by each daemon when it starts.
+ * Order: bytes first, then their length by Atomics.store. All D words but 96 and 128 are reset by each daemon when it starts.
  * Blocks? Never. Refuses to grow: later fields go where nothing is yet.
  */
 import { readSync } from 'node:fs';
@@ -40,8 +41,10 @@ const WORD_AT_HAND_OPCODE = 7;
 const WORD_AT_HAND_LO = 8;
 const WORD_AT_HAND_HI = 9;
 const WORD_REASON = 16;
+const WORD_REGION = 96;
 const WORD_NEGOTIATED = 128;
-export const REASON_BYTES_MAX = (WORD_NEGOTIATED - WORD_REASON - 1) * 4;
+export const REASON_BYTES_MAX = (WORD_REGION - WORD_REASON - 1) * 4;
+const REGION_BYTES_MAX = (WORD_NEGOTIATED - WORD_REGION - 1) * 4;
 const NEGOTIATED_BYTES_MAX = PAGE_BYTES - (WORD_NEGOTIATED + 1) * 4;
 
 /** The bit of a unique id's high half that marks a request as sent again (FUSE_UNIQUE_RESEND). */
@@ -102,6 +105,21 @@ export class DaemonPage {
     const bytes = Buffer.from(reason.replace(/\s+/g, ' '), 'utf8').subarray(0, REASON_BYTES_MAX);
     bytes.copy(this.#bytes, (WORD_REASON + 1) * 4);
     Atomics.store(this.#words, WORD_REASON, bytes.length);
+  }
+
+  /** Where the bucket was found to be: the daemon that takes over need not ask before it serves. */
+  setRegion(region: string): void {
+    const bytes = Buffer.from(region, 'latin1');
+    if (bytes.length > REGION_BYTES_MAX) return;
+    bytes.copy(this.#bytes, (WORD_REGION + 1) * 4);
+    Atomics.store(this.#words, WORD_REGION, bytes.length);
+  }
+
+  region(): string | undefined {
+    const bytes = Atomics.load(this.#words, WORD_REGION);
+    if (bytes <= 0 || bytes > REGION_BYTES_MAX) return undefined;
+    const at = (WORD_REGION + 1) * 4;
+    return this.#bytes.toString('latin1', at, at + bytes);
   }
 
   /** Say it before INIT is answered: afterwards nobody can ask the kernel again. */

@@ -14,6 +14,7 @@ import type { MountConfig } from '../config.js';
 import { endsWithTerminal } from '../terminal.js';
 import { detachOursNow } from '../detach.js';
 import { EXIT_CRASH_LOOP, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_NOT_READY } from '../exit-codes.js';
+import { giveBackProgramText } from '../memory/program-text.js';
 import type { ReadyMessage } from '../readiness.js';
 import { processStartTicks, removeRunFileOf } from '../run-file.js';
 import type { Owner } from '../state-directory.js';
@@ -35,6 +36,9 @@ import { Upgrade } from './upgrade.js';
 const HURRY_MS = 2500;
 /** What a daemon may take to take over; a store that does not answer is asked for less. */
 const TAKE_OVER_MS_MAX = 60_000;
+
+/** After a daemon has come up there is nothing to do: what that took is given back. */
+const REST_MS = 3000;
 
 const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 /** Meant for the daemon, whatever it makes of them. */
@@ -249,6 +253,7 @@ class Supervisor {
     this.#serves = true;
     this.#version = message.version ?? 'unknown';
     this.#log.open(message.log);
+    setTimeout(giveBackProgramText, REST_MS).unref();
     if (this.#everReady) {
       const fields = { generation: this.#generation, daemon: this.#daemon?.pid, version: this.#version };
       this.#log.line('info', fields, 'another daemon serves the mount');

@@ -14,6 +14,8 @@ export interface NetWorkerData {
   readonly anonymous: boolean;
   readonly verify: VerifyMode;
   readonly readDeadlineMs?: number;
+  /** Somebody waits already: a mount that is taken over. */
+  readonly isAwaited?: boolean;
   /** Numbers of the CPUs that the thread stays on; absent: any. */
   readonly cpus?: readonly number[];
 }

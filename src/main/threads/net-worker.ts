@@ -63,11 +63,13 @@ if (data.cpus !== undefined) {
   else post({ type: 'log', level: 'warn', fields, message: `a net thread could not be kept on its CPUs: ${why}` });
 }
 
-// Beside the rest of the start; the first command for the store ends it.
+// Beside the rest of the start, which has nothing to spare when a mount is taken over; the first command for the store ends it.
 const rehearsal = new AbortController();
-void rehearseNet(REHEARSAL, rehearsal.signal).then((report) =>
-  post({ type: 'log', level: 'debug', fields: { ...report }, message: 'a net thread rehearsed' }),
-);
+if (data.isAwaited !== true) {
+  void rehearseNet(REHEARSAL, rehearsal.signal).then((report) =>
+    post({ type: 'log', level: 'debug', fields: { ...report }, message: 'a net thread rehearsed' }),
+  );
+}
 
 const ENDS_REHEARSAL: ReadonlySet<ToNetWorker['type']> = new Set(['fetch', 'list', 'call', 'close']);
 
