@@ -221,13 +221,13 @@ export function table(rows: readonly Row[]): string[] {
 }
 
 /** Lines of at most TEXT_COLUMNS, those after the first indented. */
-export function fold(text: string): string[] {
+export function fold(text: string, columns = TEXT_COLUMNS, indent = '  '): string[] {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > TEXT_COLUMNS) {
+    if (line !== '' && line.length + 1 + word.length > columns) {
       lines.push(line);
-      line = `  ${word}`;
+      line = `${indent}${word}`;
     } else {
       line = line === '' ? word : `${line} ${word}`;
     }

@@ -6,24 +6,12 @@ import type { Argv } from 'yargs';
 import { CommandError } from '../main/command-error.js';
 import { EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
 import { describeFailure, failureLine } from '../main/failure.js';
-import { benchCommand } from './bench.js';
-import { configCommand } from './config.js';
 import type { Command } from './command.js';
-import { doctorCommand } from './doctor.js';
-import { explainCommand } from './explain.js';
-import { gcCommand } from './gc.js';
-import { hwinfoCommand } from './hwinfo.js';
+import { commands } from './commands.js';
 import type { CliIo } from './io.js';
-import { listCommand } from './list.js';
-import { mountCommand } from './mount.js';
-import { createParser, type ParsedArguments } from './parse.js';
-import { recoverCommand } from './recover.js';
-import { reloadCommand } from './reload.js';
-import { rmCommand } from './rm.js';
-import { statsCommand } from './stats.js';
-import { systemdCommand } from './systemd.js';
-import { unmountCommand } from './unmount.js';
-import { upgradeCommand } from './upgrade.js';
+import { fold } from './hardware-text.js';
+import { describeCommandLine } from './manual/model.js';
+import { createParser, HELP_COLUMNS, type ParsedArguments } from './parse.js';
 
 /** Each fits 80 columns with its indentation. */
 const examples = [
@@ -34,24 +22,6 @@ const examples = [
   '$0 unmount /mnt/data',
   '$0 rm -r /mnt/data/old',
 ] as const;
-
-const commands: readonly Command[] = [
-  mountCommand,
-  unmountCommand,
-  upgradeCommand,
-  rmCommand,
-  recoverCommand,
-  statsCommand,
-  explainCommand,
-  configCommand,
-  reloadCommand,
-  listCommand,
-  hwinfoCommand,
-  benchCommand,
-  systemdCommand,
-  doctorCommand,
-  gcCommand,
-];
 
 /** Runs the command and ends the process with its exit code. */
 export async function runCommand(argv: readonly string[], io: CliIo): Promise<void> {
@@ -71,28 +41,48 @@ export async function execute(argv: readonly string[], io: CliIo): Promise<numbe
   }
 }
 
+function isDefault({ pattern }: Command): boolean {
+  return typeof pattern !== 'string' && pattern.some((each) => each.startsWith('$0'));
+}
+
+function firstPattern({ pattern }: Command): string {
+  return typeof pattern === 'string' ? pattern : (pattern[0] ?? '');
+}
+
+/** The parser takes leading blanks out of what stands above the options, so the list comes in at the end. */
+const COMMANDS_HERE = 'COMMANDS-HERE';
+
+const usageText = [
+  'mount-s3x BUCKET|s3://BUCKET/PREFIX/ DIRECTORY [options]',
+  'mount-s3x COMMAND ...      (mount-s3x COMMAND --help says more)',
+  '',
+  'Mounts an S3 bucket as a file system.',
+  '',
+  COMMANDS_HERE,
+].join('\n');
+
+/** Each command with what it does. */
+function commandList(): string {
+  const rows = describeCommandLine(commands).commands.filter(({ name }) => name !== 'mount');
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  const lines = rows.flatMap(({ name, describe }) =>
+    fold(describe, HELP_COLUMNS - width - 4, '').map(
+      (line, at) => `  ${(at === 0 ? name : '').padEnd(width)}  ${line}`,
+    ),
+  );
+  return ['Commands:', ...lines].join('\n');
+}
+
 async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
   let chosen: { readonly command: Command; readonly parsed: ParsedArguments } | undefined;
-  let parser: Argv = createParser(argv).usage(
-    'mount-s3x BUCKET|s3://BUCKET/PREFIX/ DIRECTORY [options]\n' +
-      'mount-s3x unmount DIRECTORY [--lazy|--force]\n' +
-      'mount-s3x upgrade DIRECTORY\n' +
-      'mount-s3x rm [-r] PATH|s3://BUCKET/KEY [--force]\n' +
-      'mount-s3x recover [BUCKET] [--complete ID|all] [--drop ID|all|old]\n' +
-      'mount-s3x stats DIRECTORY [--once] [--json] [--interval SECONDS]\n' +
-      'mount-s3x explain DIRECTORY [--json]\n' +
-      'mount-s3x hwinfo [--explain|--json] [options]\n' +
-      'mount-s3x bench DIRECTORY|BUCKET [options] [-- mount options]\n' +
-      'mount-s3x systemd install NAME BUCKET DIRECTORY [--now] [options]\n' +
-      'mount-s3x doctor [DIRECTORY|BUCKET] [--json] [--bundle FILE] [options]\n' +
-      'mount-s3x gc [BUCKET] [--older-than AGE] [--yes] [options]\n\n' +
-      'Mounts an S3 bucket as a file system.',
-  );
+  let parser: Argv = createParser(argv).usage(usageText);
   for (const command of commands) {
     parser = parser.command(
       typeof command.pattern === 'string' ? command.pattern : [...command.pattern],
-      command.describe,
-      (inner) => command.declare(inner),
+      // The list of commands is in the usage: the parser's own takes three lines for each.
+      false,
+      (inner) =>
+        command.declare(isDefault(command) ? inner : inner.usage(`$0 ${firstPattern(command)}\n\n${command.describe}`)),
       (parsed) => {
         chosen = { command, parsed };
       },
@@ -101,14 +91,15 @@ async function dispatch(argv: readonly string[], io: CliIo): Promise<number> {
   for (const example of examples) parser = parser.example(example, '');
   parser = parser.epilogue(
     'In /etc/fstab:  my-bucket  /mnt/data  s3x  _netdev,ro,region=eu-west-1  0 0\n' +
-      'Exit codes, logs and all options of Mountpoint for S3 that are understood: docs/CLI.md',
+      'Exit codes, logs and all options of Mountpoint for S3 that are understood: docs/CLI.md,\n' +
+      'and mount-s3x(8)',
   );
   let shown = '';
   await parser.parseAsync([...argv], {}, (_error, _parsed, output) => {
     shown = output;
   });
   if (shown !== '') {
-    io.print(shown);
+    io.print(shown.replace(COMMANDS_HERE, commandList));
     return EXIT_OK;
   }
   if (chosen === undefined) throw new CommandError(EXIT_USAGE, 'nothing to do', '`mount-s3x --help` shows how');

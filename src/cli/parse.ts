@@ -11,7 +11,7 @@ import { mountOptionNames, mountOptions, type GivenOptions, type OptionName } fr
 import { nearest } from './suggest.js';
 
 /** Columns of the help: fits every terminal and every mail. */
-const HELP_COLUMNS = 80;
+export const HELP_COLUMNS = 80;
 
 /** What yargs hands to a command. */
 export type ParsedArguments = Readonly<Record<string, unknown>>;
@@ -58,6 +58,11 @@ export function createParser(argv: readonly string[]): Argv {
 }
 
 function usageError(message: string): CommandError {
+  const choice = /^Invalid values:\s+Argument: ([\w-]+), Given: "(.*)", Choices: (.*)$/s.exec(message);
+  if (choice !== null) {
+    const [, name = '', given = '', words = ''] = choice;
+    return new CommandError(EXIT_USAGE, `${name} ${given}: not known`, `allowed: ${words.replaceAll('"', '').trim()}`);
+  }
   // yargs names an option by its bare key, the short one when that was typed.
   const named = message.replace(/^option (\S+) needs/, (_, key: string) => `${spelling(key)} needs`);
   return new CommandError(EXIT_USAGE, named.replace(/\s*\n\s*/g, ' '), '`mount-s3x --help` shows how');
