@@ -41,3 +41,4 @@ if (major < 20) {
 if (!installed()) run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
 run(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', root]);
 run(process.execPath, [`${root}dev/bundle.mjs`]);
+run(process.execPath, [`${root}dist/dev/manual/main.js`]);
