@@ -14,6 +14,8 @@ export interface Log {
   info(fields: LogFields, message: string): void;
   warn(fields: LogFields, message: string): void;
   error(fields: LogFields, message: string): void;
+  /** What is written now, where that can be said: `trace` for who would say a word about each request. */
+  readonly level?: string;
 }
 
 const nothing = (): void => undefined;

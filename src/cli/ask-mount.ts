@@ -22,8 +22,8 @@ const TAKE_OVER_POLL_MS = 50;
 /** A daemon that can be asked. */
 export interface AskedMount {
   readonly mountPoint: string;
-  /** Throws CommandError, MountGone for one that ended meanwhile. */
-  ask(command: string): Promise<unknown>;
+  /** `fields` go along with the question. Throws CommandError, MountGone for one that ended meanwhile. */
+  ask(command: string, fields?: Readonly<Record<string, unknown>>): Promise<unknown>;
 }
 
 /** The daemon has ended: for who asks again and again. */
@@ -71,7 +71,7 @@ export function findAsked(given: string | undefined, command: string, io: Pick<C
       run === undefined ? 'ask as the user who mounted it, with the same XDG_RUNTIME_DIR' : 'mount it again',
     );
   }
-  return { mountPoint, ask: (question) => ask(mountPoint, io.owner, question) };
+  return { mountPoint, ask: (command, fields = {}) => ask(mountPoint, io.owner, { ...fields, command }) };
 }
 
 /** The path as the system knows it, as far as that can be said. The last component is not looked at: it may be a dead mount. */
@@ -108,12 +108,12 @@ export async function askPatiently(
   }
 }
 
-async function ask(mountPoint: string, owner: Owner, command: string): Promise<unknown> {
+async function ask(mountPoint: string, owner: Owner, request: ControlRequest): Promise<unknown> {
   const late = sleep(ANSWER_WAIT_MS, undefined, { ref: false }).then(() => {
     throw new Error('no answer');
   });
   try {
-    return await Promise.race([askPatiently(mountPoint, owner, { command }), late]);
+    return await Promise.race([askPatiently(mountPoint, owner, request), late]);
   } catch (error) {
     if (error instanceof ControlError) {
       throw new CommandError(EXIT_FAILURE, `${mountPoint}: ${error.message}`, error.remedy ?? 'mount it again');

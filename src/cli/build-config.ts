@@ -4,6 +4,7 @@
  * up by src/main/preflight. Refuses silently wrong input: one CommandError names the flag, the value and what is allowed.
  */
 import { resolve } from 'node:path';
+import { MIB } from '../base/units.js';
 import type { StoreOptions } from '../engine/api.js';
 import { CommandError } from '../main/command-error.js';
 import type { MountConfig } from '../main/config.js';
@@ -33,6 +34,8 @@ const ID_MAX = 4_294_967_294;
 const USER_AGENT_CHARS_MAX = 256;
 const ATTEMPTS_MAX = 999;
 const BITS_A_BYTE = 8;
+const LOG_MIB_MAX = 1024 * 1024;
+const LOG_FILES_MAX = 1000;
 
 const bucketTypes = ['general-purpose', 'directory'] as const;
 const verifyModes = ['auto', 'strict', 'off'] as const;
@@ -53,6 +56,8 @@ const conflicts: readonly (readonly [OptionName, OptionName, string])[] = [
   ['no-log', 'log-directory', 'nothing would be logged there'],
   ['no-log', 'debug', 'nothing would be logged'],
   ['no-log', 'debug-crt', 'nothing would be logged'],
+  ['no-log', 'log-max-size', 'nothing would be logged'],
+  ['no-log', 'log-files', 'nothing would be logged'],
   ['no-log', 'log-metrics', 'nothing would be logged'],
   ['transfer-acceleration', 'force-path-style', 'accelerated endpoints have no path style'],
   ['transfer-acceleration', 'endpoint-url', 'acceleration has endpoints of its own'],
@@ -119,6 +124,14 @@ export function buildConfig(
       ...present(
         'directory',
         read('log-directory', (name, value) => absolute(name, value, context.cwd)),
+      ),
+      ...present(
+        'maxBytes',
+        read('log-max-size', (name, value) => values.wholeNumber(name, value, 1, LOG_MIB_MAX, 'MiB') * MIB),
+      ),
+      ...present(
+        'files',
+        read('log-files', (name, value) => values.wholeNumber(name, value, 1, LOG_FILES_MAX)),
       ),
       metrics: flag('log-metrics'),
       level: flag('no-log') ? 'silent' : flag('debug') || flag('debug-crt') ? 'debug' : 'info',

@@ -10,6 +10,7 @@ import { explainCommand } from './explain.js';
 import { gcCommand } from './gc.js';
 import { hwinfoCommand } from './hwinfo.js';
 import { listCommand } from './list.js';
+import { logLevelCommand } from './log-level.js';
 import { mountCommand } from './mount.js';
 import { recoverCommand } from './recover.js';
 import { reloadCommand } from './reload.js';
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   recoverCommand,
   statsCommand,
   explainCommand,
+  logLevelCommand,
   configCommand,
   reloadCommand,
   listCommand,

@@ -416,6 +416,18 @@ const table = {
     short: 'l',
     describe: 'Write the log to a file in this directory [default: syslog, else a file that the start line names]',
   },
+  'log-max-size': {
+    kind: 'value',
+    argument: 'MIB',
+    group: 'Logging options:',
+    describe: 'Size at which a log file is set aside and a new one begun [default: 16]',
+  },
+  'log-files': {
+    kind: 'value',
+    argument: 'NUMBER',
+    group: 'Logging options:',
+    describe: 'Log files that are kept, the one that is written included [default: 4]',
+  },
   'log-metrics': {
     kind: 'flag',
     group: 'Logging options:',

@@ -11,8 +11,6 @@ import type { ReplyWriter } from './transport.js';
 export interface DispatcherOptions {
   readonly inFlightMax?: number;
   readonly writeBytesInFlightMax?: number;
-  /** One debug line a request. */
-  readonly traceRequests?: boolean;
   /**
    * allow_root: only this user (the one who mounted) and root are served; the kernel knows only allow_other. Requests
    * about what is open already are let through, for descriptors may be passed on.

@@ -97,7 +97,6 @@ export class FuseDispatcher implements Desk, ReadDesk {
   readonly #onRoom: () => void;
   readonly #inFlightMax: number;
   readonly #writeBytesMax: number;
-  readonly #trace: boolean;
   readonly #ownerUid: number | undefined;
   readonly #interrupts = new InterruptTable();
   readonly #slowReads: SlowReads | undefined;
@@ -138,7 +137,6 @@ export class FuseDispatcher implements Desk, ReadDesk {
     this.#onRoom = deps.onRoom ?? (() => undefined);
     this.#inFlightMax = options.inFlightMax ?? IN_FLIGHT_MAX;
     this.#writeBytesMax = options.writeBytesInFlightMax ?? WRITE_BYTES_IN_FLIGHT_MAX;
-    this.#trace = options.traceRequests ?? false;
     this.#ownerUid = options.ownerUid;
     this.replier = new Replier(deps.writer, (message) => deps.log.error({}, message));
   }
@@ -180,8 +178,8 @@ export class FuseDispatcher implements Desk, ReadDesk {
       if (answered) this.answerError(request, EIO);
       return;
     }
-    if (this.#trace) {
-      this.#log.debug(
+    if (this.#log.level === 'trace') {
+      this.#log.trace(
         { operation: row.name, nodeId: request.nodeId, pid: request.pid, unique: request.id },
         'fuse request',
       );

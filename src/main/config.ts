@@ -84,6 +84,9 @@ export interface MountConfig {
   readonly write: WriteConfig;
   readonly log: {
     readonly directory?: string;
+    /** A log file becomes FILE.1 at this size; so many are kept, the one that is written included. Absent: 16 MiB, 4. */
+    readonly maxBytes?: number;
+    readonly files?: number;
     readonly metrics: boolean;
     readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
     /** Connection-level lines of the engine (--debug-crt in Mountpoint's words). */

@@ -150,7 +150,6 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     deps.deviceReady(fd);
     dispatcher = new FuseDispatcher(
       {
-        traceRequests: config.log.level === 'trace',
         refused: deps.life.refused,
         ...(config.allowRoot ? { ownerUid: process.geteuid?.() ?? 0 } : {}),
       },

@@ -1,9 +1,9 @@
 /**
- * Where finished log lines go: the terminal, a file that never outgrows its bound, or the system's log daemon.
+ * Where finished log lines go: what a sink is, and the one that talks to the system's log daemon. Files are log-file.ts's, standard
+ * error is log-terminal.ts's, systemd's journal journald.ts's.
  * Every sink writes synchronously: the last line before a crash is the one that is needed, and a write to the page cache
  * or to a datagram socket does not wait. Refuses to throw or to block: a line that cannot be written is counted and lost.
  */
-import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
 import { openSyslogSocket, type SyslogSocket } from './syslog-socket.js';
 
 /** What pino writes to. */
@@ -21,100 +21,7 @@ export interface LineSink {
 /** pino sets `lastLevel` on destinations that carry this symbol. */
 export const LEVEL_WANTED = Symbol.for('pino.metadata');
 
-function writeWhole(fd: number, text: string): boolean {
-  const bytes = Buffer.from(text, 'utf8');
-  let at = 0;
-  // A terminal or pipe in non-blocking mode says EAGAIN while its reader is slow: a few tries, then the line is lost.
-  for (let attempt = 0; attempt < 100 && at < bytes.length; attempt++) {
-    try {
-      at += writeSync(fd, bytes, at);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return false;
-    }
-  }
-  return at === bytes.length;
-}
-
-/** Lines to standard error, changed by `format` first (colours on a terminal). */
-export function terminalSink(format: (line: string) => string): LineSink {
-  return {
-    lastLevel: 0,
-    description: 'standard error',
-    write: (line) => void writeWhole(2, format(line)),
-    close: () => undefined,
-  };
-}
-
 export const nullSink: LineSink = { lastLevel: 0, description: 'none', write: () => undefined, close: () => undefined };
-
-/** A log file and its predecessors take LOG_FILE_BYTES_MAX * (LOG_FILES_OLD + 1) at most. */
-export const LOG_FILE_BYTES_MAX = 16 * 1024 * 1024;
-export const LOG_FILES_OLD = 3;
-
-export interface FileSinkOptions {
-  readonly path: string;
-  readonly bytesMax?: number;
-  readonly filesOld?: number;
-}
-
-/** Appends to `path`; when it would outgrow `bytesMax` it becomes `path.1`, and so on up to `path.filesOld`. Throws when it cannot be opened. */
-export function fileSink(options: FileSinkOptions): LineSink {
-  const { path } = options;
-  const bytesMax = options.bytesMax ?? LOG_FILE_BYTES_MAX;
-  const filesOld = options.filesOld ?? LOG_FILES_OLD;
-  const open = (): number => openSync(path, 'a', 0o600);
-  let fd = open();
-  let bytes = fstatSync(fd).size;
-  let closed = false;
-
-  const rotate = (): void => {
-    try {
-      for (let number = filesOld; number >= 1; number--) {
-        const from = number === 1 ? path : `${path}.${number - 1}`;
-        try {
-          renameSync(from, `${path}.${number}`);
-        } catch {
-          // not there yet
-        }
-      }
-      const next = openSync(path, filesOld === 0 ? 'w' : 'a', 0o600);
-      closeSync(fd);
-      fd = next;
-      bytes = fstatSync(fd).size;
-    } catch {
-      // The directory is gone or full: go on with the old descriptor and ask again after another file's worth.
-      bytes = 0;
-    }
-  };
-
-  return {
-    lastLevel: 0,
-    description: path,
-    write(line) {
-      if (closed) return;
-      const lineBytes = Buffer.byteLength(line);
-      if (bytes > 0 && bytes + lineBytes > bytesMax) rotate();
-      if (writeWhole(fd, line)) bytes += lineBytes;
-    },
-    reopen() {
-      if (closed) return path;
-      try {
-        const next = open();
-        closeSync(fd);
-        fd = next;
-        bytes = fstatSync(fd).size;
-      } catch {
-        // The directory is gone: lines go on into the file that was moved away.
-      }
-      return path;
-    },
-    close() {
-      if (closed) return;
-      closed = true;
-      closeSync(fd);
-    },
-  };
-}
 
 /** Facility `daemon` of syslog(3). */
 const FACILITY_DAEMON = 3;
@@ -123,7 +30,7 @@ const SYSLOG_BYTES_MAX = 8 * 1024;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
 
 /** syslog severity of a pino level. */
-function severity(level: number): number {
+export function severity(level: number): number {
   if (level >= 60) return 2;
   if (level >= 50) return 3;
   if (level >= 40) return 4;

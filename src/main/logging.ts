@@ -1,12 +1,13 @@
 /**
  * Builds the one logger of the process: pino over the sink that fits how we run.
  *
- *   foreground               standard error; for people on a terminal, JSON lines otherwise
+ *   foreground               standard error; for people on a terminal, JSON lines otherwise; systemd's journal where standard
+ *                            error is the journal
  *   --log-directory DIR      DIR/mount-s3x-NAME.log, in foreground and background
- *   background               syslog when something listens on /dev/log, else a file in the state directory
+ *   background               systemd's journal, or syslog when something listens on /dev/log, else a file in the state directory
  *   --no-log                 nowhere
  *
- * Every line passes the secret scrubber. Also takes over what libraries say on their own (process warnings, console),
+ * Every line passes the bound of volume (log-volume.ts) and the secret scrubber. The level may change while the mount runs. Also takes over what libraries say on their own (process warnings, console),
  * so that nothing but our lines reaches a terminal. Refuses to fail a mount for want of a log, except for a directory
  * that the user named.
  */
@@ -18,16 +19,25 @@ import type { Log } from '../base/log.js';
 import { CommandError } from './command-error.js';
 import type { MountConfig } from './config.js';
 import { EXIT_USAGE } from './exit-codes.js';
-import { fileSink, LEVEL_WANTED, nullSink, syslogSink, terminalSink, type LineSink } from './log-sinks.js';
+import { journaldSink } from './journald.js';
+import { fileSink } from './log-file.js';
+import { LEVEL_WANTED, nullSink, syslogSink, type LineSink } from './log-sinks.js';
+import { stderrIsJournal, terminalSink } from './log-terminal.js';
+import { LogVolume } from './log-volume.js';
+import { mountSource } from './mount-source.js';
 import { redactFields, scrubText } from './redact.js';
 import { makeDirectories, makePrivateDirectory, mountId, stateCandidates, type Owner } from './state-directory.js';
 
+export type LogLevel = MountConfig['log']['level'];
+
 export interface Logging {
   readonly log: Log;
-  /** Where lines go, in words: `syslog`, a path, `standard error`, `none`. */
+  /** Where lines go, in words: `journald`, `syslog`, a path, `standard error`, `none`. */
   readonly description: string;
+  /** In force now. */
+  readonly level: LogLevel;
   /** Another level from now on; returns why not, undefined when it is done. */
-  setLevel(level: MountConfig['log']['level']): string | undefined;
+  setLevel(level: LogLevel): string | undefined;
   /** Opens the log file anew, after somebody moved it away; its path, undefined where the log is no file. */
   reopen(): string | undefined;
   close(): void;
@@ -39,18 +49,28 @@ export interface LoggingDeps {
   readonly isTerminal: boolean;
   /** The log daemon's socket; tests name another. */
   readonly syslogPath?: string;
+  /** The journal's socket; tests name another. */
+  readonly journalPath?: string;
+}
+
+/** What is looked at of a mount's configuration. */
+type LoggedMount = Pick<MountConfig, 'log' | 'foreground' | 'mountPoint' | 'store'>;
+
+/** SIGUSR2: more, more again, then as usual. */
+export function nextLevel(level: LogLevel): LogLevel {
+  return level === 'info' ? 'debug' : level === 'debug' ? 'trace' : 'info';
 }
 
 /** Opens the log that `config` asks for. Throws CommandError when the directory the user named cannot be used. */
-export function openLogging(
-  config: Pick<MountConfig, 'log' | 'foreground' | 'mountPoint'>,
-  deps: LoggingDeps,
-): Logging {
+export function openLogging(config: LoggedMount, deps: LoggingDeps): Logging {
   const sink = openSink(config, deps);
   const log = createLog(sink, config.log.level);
   return {
     log,
     description: sink.description,
+    get level() {
+      return log.level as LogLevel;
+    },
     setLevel: (level) => {
       // Without a log there is no place for lines either, and with one its place stays.
       if (config.log.level === 'silent' || level === 'silent') return 'the log is opened once';
@@ -63,9 +83,21 @@ export function openLogging(
 }
 
 /** A pino logger over `sink`: fields redacted by name, lines scrubbed, level as a word, time as ISO text. */
-export function createLog(sink: LineSink, level: MountConfig['log']['level']): Log & { level: string } {
+export function createLog(sink: LineSink, level: LogLevel): Log & { level: string } {
   const destination = Object.assign(sink, { [LEVEL_WANTED]: true });
-  return pino(
+  let isTelling = false;
+  const volume = new LogVolume({
+    nowMs: () => performance.now(),
+    later: (run, waitMs) => void setTimeout(run, waitMs).unref(),
+    say: (ofLevel, left, message) => {
+      isTelling = true;
+      const name = pino.levels.labels[ofLevel];
+      if (name === 'error' || name === 'info') log[name]({ left }, message);
+      else log.warn({ left }, message);
+      isTelling = false;
+    },
+  });
+  const log = pino(
     {
       level,
       base: null,
@@ -73,20 +105,29 @@ export function createLog(sink: LineSink, level: MountConfig['log']['level']): L
       formatters: { level: (label) => ({ level: label }), log: (fields) => redactFields(fields) },
       // redactFields has made plain data of errors; pino's own serializer would drop their causes.
       serializers: { err: (value: unknown) => value },
-      hooks: { streamWrite: scrubText },
+      hooks: {
+        streamWrite: scrubText,
+        logMethod(args, method, ofLevel) {
+          const message: unknown = args[1];
+          if (isTelling || volume.passes(ofLevel, typeof message === 'string' ? message : '')) method.apply(this, args);
+        },
+      },
     },
     destination,
   );
+  return log;
 }
 
-function openSink(config: Pick<MountConfig, 'log' | 'foreground' | 'mountPoint'>, deps: LoggingDeps): LineSink {
+function openSink(config: LoggedMount, deps: LoggingDeps): LineSink {
   if (config.log.level === 'silent') return nullSink;
   const name = `mount-s3x-${mountId(config.mountPoint)}.log`;
   const { directory } = config.log;
+  const { maxBytes: bytesMax, files } = config.log;
+  const bounds = { ...(bytesMax === undefined ? {} : { bytesMax }), ...(files === undefined ? {} : { files }) };
   if (directory !== undefined) {
     try {
       makeDirectories(directory, 0o750);
-      return fileSink({ path: join(directory, name) });
+      return fileSink({ path: join(directory, name), ...bounds });
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? String(error);
       throw new CommandError(
@@ -97,13 +138,19 @@ function openSink(config: Pick<MountConfig, 'log' | 'foreground' | 'mountPoint'>
       );
     }
   }
-  if (config.foreground) return terminalSink(deps.isTerminal ? prettyLine() : (line) => line);
-  const syslog = syslogSink(deps.syslogPath);
+  const journal = (): LineSink | undefined =>
+    journaldSink({ mount_point: config.mountPoint, source: mountSource(config) }, deps.journalPath);
+  if (config.foreground) {
+    const isJournal = stderrIsJournal(deps.owner.env);
+    const plain = (line: string): string => line;
+    return (isJournal ? journal() : undefined) ?? terminalSink(deps.isTerminal ? prettyLine() : plain, isJournal);
+  }
+  const syslog = journal() ?? syslogSink(deps.syslogPath);
   if (syslog !== undefined) return syslog;
   const state = makePrivateDirectory(stateCandidates(deps.owner), deps.owner.uid);
   if (state === undefined) return nullSink;
   try {
-    return fileSink({ path: join(state, name) });
+    return fileSink({ path: join(state, name), ...bounds });
   } catch {
     return nullSink;
   }

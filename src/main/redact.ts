@@ -71,9 +71,12 @@ const KNOWN_SECRETS_MAX = 64;
 /** From now on `secret` is hidden wherever it appears in a line. Bounded: the oldest is forgotten. */
 export function registerSecret(secret: string | undefined): void {
   if (secret === undefined || secret.length < KNOWN_SECRET_CHARS_MIN) return;
-  knownSecrets.delete(secret);
-  knownSecrets.add(secret);
-  if (knownSecrets.size > KNOWN_SECRETS_MAX) {
+  // Also as it stands in a query.
+  for (const form of new Set([encodeURIComponent(secret), secret])) {
+    knownSecrets.delete(form);
+    knownSecrets.add(form);
+  }
+  while (knownSecrets.size > KNOWN_SECRETS_MAX) {
     for (const oldest of knownSecrets) {
       knownSecrets.delete(oldest);
       break;
@@ -87,6 +90,10 @@ export function registerEnvironmentSecrets(env: NodeJS.ProcessEnv): void {
   registerSecret(env['AWS_SESSION_TOKEN']);
   registerSecret(env['AWS_SECURITY_TOKEN']);
   registerSecret(env['AWS_CONTAINER_AUTHORIZATION_TOKEN']);
+  // `name=value,name=value`: keys of whoever takes the metrics.
+  for (const name of ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_EXPORTER_OTLP_METRICS_HEADERS']) {
+    for (const header of (env[name] ?? '').split(',')) registerSecret(header.slice(header.indexOf('=') + 1).trim());
+  }
 }
 
 /** Each pattern keeps its first group and loses the rest. Header and query spelling, JSON escapes included. */
@@ -95,15 +102,19 @@ const patterns: readonly (readonly [RegExp, string])[] = [
   [/(\b[a-z][a-z0-9+.-]*:\/\/)[^/\s@"'<>]*:[^/\s@"'<>]*@/gi, `$1${HIDDEN}@`],
   // SigV4 header and bearer or basic credentials
   [
-    /(\bauthorization\\?["']?\s*[:=]\s*\\?["']?)(?:AWS4-[A-Z0-9-]+|AWS|Bearer|Basic|Digest)\s[^"'\r\n\\]*/gi,
+    /(\bauthorization\\*["']?\s*[:=]\s*\\*["']?)(?:AWS4-[A-Z0-9-]+|AWS|Bearer|Basic|Digest|Token)\s[^"'\r\n\\]*/gi,
     `$1${HIDDEN}`,
   ],
+  // and without a scheme, as container credentials have it
+  [/(\bauthorization\\*["']?\s*[:=]\s*\\*["']?)(?!\[redacted\])[^\s"'\\,;}]{12,}/gi, `$1${HIDDEN}`],
   [/\b(AWS4-HMAC-SHA256\s+Credential=)[^"'\r\n\\]*/g, `$1${HIDDEN}`],
   // name = value in headers, queries, JSON and shell words
   [
-    /(\b(?:x-amz-security-token|x-amz-signature|x-amz-credential|x-amz-server-side-encryption-customer-key|aws_?secret_?access_?key|secret_?access_?key|secret_?key|aws_?session_?token|session_?token|proxy-authorization|client_?secret)\\?["']?\s*(?:[:=]|%3d)\s*\\?["']?)[^\s"'&,;}\\]+/gi,
+    /(\b(?:x-amz-security-token|x-amz-signature|x-amz-credential|x-amz-server-side-encryption-customer-key|aws_?secret_?access_?key|secret_?access_?key|secret_?key|aws_?session_?token|session_?token|proxy-authorization|client_?secret|x-goog-signature|x-goog-credential)\\*["']?\s*(?:[:=]|%3d)\s*\\*["']?)(?:[^\s"'&,;}\\]|\\[/u])+/gi,
     `$1${HIDDEN}`,
   ],
+  // presigned by the older signature
+  [/([?&]Signature=)[^&\s"'\\]+/g, `$1${HIDDEN}`],
   [/(<(?:SecretAccessKey|SessionToken|StringToSign|CanonicalRequest)>)[^<]*/g, `$1${HIDDEN}`],
   // access key ids: enough is left to tell two keys apart
   [/\b((?:AKIA|ASIA)[A-Z0-9]{4})[A-Z0-9]{8,}\b/g, '$1…'],

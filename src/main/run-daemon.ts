@@ -12,7 +12,8 @@ import { openControlSocket, SOCKET_PATH_BYTES_MAX, type ControlHandlers } from '
 import { detachOursNow } from './detach.js';
 import { EXIT_INTERRUPTED } from './exit-codes.js';
 import { endProcess, installFatalHandlers } from './fatal.js';
-import { captureStrayOutput, type Logging } from './logging.js';
+import { logCommands } from './log-commands.js';
+import { captureStrayOutput, nextLevel, type Logging } from './logging.js';
 import { endsWithTerminal } from './terminal.js';
 import { mountSource } from './mount-source.js';
 import { registerEnvironmentSecrets } from './redact.js';
@@ -120,6 +121,13 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
     process.on(signal, handler);
     return () => process.off(signal, handler);
   });
+  const onLevel = (): void => {
+    const level = nextLevel(logging.level);
+    logging.setLevel(level);
+    log.info({ level }, `the log level is ${level} now (SIGUSR2)`);
+  };
+  process.on('SIGUSR2', onLevel);
+  handlers.push(() => process.off('SIGUSR2', onLevel));
   const onAbandoned = (): void => stop('the command that started this process is gone');
   deps.abandoned?.addEventListener('abort', onAbandoned, { once: true });
   const onOrphaned = (): void => {
@@ -150,7 +158,7 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
       );
     }
     settings = new SettingsService(config, { ...deps, live: daemon.live });
-    const commands = daemon.commands && { ...daemon.commands, ...settings.commands };
+    const commands = daemon.commands && { ...daemon.commands, ...settings.commands, ...logCommands(logging) };
     const control = await listen(config.mountPoint, commands, deps);
     closeControl = control.close;
     removeRunFile = writeRunFile(

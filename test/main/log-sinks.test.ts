@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { fileSink, syslogMessage, syslogSink } from '../../src/main/log-sinks.js';
+import { fileSink } from '../../src/main/log-file.js';
+import { syslogMessage, syslogSink } from '../../src/main/log-sinks.js';
 import { openLogging } from '../../src/main/logging.js';
 import { sampleConfig } from './sample-config.js';
 
@@ -18,7 +19,7 @@ function directory(t: Test): string {
 t.test('file: appends, rotates, and all files together stay within the bound', (t) => {
   const path = join(directory(t), 'x.log');
   writeFileSync(path, 'from an earlier run\n');
-  const sink = fileSink({ path, bytesMax: 1000, filesOld: 2 });
+  const sink = fileSink({ path, bytesMax: 1000, files: 3 });
   const line = (number: number): string => `${String(number).padStart(3, '0')}${'x'.repeat(96)}\n`;
   for (let number = 0; number < 100; number++) sink.write(line(number));
   sink.close();
@@ -37,7 +38,7 @@ t.test('file: appends, rotates, and all files together stay within the bound', (
 
 t.test('file: a line larger than the bound is written once, not rotated for ever', (t) => {
   const path = join(directory(t), 'x.log');
-  const sink = fileSink({ path, bytesMax: 10, filesOld: 1 });
+  const sink = fileSink({ path, bytesMax: 10, files: 2 });
   sink.write('a line that is longer\n');
   sink.write('b line that is longer\n');
   sink.close();
@@ -102,6 +103,7 @@ t.test('syslog: lines arrive, and again after the log daemon was restarted', asy
     owner: { env: {}, uid: process.getuid?.() ?? 0 },
     isTerminal: false,
     syslogPath: path,
+    journalPath: join(root, 'no-journal'),
   });
   t.equal(logging.description, 'syslog');
   logging.log.warn({ bucket: 'b' }, 'first line');
@@ -127,7 +129,7 @@ t.test('syslog: lines arrive, and again after the log daemon was restarted', asy
 t.test('where the log goes', (t) => {
   const root = directory(t);
   const owner = { env: { XDG_STATE_HOME: join(root, 'state') }, uid: process.getuid?.() ?? 0 };
-  const deps = { owner, isTerminal: false, syslogPath: join(root, 'none') };
+  const deps = { owner, isTerminal: false, syslogPath: join(root, 'none'), journalPath: join(root, 'none') };
   const background = openLogging(sampleConfig({ mountPoint: '/mnt/my data' }), deps);
   t.match(background.description, /state\/mount-s3x\/mount-s3x-mnt-my_data-[0-9a-f]{10}\.log$/);
   background.close();

@@ -24,7 +24,7 @@ export function supervisorLog(now: () => Date = () => new Date()): SupervisorLog
   const write = (level: Level, json: string, human: string): void => {
     try {
       if (description === 'standard error') writeSync(2, isatty(2) ? human : json);
-      else if (description === 'syslog') void toSyslog(level, json);
+      else if (description === 'syslog' || description === 'journald') void toSyslog(level, json);
       else if (description?.startsWith('/')) appendFileSync(description, json, { mode: 0o600 });
     } catch {
       // a line that cannot be written is lost
