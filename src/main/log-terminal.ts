@@ -4,7 +4,7 @@
  * A terminal that is stopped (Ctrl-S) or a pipe that nobody reads must not stop the mount, so it is opened once more without
  * blocking: the flag on the descriptor that we inherited would be everybody's. Refuses to wait: lines are lost and counted.
  */
-import { constants, fstatSync, openSync } from 'node:fs';
+import { constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import { LineWriter, lostNote } from './log-file.js';
 import { severity, type LineSink } from './log-sinks.js';
 
@@ -13,8 +13,7 @@ const STDERR = 2;
 /** Standard error that never blocks, where it is a terminal or a pipe that may be opened again; else as it is. */
 function quickStandardError(): number {
   try {
-    const stat = fstatSync(STDERR);
-    if (!stat.isFIFO() && !stat.isCharacterDevice()) return STDERR;
+    if (!/^(pipe:|\/dev\/)/.test(readlinkSync('/proc/self/fd/2'))) return STDERR;
     return openSync('/proc/self/fd/2', constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch {
     return STDERR;
