@@ -66,6 +66,8 @@ export interface FileSystemDeps {
   readonly log: Log;
   /** A name that the kernel may remember is out of date: somebody else replaced or deleted the object. */
   readonly nameChanged?: (parentNodeId: number, name: string) => void;
+  /** On a mount whose names never expire the kernel uses one that means nothing here: it shall look all of them up again. */
+  readonly namesLost?: () => void;
 }
 
 /** Counters and gauges for `stats`. */

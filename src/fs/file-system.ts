@@ -21,7 +21,6 @@ import type {
 } from '../fuse/handlers.js';
 import { ARCHIVE_CLASSES, statistics } from './attributes.js';
 import type { FileSystemDeps, FileSystemOptions, FileSystemStats } from './file-system-api.js';
-import type { InodeReaders } from './inode-readers.js';
 import { inoOfKey } from './ino.js';
 import type { DirectoryNode, FileNode } from './inode-table.js';
 import { couldBeKey } from './keymap.js';
@@ -29,7 +28,7 @@ import type { KnownName } from './known-names.js';
 import type { ListingCache } from './listing-cache.js';
 import type { ListingPage } from './listing-page.js';
 import { buildParts, type FileSystemParts } from './parts.js';
-import { inherit } from './restore/inherit.js';
+import { handleOfBefore, inherit } from './restore/inherit.js';
 import { RefusedWrites } from './refused-writes.js';
 import type { TakenOver } from './writing/take-over.js';
 import { existsError, wantsToWrite } from './writing/write-operations.js';
@@ -70,6 +69,19 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   /** Other times to live from now on; returns why not, undefined when it is done. */
   setTtl(ttlMs: number | null, negativeTtlMs: number | null): string | undefined {
     return this.#parts.freshness.setTtl(ttlMs, negativeTtlMs);
+  }
+
+  /**
+   * A request names this node: finds out what it is where only an earlier daemon knew. Undefined when there is nothing to wait
+   * for; the request is then served as it is, with ESTALE for what is not known. Never rejects.
+   */
+  revived(nodeId: number): Promise<void> | undefined {
+    return this.#parts.nodeReads?.revived(nodeId);
+  }
+
+  /** An earlier daemon could not write down all that the kernel was told. */
+  get isIncomplete(): boolean {
+    return this.#parts.journal.isIncomplete;
   }
 
   stats(): FileSystemStats {
@@ -124,7 +136,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       const truncated = this.#parts.writing?.openAgain(context, before.handle, flags);
       return truncated instanceof Promise ? truncated.then(() => reply) : reply;
     }
-    const inherited = this.#inheritedFor(context, this.#parts.files);
+    const inherited = handleOfBefore(context, this.#parts.files);
     if (inherited !== undefined) return this.#readReply(inherited);
     const node = this.#parts.table.file(nodeId);
     if (wantsToWrite(flags)) {
@@ -280,8 +292,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     sizeBytes: number,
     reply: ReadReply,
   ): void {
-    if (this.#parts.inodeReaders)
-      this.#readNode(this.#parts.inodeReaders, context, this.#parts.table.file(nodeId), offset, sizeBytes, reply);
+    if (this.#parts.nodeReads) this.#parts.nodeReads.read(context, nodeId, offset, sizeBytes, reply);
     else this.#parts.files.read(handle, offset, sizeBytes, reply);
   }
 
@@ -348,7 +359,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   opendir(context: RequestContext, nodeId: number): OpenReply {
-    const inherited = this.#inheritedFor(context, this.#parts.directories);
+    const inherited = handleOfBefore(context, this.#parts.directories);
     if (inherited !== undefined) return { handle: inherited };
     const node = this.#parts.table.directory(nodeId);
     const handle = this.#nextHandle++;
@@ -558,28 +569,6 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     return { cacheDirectory: true, keepCache };
   }
 
-  /** Without opens the first READ of a node that is perhaps archived asks what an OPEN would have asked. */
-  #readNode(
-    readers: InodeReaders,
-    { signal }: RequestContext,
-    node: FileNode,
-    offset: number,
-    sizeBytes: number,
-    reply: ReadReply,
-  ): void {
-    if (!ARCHIVE_CLASSES.has(node.storageClass) || readers.has(node)) {
-      readers.read(node, offset, sizeBytes, reply);
-      return;
-    }
-    void this.#parts.versions
-      .revalidate(node, signal)
-      .then(() => this.#parts.versions.refuseArchived(node, 'read'))
-      .then(
-        () => readers.read(node, offset, sizeBytes, reply),
-        (error: unknown) => reply.error(error instanceof ErrnoError ? error.errno : EIO),
-      );
-  }
-
   #opened(context: RequestContext, node: FileNode, flags: number): MaybePromise<OpenReply> {
     if ((flags & O_TRUNC) === 0) this.#parts.versions.refuseArchived(node, 'open');
     const handle = this.#nextHandle++;
@@ -606,13 +595,5 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   /** Pages belong to the node and the node to one version: they can stay, whatever was opened before (KERNEL facts 10, 11). */
   #readReply(handle: number): OpenReply {
     return { handle, keepCache: this.#options.keepCache ?? true, noFlush: true };
-  }
-
-  /** The handle that an earlier daemon opened for a request that is sent again (kernel fact 20). */
-  #inheritedFor(
-    { isResent, id }: RequestContext,
-    handles: { inheritedFor(id: number): number | undefined },
-  ): number | undefined {
-    return isResent === true && id !== undefined ? handles.inheritedFor(id) : undefined;
   }
 }

@@ -16,6 +16,7 @@ import { NodeIndex } from './node-index.js';
 import type { DirectoryNode, FileNode, Node, NodeView } from './nodes.js';
 import type { DirectoryRecord, DirectoryRecords } from './restore/directory-records.js';
 import type { FileVersionRecord } from './restore/handle-records.js';
+import type { KnownFiles } from './restore/known-files.js';
 
 export type { DirectoryNode, FileNode, Node, NodeView } from './nodes.js';
 
@@ -41,6 +42,8 @@ export interface InodeTableDeps {
   readonly changed?: (node: FileNode) => void;
   /** What a successor must know of directories. */
   readonly records?: DirectoryRecords;
+  /** What it must know of files, on a mount without opens. */
+  readonly known?: KnownFiles | undefined;
 }
 
 export class InodeTable {
@@ -53,6 +56,7 @@ export class InodeTable {
   readonly #isRemembered: (ino: number) => boolean;
   readonly #changed: (node: FileNode) => void;
   readonly #records: DirectoryRecords | undefined;
+  readonly #known: KnownFiles | undefined;
   readonly root: DirectoryNode;
   #nextNodeId: number;
 
@@ -62,6 +66,7 @@ export class InodeTable {
     this.#isRemembered = deps.isRemembered ?? (() => false);
     this.#changed = deps.changed ?? (() => undefined);
     this.#records = deps.records;
+    this.#known = deps.known;
     this.#nextNodeId = options.firstNodeId;
     this.root = {
       kind: 'directory',
@@ -411,7 +416,8 @@ export class InodeTable {
   /** Counts one lookup: exactly one for each entry that went to the kernel. */
   remember(node: Node): void {
     node.lookups++;
-    if (node.kind === 'directory' && node !== this.root) this.#records?.counted(node);
+    if (node.kind === 'file') this.#known?.told(node);
+    else if (node !== this.root) this.#records?.counted(node);
   }
 
   /** An entry that did not go to the kernel after all: a node made for it vanishes. */
@@ -456,6 +462,7 @@ export class InodeTable {
       if (this.#directories.get(node.key) === node) this.#directories.delete(node.key);
       return;
     }
+    this.#known?.gone(node.nodeId);
     if (node.current) this.#current.remove(node.ino, node.nodeId);
     if (node.wasOpened || node.wasReserved) this.#forgotten(node.nodeId);
   }
@@ -522,10 +529,12 @@ export class InodeTable {
     if (!slab) {
       slab = this.#listed.open(page, this.#nextNodeId);
       this.#nextNodeId += page.rows;
+      this.#known?.pageOpened(slab.firstNodeId, page);
     }
     // The row's id was given and taken back once: another one.
     if (!this.#listed.begin(slab, row)) return this.fileOf(page.head(row), page.sentAtMs).nodeId;
     const nodeId = slab.firstNodeId + row;
+    this.#known?.began(nodeId);
     this.#current.add(ino, nodeId);
     return nodeId;
   }
@@ -541,6 +550,7 @@ export class InodeTable {
 
   #endListed(slab: Slab, row: number, spent: boolean): void {
     this.#current.remove(inoOfKey(slab.page.directoryKey + slab.page.name(row)), slab.firstNodeId + row);
+    this.#known?.gone(slab.firstNodeId + row);
     if (this.#listed.end(slab, row, spent)) this.#dissolve(slab);
   }
 

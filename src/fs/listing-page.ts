@@ -206,6 +206,23 @@ export class ListingPage {
     return hash >>> 0;
   }
 
+  /** As `digest`, of names, sizes and ETags. */
+  versionDigest(): number {
+    let hash = 0x811c9dc5 ^ this.rows;
+    const { arena, sizes } = this.#views;
+    const from = this.#bound(0);
+    const to = this.#bound(this.rows * 2);
+    for (let at = from; at < to; at++) hash = Math.imul(hash ^ (arena[at] ?? 0), 0x01000193);
+    for (let at = 1; at <= this.rows * 2; at++) hash = Math.imul(hash ^ (this.#bound(at) - from), 0x01000193);
+    for (let row = 0; row < this.rows; row++) {
+      const bytes = sizes[row] ?? 0;
+      hash = Math.imul(hash ^ (bytes >>> 0), 0x01000193);
+      hash = Math.imul(hash ^ Math.floor(bytes / 2 ** 32), 0x01000193);
+      hash = Math.imul(hash ^ this.#flag(row), 0x01000193);
+    }
+    return hash >>> 0;
+  }
+
   /** Key of a row as it sorts: with slash for a directory. */
   key(row: number): string {
     return this.#views.arena.toString('utf8', this.#bound(row * 2), this.#bound(row * 2 + 1));

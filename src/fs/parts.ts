@@ -19,6 +19,7 @@ import type { FileSystemDeps, FileSystemOptions } from './file-system-api.js';
 import { Freshness } from './freshness.js';
 import { InodeReaders } from './inode-readers.js';
 import { InodeTable } from './inode-table.js';
+import { NodeReads } from './node-reads.js';
 import { KnownNames } from './known-names.js';
 import { defaultLimits, type FileSystemLimits } from './limits.js';
 import { Lister } from './lister.js';
@@ -35,6 +36,7 @@ import { RepeatedChanges } from './namespace/repeated-changes.js';
 import { WritePolicy } from './namespace/write-policy.js';
 import { noUncommittedFiles } from './namespace/written-files.js';
 import { mountedAtMs } from './restore/mount-record.js';
+import { KnownFiles } from './restore/known-files.js';
 import { buildRecords, type Records } from './restore/records.js';
 import { Siblings } from './siblings.js';
 import { Versions } from './versions.js';
@@ -71,6 +73,8 @@ export interface FileSystemParts {
   readonly files: FileHandles;
   /** Only where the kernel was told that it need not open. */
   readonly inodeReaders: InodeReaders | undefined;
+  readonly nodeReads: NodeReads | undefined;
+  readonly known: KnownFiles | undefined;
   readonly directories: DirectoryHandles;
   readonly siblings: Siblings | undefined;
   readonly remembered: RememberedAttributes;
@@ -108,11 +112,13 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
     { rootKey, isKept: options.posixMetadata === true },
     { wallMs, records: recorded.attributes },
   );
+  const known = options.withoutOpens === true && journal !== noJournal ? new KnownFiles(journal) : undefined;
   const table = new InodeTable(
     { rootKey, firstNodeId: options.firstNodeId ?? 2 },
     {
       isRemembered: (ino) => remembered.mayHave(ino),
       records: recorded.directories,
+      known,
       changed: (node) => files.nodeChanged(node),
       forgotten: (nodeId) => {
         inodeReaders?.forgotten(nodeId);
@@ -167,6 +173,16 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
         ...watch,
       })
     : undefined;
+  const nodeReads =
+    inodeReaders &&
+    new NodeReads({
+      readers: inodeReaders,
+      table,
+      versions,
+      lister,
+      known: known ?? new KnownFiles(noJournal),
+      namesLost: deps.namesLost ?? ((): void => undefined),
+    });
   invariant(
     !isImmutable || (options.readOnly && freshness.endless),
     'without opens nothing is written, no name expires',
@@ -306,6 +322,8 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
     versions,
     files,
     inodeReaders,
+    nodeReads,
+    known,
     directories,
     siblings,
     remembered,

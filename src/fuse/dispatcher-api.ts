@@ -37,6 +37,8 @@ export interface DispatcherDeps {
   /** Pool slots for reader threads, in which large WRITEs arrive. */
   readonly lender?: SlotLender;
   readonly witness?: DispatchWitness;
+  /** Before a request is served that names this node: undefined when there is nothing to wait for. Never rejects. */
+  readonly prepare?: (nodeId: number) => Promise<void> | undefined;
   /** Called when `room` was 0 and is not any more: pump again. */
   readonly onRoom?: () => void;
 }

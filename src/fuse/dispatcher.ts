@@ -86,6 +86,16 @@ const OLDEST_LOOKS_MAX = 64;
 /** Who wants to know of each request that was answered here, and how long that took (`mount-s3x top`). */
 export type RequestObserver = (request: Readonly<PendingRequest>, tookMs: number) => void;
 
+/** Requests that name a file, on a mount that is only read. */
+const NAMES_NODE: ReadonlySet<number> = new Set([
+  abi.FUSE_GETATTR,
+  abi.FUSE_READ,
+  abi.FUSE_GETXATTR,
+  abi.FUSE_LISTXATTR,
+  abi.FUSE_READLINK,
+  abi.FUSE_LSEEK,
+]);
+
 export class FuseDispatcher implements Desk, ReadDesk {
   /** Undefined, which costs nothing, while nobody looks. */
   observer: RequestObserver | undefined;
@@ -117,6 +127,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
   #destroyed = false;
   readonly #lender: SlotLender | undefined;
   readonly #witness: DispatchWitness | undefined;
+  readonly #prepare: DispatcherDeps['prepare'];
   /** Numbers of requests. */
   readonly #refused: ReadonlySet<number>;
   /** Of the message that is being dispatched. */
@@ -133,6 +144,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
     this.#slowReads = isToldToEnd && new SlowReads({ clock, isToldToEnd, waiting });
     this.#lender = deps.lender;
     this.#witness = deps.witness;
+    this.#prepare = deps.prepare;
     this.#refused = new Set((options.refused ?? []).map(({ lo, hi }) => requestId(lo, hi)));
     this.#onRoom = deps.onRoom ?? (() => undefined);
     this.#inFlightMax = options.inFlightMax ?? IN_FLIGHT_MAX;
@@ -151,7 +163,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
    * Serves one message of the kernel. `@borrows` the bytes until return. Never throws for what the message holds or the
    * handler does; throws InvariantError for what we ourselves did wrong. `lent`: the rest of the message, in a slot.
    */
-  dispatch(bytes: Uint8Array, lent?: Uint8Array): void {
+  dispatch(bytes: Uint8Array, lent?: Uint8Array, isPrepared = false): void {
     const message = this.#message;
     if (!message.take(bytes, lent)) {
       // Not even an id to answer to.
@@ -159,6 +171,15 @@ export class FuseDispatcher implements Desk, ReadDesk {
       return;
     }
     const { header } = message;
+    if (this.#prepare !== undefined && !isPrepared && NAMES_NODE.has(header.opcode)) {
+      const prepared = this.#prepare(header.nodeId);
+      if (prepared) {
+        // The bytes are borrowed.
+        const copy = Buffer.from(bytes);
+        void prepared.then(() => this.dispatch(copy, undefined, true));
+        return;
+      }
+    }
     const row = opcodeRow(header.opcode);
     const serve = serveOf(header.opcode);
     if (row === undefined || serve === undefined) {

@@ -126,6 +126,7 @@ interface Parts {
 /** Calls into what is built last: they do nothing until the mount is there. */
 interface LateCalls {
   nameChanged: (parentNodeId: number, name: string) => void;
+  namesLost: () => void;
 }
 
 /** Resolves once the mount answers; throws StoreError, MountError or another error with nothing left mounted. */
@@ -151,6 +152,7 @@ export async function startDaemon(
       log,
       life,
       handlers: parts.fileSystem,
+      ...(config.immutable && life.takesOver ? { prepare: (nodeId) => parts.fileSystem.revived(nodeId) } : {}),
       pool: parts.pool,
       ...(config.readOnly ? {} : { writeSlots: parts.prefetcher.writeSlots }),
       readerThreads: parts.readerThreads,
@@ -167,6 +169,8 @@ export async function startDaemon(
   }
   visitors.kernel = kernel;
   parts.late.nameChanged = (parent, name) => kernel.nameChanged(parent, name);
+  parts.late.namesLost = () => kernel.namesLost();
+  if (life.takesOver && config.immutable && parts.fileSystem.isIncomplete) kernel.namesLost();
   let logged = config.log.metrics ? logMetrics(parts, kernel, log) : undefined;
   const sharing = shareHost(config, parts, kernel, log);
   const sinceMs = systemClock.nowMs();
@@ -269,7 +273,7 @@ async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promis
       ),
     );
     const { anonymous } = config.store;
-    const late: LateCalls = { nameChanged: () => undefined };
+    const late: LateCalls = { nameChanged: () => undefined, namesLost: () => undefined };
     const replier = new LateReplier((message) => log.error({}, `a read could not be answered: ${message}`));
     const connectionsMax = Math.max(1, Math.ceil(sizing.connectionsMax / sizing.netThreads));
     const { netCpus } = sizing.placement;
@@ -393,6 +397,7 @@ async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promis
         clock: systemClock,
         log,
         nameChanged: (parent, name) => late.nameChanged(parent, name),
+        namesLost: () => late.namesLost(),
       },
     );
     await net.ready;

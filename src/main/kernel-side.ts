@@ -51,6 +51,8 @@ export interface KernelSideDeps {
   readonly log: Log;
   readonly life: LiveLife;
   readonly handlers: FuseHandlers;
+  /** Before a request that names this node is served. */
+  readonly prepare?: (nodeId: number) => Promise<void> | undefined;
   readonly pool: PoolView;
   /** Pool memory for what is written; absent on a read-only mount. */
   readonly writeSlots?: LendableSlots;
@@ -73,6 +75,8 @@ export interface KernelSide {
   tune(): void;
   /** The kernel shall look this name up again. Advice: names expire by themselves too. */
   nameChanged(parentNodeId: number, name: string): void;
+  /** It shall look all names up again, where it can be told so (7.44). */
+  namesLost(): void;
   /** For metrics. */
   counts(): { readonly readers?: ReaderCounts; readonly requests?: DispatcherStats };
   /** How long the oldest waits of those requests that the engine's deadlines bound; 0 for none. */
@@ -115,6 +119,7 @@ async function serveNative(config: MountConfig, options: MountOptions, deps: Ker
     ended: Promise.race([mount.ended, givenUp]),
     tune: () => undefined,
     nameChanged: () => undefined,
+    namesLost: () => undefined,
     counts: () => ({}),
     oldestRequestMs: () => 0,
     durations: () => ({ requests: {}, hits: [] }),
@@ -144,8 +149,10 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
   }
   const { fd } = mount;
   let dispatcher: FuseDispatcher;
+  let hasEpoch: boolean;
   try {
     const negotiated = agree(fd, config, deps);
+    hasEpoch = negotiated.hasIncrementEpoch;
     log.debug({ negotiated, via: mount.via }, 'the kernel and this daemon agreed on the protocol');
     deps.deviceReady(fd);
     dispatcher = new FuseDispatcher(
@@ -161,6 +168,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
         clock: systemClock,
         isToldToEnd,
         ...(lender ? { lender } : {}),
+        ...(deps.prepare ? { prepare: deps.prepare } : {}),
         ...(deps.life.page ? { witness: deps.life.page } : {}),
         onRoom: () => readers.wake(),
       },
@@ -183,6 +191,9 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
   return {
     ended: Promise.race([closed, givenUp]),
     tune: () => tune(mount, log),
+    namesLost: () => {
+      if (hasEpoch) notifier.push({ type: 'incrementEpoch' });
+    },
     nameChanged: (parent, name) => notifier.push({ type: 'invalidateEntry', parent, name, expireOnly: false }),
     counts: () => ({ readers: readers.counts(), requests: dispatcher.stats() }),
     oldestRequestMs: () => dispatcher.oldestBoundedMs(),
