@@ -107,6 +107,12 @@ t.test('what is left of daemons that have ended goes, what lives stays', async (
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   t.teardown(() => void server.close());
   stays.push(socket);
+  // Of a container that shares the directory: its process has no number here, and its socket answers.
+  const elsewhere = mountId('/mnt/elsewhere');
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(at('run/mount-s3x', `${elsewhere}.sock`), resolve));
+  t.teardown(() => void other.close());
+  stays.push(oldFile(at('run/mount-s3x', `${elsewhere}.json`), runFile(NO_PID, 1, '/mnt/elsewhere')));
 
   const shown = await gc(place);
   t.equal(shown.code, EXIT_OK);

@@ -1,7 +1,8 @@
 /**
  * Files of the runtime directories whose daemon has ended: run files, sockets, last words, half-written files, notes of the
  * registry. A file belongs to a mount by its name (state-directory.ts, mountId); a mount is alive when its run file names a process of
- * that number and start, or when something of ours is mounted at its directory, whose daemon may just be starting again.
+ * that number and start, when its socket answers, or when something of ours is mounted at its directory, whose daemon may just
+ * be starting again.
  * Only names of our own are looked at, and nothing younger than YOUNG_MS, which a mount that starts may just have made.
  * Refuses to judge what another user, or another PID namespace, has written.
  */
@@ -70,7 +71,7 @@ export async function staleRuntimeFiles(deps: RuntimeDeps): Promise<(Garbage & {
       if (id === undefined || ending === undefined || used.has(id) || !isMountId(id)) continue;
       const path = join(directory, name);
       const facts = await factsOf(path, deps.owner);
-      if (facts === undefined || !(await isStale(path, ending, facts, deps))) continue;
+      if (facts === undefined || !isStale(path, ending, facts, deps)) continue;
       all.push({
         ...{ kind: 'runtime', name: path, why: 'its daemon has ended', ...facts },
         isLastWords: ending === 'stderr' && facts.bytes > 0,
@@ -104,21 +105,27 @@ function isMountId(id: string): boolean {
   return /(^|-)[0-9a-f]{10}$/.test(id);
 }
 
-/** Ids of mounts that have a living daemon, or that are mounted. */
+/**
+ * Ids of mounts that have a living daemon, or that are mounted, or whose socket answers: then its process may be one of
+ * another PID namespace (a container that shares this directory), whose number says nothing here.
+ */
 async function usedIds(directory: string, names: readonly string[], deps: RuntimeDeps): Promise<Set<string>> {
   const used = new Set<string>();
   for (const { type, mountPoint } of await deps.mounts()) if (type === FUSE_TYPE) used.add(mountId(mountPoint));
-  for (const name of names) {
-    if (!name.endsWith('.json')) continue;
-    const run = readRunFile(join(directory, name));
-    if (run !== undefined && isServed(run)) used.add(name.slice(0, -'.json'.length));
-  }
+  await Promise.all(
+    names.map(async (name) => {
+      const [, id = '', ending] = /^(.+?)(?:\.supervisor)?\.(json|sock)$/.exec(name) ?? [];
+      const path = join(directory, name);
+      const run = ending === 'json' ? readRunFile(path) : undefined;
+      if (run !== undefined && isServed(run)) used.add(id);
+      if (ending === 'sock' && (await listens(path))) used.add(id);
+    }),
+  );
   return used;
 }
 
-async function isStale(path: string, ending: string, { atMs }: FileFacts, deps: RuntimeDeps): Promise<boolean> {
-  if (ending === 'sock') return deps.wallMs() - atMs > YOUNG_MS && !(await listens(path));
-  if (ending === 'stderr') return deps.wallMs() - atMs > YOUNG_MS;
+function isStale(path: string, ending: string, { atMs }: FileFacts, deps: RuntimeDeps): boolean {
+  if (ending === 'sock' || ending === 'stderr') return deps.wallMs() - atMs > YOUNG_MS;
   if (ending === 'json') return readRunFile(path) !== undefined;
   const pid = Number(/\.(\d+)$/.exec(ending)?.[1]);
   return processStartTicks(pid) === undefined;

@@ -157,7 +157,7 @@ export class StoreExamination {
 
   /** One request, few attempts, bounded. Throws the SDK's errors. */
   async send<T>(ask: (client: S3Client, abortSignal: AbortSignal) => Promise<T>): Promise<T> {
-    const connection = (await this.connection()).withAttempts(ATTEMPTS);
+    const connection = await this.#once('hasty', async () => (await this.connection()).withAttempts(ATTEMPTS));
     return ask(connection.client, AbortSignal.timeout(REQUEST_MS));
   }
 
