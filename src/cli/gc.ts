@@ -28,12 +28,13 @@ const ownOptions = ['older-than', 'dry-run', 'yes', 'all-uploads', 'json'] as co
 /** Of one kind that are named; --json has all. */
 const NAMED_MAX = 20;
 
+/** In the order in which they are shown, and the word for one. */
 const kinds: readonly (readonly [GarbageKind, string])[] = [
-  ['left-over', 'unfinished files'],
-  ['upload', 'open uploads'],
-  ['spool', 'spool files'],
-  ['runtime', 'runtime files'],
-  ['report', 'diagnostic reports'],
+  ['left-over', 'unfinished file'],
+  ['upload', 'open upload'],
+  ['spool', 'spool file'],
+  ['runtime', 'runtime file'],
+  ['report', 'diagnostic report'],
 ];
 
 export const gcCommand: Command = {
@@ -149,11 +150,12 @@ function asJson(all: readonly Garbage[], strangers: number): object {
 
 function shown(all: readonly Garbage[], strangers: number): string {
   const lines: string[] = [];
-  for (const [kind, words] of kinds) {
+  for (const [kind, word] of kinds) {
     const those = all.filter((each) => each.kind === kind);
     if (those.length === 0) continue;
     const bytes = those.reduce((sum, each) => sum + (each.bytes ?? 0), 0);
-    lines.push(`${those.length} ${words}${kind === 'upload' ? '' : `, ${formatBytes(bytes)}`}:`);
+    const count = `${those.length} ${word}${those.length === 1 ? '' : 's'}`;
+    lines.push(`${count}${kind === 'upload' ? '' : `, ${formatBytes(bytes)}`}:`);
     for (const { name, why, atMs } of those.slice(0, NAMED_MAX)) {
       lines.push(`  ${name}`, `      ${new Date(atMs).toISOString().slice(0, 16)}Z, ${why}`);
     }
