@@ -73,6 +73,16 @@ t.test('what is in it', async (t) => {
   ]) {
     t.ok(paths.includes(path), path);
   }
+  for (const [made, installed] of [
+    ['dist/man/mount-s3x.8', 'usr/share/man/man8/mount-s3x.8.gz'],
+    ['dist/man/mount.s3x.8', 'usr/share/man/man8/mount.s3x.8.gz'],
+    ['dist/completion', 'usr/share/bash-completion/completions/mount-s3x'],
+    ['dist/completion', 'usr/share/zsh/vendor-completions/_mount-s3x'],
+    ['dist/completion', 'usr/share/fish/vendor_completions.d/mount-s3x.fish'],
+  ] as const) {
+    if (existsSync(join(projectRoot, made))) t.ok(paths.includes(installed), installed);
+    else t.comment(`skipped: ${installed}: ${made} is not built (npm run build)`);
+  }
   t.same(
     entries.filter((line) => !/^[-dl]\S{9} root\/root /.test(line)),
     [],
