@@ -81,6 +81,11 @@ export class FileRecords {
     return this.#journal !== noJournal;
   }
 
+  /** Some records found no room: there may have been more handles than are known. */
+  get isIncomplete(): boolean {
+    return this.#journal.isIncomplete;
+  }
+
   /** Something of the file has changed that its record says. */
   changed(entry: WrittenEntry): void {
     if (!this.isKept) return;

@@ -85,7 +85,7 @@ interface Inherited {
  * known; commits that were under way may still be looked for. Never rejects.
  */
 export async function takeOverFiles(deps: TakeOverDeps): Promise<TakenOver> {
-  const { records, operations, handles, files, spool, wallMs, log } = deps;
+  const { records, operations, handles, spool, wallMs, log } = deps;
   const found = await Promise.all(records.files().map((each) => inherit(deps, each.state, each.record)));
   let writers = 0;
   for (const { handle, writer } of records.writers()) {
@@ -103,14 +103,22 @@ export async function takeOverFiles(deps: TakeOverDeps): Promise<TakenOver> {
   await leaveUnclaimed(path, owner.keeper, (id) => taken.has(id), wallMs()).catch((error: unknown) =>
     log.warn({ directory: path, err: error }, `what the last daemon left in ${path} could not be looked at`),
   );
-  // A truncation without a handle, or a rename's claim: nobody would close them, and what was begun is finished.
-  for (const { entry } of found) if (entry.writers === 0) finish(deps, files, entry);
+  for (const { entry } of found) if (entry.writers === 0) finish(deps, entry);
   return { files: found.length, handles: writers, lost: found.filter(({ isLost }) => isLost).length };
 }
 
-function finish({ table }: TakeOverDeps, files: WrittenFiles, entry: WrittenEntry): void {
+/**
+ * Nobody would close it. A truncation without a handle is finished: whoever asked for it asks again, and finds it done. A file
+ * whose CREATE was cut off before there was a handle goes: it is made when that comes again. So does one whose handles found
+ * no room in the journal: nothing may be published that its program has not closed.
+ */
+function finish({ table, files, records }: TakeOverDeps, entry: WrittenEntry): void {
   const access = { isWriteOnly: true };
-  const { node } = entry;
+  const { node, file } = entry;
+  if (file.isDirty && !file.failure && !file.settling && (!file.base || records.isIncomplete)) {
+    files.drop(entry);
+    return;
+  }
   files.inherited(node.nodeId, access);
   table.opened(node);
   void files.close(entry, access).then(() => {

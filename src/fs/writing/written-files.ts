@@ -311,6 +311,14 @@ export class WrittenFiles implements UncommittedFiles {
     return entry;
   }
 
+  /** A file that was inherited and that nobody has open: as if it had never been made. */
+  drop(entry: WrittenEntry): void {
+    this.#unname(entry);
+    entry.isOrphaned = true;
+    this.#deps.unnamed(entry.node);
+    void this.#end(entry);
+  }
+
   /**
    * Bytes of it died with the process before this one: its handles get this error for good, and its name means from now on what the
    * bucket has.

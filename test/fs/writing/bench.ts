@@ -49,6 +49,8 @@ export function journalMemory(of?: Uint8Array): JournalMemory & { readonly bytes
 export interface WriteBenchOptions {
   /** What happens is recorded for a successor. */
   readonly journalled?: boolean;
+  /** The process that sees to it that there is a successor. */
+  readonly keeper?: { readonly pid: number; readonly pidStart: string };
   /** The bench of a daemon that was killed just now: same bucket, same spool, what it recorded. */
   readonly after?: WriteBench;
   readonly slots?: number;
@@ -86,7 +88,10 @@ export class WriteBench {
     if (!after) t.teardown(() => rmSync(this.spoolPath, { recursive: true, force: true }));
     this.generation = after ? after.generation + 1 : 0;
     const spoolId = after ? `test${this.generation}` : 'test';
-    this.spool = new SpoolDirectory(this.spoolPath, spoolId, { bucket: 'bucket', mountPoint: '/mnt' });
+    this.spool = new SpoolDirectory(this.spoolPath, spoolId, {
+      ...{ bucket: 'bucket', mountPoint: '/mnt' },
+      ...(options.keeper && { keeper: options.keeper }),
+    });
     this.fs = new S3FileSystem(
       {
         ...defaultOptions,

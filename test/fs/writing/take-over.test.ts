@@ -3,12 +3,15 @@
  * is an error for good, everything else goes on, and no answer is a lie. The dead daemon is a bench that is not used any more:
  * its requests under way are held back, or take effect afterwards as a store's would.
  */
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { EEXIST, EIO, ENOSPC, ESTALE } from '../../../src/base/errno.js';
 import { KIB, MIB } from '../../../src/base/units.js';
+import { MappedJournal, type JournalMemory } from '../../../src/base/journal/state-journal.js';
+import { RECORD_WRITER } from '../../../src/fs/survival.js';
+import { processStart } from '../../../src/fs/writing/process-identity.js';
 import { completeLeftOver, listLeftOvers } from '../../../src/fs/writing/recovery.js';
 import { errnoOf, ROOT, settle } from '../../support/memory-store-kernel.js';
 import { storeError } from '../../support/memory-store-writer.js';
@@ -32,6 +35,10 @@ function snapshot(t: Test, bench: WriteBench): WriteBench {
   cpSync(bench.spoolPath, spoolPath, { recursive: true });
   const dead = { memory: { bytes: Uint8Array.from(bench.memory?.bytes ?? []) }, spoolPath };
   return Object.assign(Object.create(bench) as WriteBench, dead);
+}
+
+function journalAt({ memory }: WriteBench): JournalMemory {
+  return { bytes: memory?.bytes ?? new Uint8Array(0), reserve: () => true, clear: () => undefined };
 }
 
 function filled(bytes: number, salt: number): Buffer {
@@ -407,6 +414,74 @@ void t.test('unlinked while open: it never comes back', async (t) => {
   t.equal(next.object('gone'), undefined);
   t.notOk(await next.kernel.lookup(ROOT, 'gone'));
 });
+
+void t.test('a CREATE that was cut off before it had a handle leaves nothing', async (t) => {
+  const bench = new WriteBench(t, { journalled: true });
+  const made = await bench.create('a', O_WRONLY | O_CREAT | O_EXCL);
+  const dead = snapshot(t, bench);
+  // The record of the handle comes after that of the file.
+  new MappedJournal(journalAt(dead)).remove(RECORD_WRITER, made.handle);
+  const next = await killed(t, dead);
+  t.notOk(await next.kernel.lookup(ROOT, 'a'));
+  const again = await next.create('a', O_WRONLY | O_CREAT | O_EXCL);
+  await again.write(0, 'x');
+  await again.close();
+  t.equal(next.object('a'), 'x');
+  t.match(next.fs.stats(), { writing: { files: 0 } });
+});
+
+void t.test('a truncation by path that was cut off is finished', async (t) => {
+  const bench = new WriteBench(t, { journalled: true });
+  bench.store.put('a', 'something');
+  const reader = await bench.open('a', O_RDONLY);
+  bench.writer.hold(({ kind }) => kind === 'put');
+  void Promise.resolve(bench.fs.setattr(bench.context(), reader.nodeId, { sizeBytes: 0 })).catch(() => undefined);
+  await settle(20);
+  const next = await killed(t, snapshot(t, bench));
+  // Its PUT might have been on its way.
+  while (next.fs.stats().writing?.files !== 0) await settle(5);
+  t.equal(next.object('a'), '');
+});
+
+void t.test(
+  'while the supervisor lives, what a dead daemon wrote is in use until its successor has spoken',
+  async (t) => {
+    const self = { pid: process.pid, pidStart: processStart(process.pid) ?? '' };
+    const bench = new WriteBench(t, { journalled: true, slots: 32, keeper: self });
+    const file = await bench.create('big');
+    for (let index = 0; index < 20; index++) {
+      await file.write(index * MIB, filled(MIB, index), true);
+      await settle(3);
+    }
+    while (!(await listLeftOvers(bench.spoolPath)).some(({ upload }) => upload)) await settle(5);
+    const dead = snapshot(t, bench);
+    // The process that wrote it is dead.
+    const gone = (id: string): void => {
+      const path = join(dead.spoolPath, `${id}.journal`);
+      const text = readFileSync(path, 'utf8').replace(
+        /"pid":\d+,"pidStart":"[^"]*","keeper"/,
+        '"pid":1,"pidStart":"x","keeper"',
+      );
+      writeFileSync(path, text);
+    };
+    const [live] = await listLeftOvers(dead.spoolPath);
+    gone(live!.id);
+    // One of which no record tells any more.
+    const unclaimed = readFileSync(join(dead.spoolPath, `${live!.id}.journal`), 'utf8').replaceAll('"big"', '"other"');
+    writeFileSync(join(dead.spoolPath, 'unclaimed.journal'), unclaimed);
+    t.same(
+      (await listLeftOvers(dead.spoolPath)).map(({ isInUse }) => isInUse),
+      [true, true],
+    );
+    const next = await killed(t, dead, { keeper: self });
+    const left = await listLeftOvers(next.spoolPath);
+    t.same(left.map(({ key, because, isInUse }) => [key, because, isInUse]).sort(), [
+      ['big', 'crashed', false],
+      ['other', 'crashed', false],
+    ]);
+    await next.same(file).release();
+  },
+);
 
 void t.test('the first write after a commit is one store in the record, the others none', async (t) => {
   const bench = new WriteBench(t, { journalled: true });
