@@ -14,6 +14,7 @@ void t.test('every test that docs/SEMANTICS.md names exists', (t) => {
     ['test/fs/namespace/', ''],
     ['test/fs/writing/', ''],
     ['test/e2e/', 'e2e/'],
+    ['test/e2e/crash/', 'e2e/crash/'],
   ] as const) {
     for (const name of readdirSync(new URL(folder, root))) {
       if (!name.endsWith('.test.ts')) continue;
