@@ -118,6 +118,7 @@ export function buildConfig(
     ),
     readAround: read('read-around', (name, value) => values.oneOf(name, value, ['on', 'off'])) !== 'off',
     fuseBinding: read('fuse-binding', (name, value) => values.oneOf(name, value, fuseBindings)) ?? 'dev',
+    resend: !flag('no-resend'),
     write: writeConfig(given, { env: context.env, uid: context.uid }, context.cwd),
     verify: read('verify', (name, value) => values.oneOf(name, value, verifyModes)) ?? 'auto',
     log: {

@@ -497,6 +497,11 @@ const table = {
     describe:
       'Checksums of what is read: auto (where the store gives one for what is fetched anyway), strict (every byte, or EIO) or off [default: auto]',
   },
+  'no-resend': {
+    kind: 'flag',
+    group: 'Advanced options:',
+    describe: 'As on kernels before 6.9: calls that wait when a daemon dies fail, the mount lives',
+  },
   'fuse-binding': {
     kind: 'value',
     argument: 'NAME',

@@ -49,6 +49,7 @@ interface Calls {
   readonly mount: {
     async: (source: string, target: string, type: string, flags: number, data: string, done: Callback) => void;
   };
+  readonly ioctl: (fd: number, request: number, argument: Uint32Array) => number;
   readonly fallocate: { async: (fd: number, mode: number, offset: number, bytes: number, done: Callback) => void };
   readonly umount2: { async: (target: string, flags: number, done: Callback) => void };
 }
@@ -80,6 +81,7 @@ function calls(): Calls {
       sendmsg: func('sendmsg', 'long', ['int', koffi.pointer(msghdr), 'int']) as Calls['sendmsg'],
       recvmsg: func('recvmsg', 'long', ['int', koffi.inout(koffi.pointer(msghdr)), 'int']) as Calls['recvmsg'],
       mount: func('mount', 'int', ['str', 'str', 'str', 'ulong', 'str']) as Calls['mount'],
+      ioctl: func('ioctl', 'int', ['int', 'ulong', 'void *']) as Calls['ioctl'],
       fallocate: func('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']) as Calls['fallocate'],
       umount2: func('umount2', 'int', ['str', 'int']) as Calls['umount2'],
     };
@@ -136,6 +138,15 @@ export async function punchHole(fd: number, offset: number, bytes: number): Prom
 export async function umount2(target: string, flags: number): Promise<number> {
   const { umount2: call } = calls();
   return errnoLater((done) => call.async(target, flags, done));
+}
+
+/** _IOR(229, 0, uint32_t), include/uapi/linux/fuse.h. */
+const FUSE_DEV_IOC_CLONE = 0x8004_e500;
+
+/** Makes `fresh`, a new descriptor of /dev/fuse, one more of the connection of `fd`. Returns 0 or the errno. */
+export function cloneConnection(fresh: number, fd: number): number {
+  const { ioctl, errno } = calls();
+  return ioctl(fresh, FUSE_DEV_IOC_CLONE, Uint32Array.of(fd)) === 0 ? 0 : errno();
 }
 
 /** Two connected sockets, closed on exec. Throws MountError when the system has none left. */

@@ -56,6 +56,8 @@ export interface NegotiateOptions {
    * would tell us of it (kernel fact 24, docs/KERNEL.md).
    */
   readonly readOnly: boolean;
+  /** False: FUSE_NOTIFY_RESEND is not asked for, as if the kernel were older than 6.9. Default true. */
+  readonly resend?: boolean;
   /** Bytes of a memory page; max_pages counts in them. */
   readonly pageBytes: number;
 }
@@ -117,7 +119,8 @@ export function negotiate(init: InitIn, options: NegotiateOptions): NegotiationS
   if (options.readOnly) asked &= ~abi.FUSE_ATOMIC_O_TRUNC;
   const flags = init.flags & asked;
   // Without INIT_EXT in both directions the kernel does not look at flags2.
-  const flags2 = (flags & abi.FUSE_INIT_EXT) === 0 ? 0 : init.flags2 & ASKED_FLAGS2;
+  const asked2 = options.resend === false ? ASKED_FLAGS2 & ~abi.FUSE_HAS_RESEND : ASKED_FLAGS2;
+  const flags2 = (flags & abi.FUSE_INIT_EXT) === 0 ? 0 : init.flags2 & asked2;
   const has = (flag: number): boolean => (flags & flag) !== 0;
   const has2 = (flag: number): boolean => (flags2 & flag) !== 0;
   const maxWriteBytes =

@@ -79,6 +79,8 @@ export interface MountConfig {
   /** CPUs of net threads: a kernel list, or `any`; undefined = beside the network card where NUMA matters. */
   readonly netCpus?: string;
   readonly fuseBinding: 'dev' | 'native';
+  /** After a take-over the kernel sends again what was not answered, where it can. */
+  readonly resend: boolean;
   /** How much of what is read is verified by checksums. */
   readonly verify: VerifyMode;
   readonly write: WriteConfig;

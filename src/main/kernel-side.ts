@@ -15,13 +15,13 @@ import { errnoName } from '../base/errno.js';
 import type { Log } from '../base/log.js';
 import type { WriteSlots } from '../base/pool/write-slots.js';
 import type { PoolView } from '../base/pool/pool-view.js';
-import { DevFuseTransport } from '../fuse/dev-fuse.js';
+import { DevFuseTransport, openDevFuse } from '../fuse/dev-fuse.js';
 import type { HistogramState } from '../base/latency-histogram.js';
 import { FuseDispatcher, type DispatcherStats, type RequestObserver } from '../fuse/dispatcher.js';
 import type { AccountView } from '../fuse/reader-account.js';
 import type { FuseHandlers } from '../fuse/handlers.js';
 import { isToldToEnd } from '../fuse/pending-signals.js';
-import { pageBytes } from '../fuse/libc.js';
+import { cloneConnection, pageBytes } from '../fuse/libc.js';
 import { MountError } from '../fuse/mount-error.js';
 import { mountFuse, setReadAhead, type FuseMount, type MountOptions } from '../fuse/mount.js';
 import { mountNative } from '../fuse/native/mount.js';
@@ -147,11 +147,13 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     await readers.abandon();
     throw error;
   }
-  const { fd } = mount;
+  // What this daemon reads from and answers on.
+  let { fd } = mount;
   let dispatcher: FuseDispatcher;
   let hasEpoch: boolean;
   try {
-    const negotiated = agree(fd, config, deps);
+    const negotiated = agree(mount.fd, config, deps);
+    fd = ownDescriptor(mount.fd, negotiated, deps);
     hasEpoch = negotiated.hasIncrementEpoch;
     log.debug({ negotiated, via: mount.via }, 'the kernel and this daemon agreed on the protocol');
     deps.deviceReady(fd);
@@ -177,7 +179,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
   } catch (error) {
     // A mount that others began is the supervisor's to give up.
     if (!deps.life.takesOver) await unmountFuse(mount.mountPoint, { lazy: true }).catch(() => undefined);
-    closeSync(fd);
+    for (const each of new Set([fd, mount.fd])) closeSync(each);
     await readers.abandon();
     throw error;
   }
@@ -185,7 +187,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
   const closed = threadsEnded.then(async () => {
     lender?.close();
     await notifier.close();
-    closeSync(fd);
+    for (const each of new Set([fd, mount.fd])) closeSync(each);
   });
   const { promise: givenUp, resolve: giveUp } = promiseOf();
   return {
@@ -232,7 +234,7 @@ async function openConnection(config: MountConfig, options: MountOptions, life: 
 function agree(fd: number, config: MountConfig, { life, log }: Pick<KernelSideDeps, 'life' | 'log'>): Negotiated {
   const { page } = life;
   if (!life.takesOver) {
-    return handshake(fd, { readOnly: config.readOnly, pageBytes: pageBytes() }, (agreed) =>
+    return handshake(fd, { readOnly: config.readOnly, pageBytes: pageBytes(), resend: config.resend }, (agreed) =>
       page?.setNegotiated(agreed),
     );
   }
@@ -244,16 +246,38 @@ function agree(fd: number, config: MountConfig, { life, log }: Pick<KernelSideDe
       'Unmount and mount again.',
     );
   }
-  if (!negotiated.hasResend) {
-    log.warn(
-      {},
-      'this kernel (before 6.9) cannot send requests again: those that the last daemon had read stay unanswered',
-    );
-    return negotiated;
-  }
+  if (!negotiated.hasResend) return negotiated;
   const errno = runNotification(new DevFuseTransport(fd), { type: 'resend' });
   if (errno !== 0) log.warn({ errno: errnoName(errno) }, 'the kernel does not send unanswered requests again');
   return negotiated;
+}
+
+/**
+ * Where the kernel sends requests again, all daemons of a mount use the one descriptor that the supervisor holds. Where it
+ * does not (before 6.9), what a dead daemon had read would wait for ever: so each daemon reads from a clone of its own, whose
+ * end with the process ends its requests with ECONNABORTED (kernel fact 1, docs/KERNEL.md), and the mount lives.
+ */
+function ownDescriptor(
+  fd: number,
+  negotiated: Negotiated,
+  { life, log }: Pick<KernelSideDeps, 'life' | 'log'>,
+): number {
+  if (negotiated.hasResend || life.supervisor === undefined) return fd;
+  let fresh: number;
+  try {
+    fresh = openDevFuse();
+  } catch (error) {
+    log.warn({ err: error }, 'no descriptor of its own: calls that wait when this daemon dies would wait for ever');
+    return fd;
+  }
+  const errno = cloneConnection(fresh, fd);
+  if (errno === 0) return fresh;
+  log.warn(
+    { errno: errnoName(errno) },
+    'no descriptor of its own: calls that wait when this daemon dies would wait for ever',
+  );
+  closeSync(fresh);
+  return fd;
 }
 
 function promiseOf(): { promise: Promise<void>; resolve: () => void } {

@@ -41,7 +41,9 @@ const content = randomBytes(FILE_BYTES);
 const digest = createHash('sha256').update(content).digest('hex');
 writeFileSync(join(dataDir, 'bucket', 'file'), content);
 for (let each = 0; each < 50; each++) writeFileSync(join(dataDir, 'bucket', 'many', `f${each}`), `content ${each}\n`);
-const server = await startBuiltinProcess({ dataDir });
+writeFileSync(join(dataDir, 'bucket', 'silent'), Buffer.alloc(1 << 20));
+const silence = { operation: 'GetObject', key: '^silent$', firstByteMs: 600_000 };
+const server = await startBuiltinProcess({ dataDir, faults: [silence] });
 t.teardown(() => server.stop());
 
 const runtime = join(work, 'run');
@@ -177,6 +179,22 @@ await t.test('a daemon that hangs is reported and replaced; one that somebody ha
   const reports = join(work, 'state', 'mount-s3x', 'reports');
   const report = JSON.parse(readFileSync(join(reports, readdirSync(reports)[0] ?? ''), 'utf8')) as object;
   t.match(report, { pid, reason: /silent for 2 s/, page: { pid }, threads: [{ tid: pid, state: 'R' }] });
+});
+
+await t.test('a kernel that sends nothing again: who waits gets an error, the mount lives', async (t) => {
+  const mount = await mounted(t, '--no-resend');
+  await serves(t, mount, 'before');
+  let pid = mount.pid;
+  for (let round = 0; round < 2; round++) {
+    const waiting = shell(mount, 'dd if="$M/silent" of=/dev/null bs=1M iflag=direct');
+    await sleep(1000);
+    process.kill(pid, 'SIGKILL');
+    const ended = await waiting;
+    t.equal(ended.code, 1);
+    t.match(ended.stderr, /Software caused connection abort/);
+    ({ pid } = await successor(t, mount, pid));
+    await serves(t, mount, 'afterwards');
+  }
 });
 
 await t.test('upgrade: this version, and one that cannot start', async (t) => {

@@ -50,6 +50,7 @@ export function sampleConfig(changes: Partial<MountConfig> = {}): MountConfig {
     readAround: true,
     bindNics: [],
     fuseBinding: 'dev',
+    resend: true,
     verify: 'auto',
     write: sampleWriteConfig,
     metrics: {},
