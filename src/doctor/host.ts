@@ -17,6 +17,7 @@ import { readText } from '../hwdetect/read.js';
 import { findProgram, isFuseDevice } from '../main/preflight.js';
 import { runtimeSearchPath, type Owner } from '../main/state-directory.js';
 import { packageVersion } from '../main/version.js';
+import { journalLines } from './mount/log-tail.js';
 
 /** A mount that is served answers in milliseconds; one whose store is slow answers statfs all the same. */
 const MOUNT_WAIT_MS = 5_000;
@@ -56,6 +57,8 @@ export interface Host {
   askMount(mountPoint: string): Promise<string>;
   /** Of the disk that `path`, or its nearest parent that is there, lies on. */
   space(path: string): Promise<Space | undefined>;
+  /** Error lines of these processes in the system's journal, oldest first; undefined where there is none. */
+  journalErrors(pids: readonly number[]): Promise<readonly string[] | undefined>;
   /** The systemd unit that a process belongs to, and what becomes of it when one of its processes is killed for memory. */
   oomPolicy(pid: number): Promise<{ readonly unit: string; readonly policy: string } | undefined>;
   /** Addresses of a name. Throws as the system says. */
@@ -86,6 +89,7 @@ export function thisHost(owner: Owner): Host {
     lookUp: async (name) => (await lookup(name, { all: true })).map(({ address }) => address),
     roundTripMs,
     oomPolicy,
+    journalErrors: (pids) => journalLines(['--priority=err', ...pids.map((pid) => `_PID=${pid}`)]),
   };
 }
 

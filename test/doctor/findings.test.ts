@@ -6,12 +6,13 @@ import t from 'tap';
 import { allChecks } from '../../src/doctor/all-checks.js';
 import { catalogue, findingIds, type FindingId } from '../../src/doctor/catalogue.js';
 import { systemClock } from '../../src/base/clock.js';
+import { mountCheck } from '../../src/doctor/checks/mount.js';
 import { runChecks } from '../../src/doctor/run-checks.js';
 import { machineProvocations } from './provocations/machine.js';
-import { mountProvocations } from './provocations/mount.js';
+import { askedMount, mountProvocations, servedBy } from './provocations/mount.js';
 import { scriptedStore } from './provocations/scripted-store.js';
 import { storeProvocations } from './provocations/store.js';
-import { subjectOf, type Provocation } from './subject.js';
+import { findingsOf, subjectOf, type Provocation } from './subject.js';
 
 // A hundred small worlds, one after another.
 t.setTimeout(120_000);
@@ -64,4 +65,21 @@ t.test('a good machine and a good store: nothing is found, and every check says 
     'one delete of a key that nobody has',
   );
   t.equal(changing.length, 1);
+});
+
+t.test("errors are found in the system's journal, too", async (t) => {
+  const said = ['2026-01-01T00:00:00 host mount-s3x[4711]: one', '2026-01-01T00:00:01 host mount-s3x[4711]: two'];
+  const asked: (readonly number[])[] = [];
+  const host = {
+    journalErrors: (pids: readonly number[]) => {
+      asked.push(pids);
+      return Promise.resolve(said);
+    },
+  };
+  const run = { ...servedBy, log: 'journald' };
+  const subject = subjectOf(t, { host, subject: { mount: { ...askedMount, run } } });
+  t.match(await findingsOf(mountCheck, subject), [
+    { id: 'mount.log-errors', found: /^2 errors in the journal: .* two$/, fix: /journalctl -t mount-s3x _PID=\d+/ },
+  ]);
+  t.strictSame(asked, [[process.pid, process.pid]], 'of daemon and supervisor');
 });

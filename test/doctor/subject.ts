@@ -101,6 +101,7 @@ export function subjectOf(t: Test, changes: Changes = {}): SpoiledSubject {
       Promise.resolve({ freeBytes: 100 * GIB, totalBytes: 200 * GIB, isMemory: path.startsWith('/dev/shm') }),
     lookUp: () => Promise.resolve(['192.0.2.10', '192.0.2.11']),
     roundTripMs: () => Promise.resolve(1),
+    journalErrors: () => Promise.resolve(undefined),
     oomPolicy: () => Promise.resolve(undefined),
     ...changes.host,
   };

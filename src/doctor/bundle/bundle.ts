@@ -8,7 +8,6 @@
  * is printed so that the user can look first.
  * The file is 0600 and new: an existing one is not replaced.
  */
-import { execFile } from 'node:child_process';
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -21,7 +20,7 @@ import type { Examined } from '../examine.js';
 import { codeOf } from '../host.js';
 import { diagnosticReports } from '../left/reports.js';
 import { factsOf, namesIn } from '../left/runtime-files.js';
-import { lastLogLines } from '../mount/log-tail.js';
+import { isSystemLog, journalLines, lastLogLines } from '../mount/log-tail.js';
 import { environmentOf } from '../mount/ask-mount.js';
 import { makeTar, type TarEntry } from './tar.js';
 
@@ -29,8 +28,6 @@ import { makeTar, type TarEntry } from './tar.js';
 const FILE_BYTES_MAX = 1024 * 1024;
 const RUN_FILES_MAX = 64;
 const LOGS_MAX = 4;
-const JOURNAL_LINES = 500;
-const JOURNAL_MS = 5_000;
 
 /** Variables whose values are no secret and explain much. */
 const shownVariables =
@@ -79,7 +76,9 @@ export async function gather(examined: Examined, owner: Owner): Promise<TarEntry
   if (typeof mount?.explanation === 'object' && mount.explanation !== null) {
     addData('explain.json', mount.explanation);
   }
-  if (mount?.run?.log === 'syslog') add('log/journal.log', await journal());
+  if (isSystemLog(mount?.run?.log)) {
+    add('log/journal.log', ((await journalLines([])) ?? ['there is no journal to be read']).join('\n') + '\n');
+  }
   for (const path of await logFiles(mount?.run?.log, owner)) {
     const lines = await lastLogLines(path);
     add(`log/${basename(path).slice(-60)}`, lines.map(({ text }) => text).join('\n') + '\n');
@@ -141,16 +140,6 @@ async function logFiles(log: string | undefined, owner: Owner): Promise<string[]
     for (const name of await namesIn(directory)) if (name.endsWith('.log')) files.push(join(directory, name));
   }
   return files.slice(0, LOGS_MAX);
-}
-
-/** The system's log, where systemd keeps it; other log daemons have files of their own. */
-function journal(): Promise<string> {
-  const words = ['--identifier=mount-s3x', `--lines=${JOURNAL_LINES}`, '--output=short-iso', '--no-pager'];
-  return new Promise((resolve) => {
-    execFile('journalctl', words, { timeout: JOURNAL_MS, maxBuffer: FILE_BYTES_MAX }, (error, stdout) =>
-      resolve(stdout === '' && error !== null ? `journalctl: ${codeOf(error)}\n` : stdout),
-    );
-  });
 }
 
 function read(path: string): string {

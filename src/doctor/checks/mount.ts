@@ -1,9 +1,9 @@
 /** The health of the mount that was named: by its own word (control socket), and the end of its log. */
 import { formatBytes, MIB } from '../../base/units.js';
-import { chiefOf } from '../../main/run-file.js';
+import { chiefOf, processesOf } from '../../main/run-file.js';
 import type { Check } from '../check.js';
 import { finding, type Finding } from '../finding.js';
-import { lastLogLines } from '../mount/log-tail.js';
+import { isSystemLog, lastLogLines } from '../mount/log-tail.js';
 
 /** The kernel counts pages that are about to be given back, too; above the target by more is worth a word. */
 const OVER_SHARE = 1.1;
@@ -55,6 +55,16 @@ export const mountCheck: Check = {
       if (network.slowDowns > 0) {
         const found = `${network.slowDowns} of ${network.requests} requests since it began`;
         findings.push(finding('mount.throttled', found, { directory }));
+      }
+    }
+    if (run !== undefined && isSystemLog(log)) {
+      const pids = processesOf(run).map(({ pid }) => pid);
+      const said = (await host.journalErrors(pids)) ?? [];
+      const where = `journalctl -t mount-s3x _PID=${run.pid}`;
+      const newest = said.at(-1);
+      if (newest !== undefined) {
+        const found = `${said.length} error${said.length === 1 ? '' : 's'} in the journal: ${newest}`;
+        findings.push(finding('mount.log-errors', found, { log: where }));
       }
     }
     const lines = log.startsWith('/') ? await lastLogLines(log) : [];

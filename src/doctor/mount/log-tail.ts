@@ -1,8 +1,13 @@
-/** The end of a log file of ours (JSON lines). Bounded in bytes and lines; what is no JSON is passed over. Never throws. */
+/**
+ * The end of a log of ours: of a file (JSON lines; what is no JSON is passed over), or of the system's journal, where it goes to
+ * syslog or journald. Bounded in bytes, lines and time. Never throws.
+ */
+import { execFile } from 'node:child_process';
 import { open } from 'node:fs/promises';
 
 const BYTES_MAX = 256 * 1024;
 const LINES_MAX = 500;
+const JOURNAL_MS = 5_000;
 
 export interface LogLine {
   readonly level: number;
@@ -28,6 +33,21 @@ export async function lastLogLines(path: string): Promise<LogLine[]> {
   } catch {
     return [];
   }
+}
+
+/** Does the log go to the system's log daemon? */
+export function isSystemLog(log: string | undefined): boolean {
+  return log === 'syslog' || log === 'journald';
+}
+
+/** Lines of ours, oldest first, as journalctl shows them; `matches` choose (`_PID=4711`, `--priority=err`). Undefined without a journal. */
+export function journalLines(matches: readonly string[]): Promise<string[] | undefined> {
+  const words = ['--identifier=mount-s3x', `--lines=${LINES_MAX}`, '--output=short-iso', '--no-pager', '--quiet'];
+  return new Promise((resolve) => {
+    execFile('journalctl', [...words, ...matches], { timeout: JOURNAL_MS, maxBuffer: 8 * BYTES_MAX }, (error, stdout) =>
+      resolve(error === null ? stdout.split('\n').filter((line) => line !== '') : undefined),
+    );
+  });
 }
 
 function parse(text: string): LogLine[] {

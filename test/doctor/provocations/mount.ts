@@ -36,12 +36,12 @@ function answering(answer: string): Provocation {
     );
 }
 
-const servedBy: RunFile = {
+export const servedBy: RunFile = {
   ...{ pid: process.pid, startTicks: 1, supervisor: { pid: process.pid, startTicks: 1 } },
   ...{ mountPoint: '/mnt/data', source: 's3://b/', log: 'syslog', version: '1.2.3' },
 };
 
-const askedMount: AskedMount = {
+export const askedMount: AskedMount = {
   directory: '/mnt/data',
   isMounted: true,
   run: servedBy,
