@@ -18,7 +18,7 @@ import { FileHandles, lostReader, type ReadWatch } from './file-handles.js';
 import type { FileSystemDeps, FileSystemOptions } from './file-system-api.js';
 import { Freshness } from './freshness.js';
 import { InodeReaders } from './inode-readers.js';
-import { InodeTable } from './inode-table.js';
+import { InodeTable, type FileNode } from './inode-table.js';
 import { NodeReads } from './node-reads.js';
 import { KnownNames } from './known-names.js';
 import { defaultLimits, type FileSystemLimits } from './limits.js';
@@ -75,6 +75,8 @@ export interface FileSystemParts {
   readonly inodeReaders: InodeReaders | undefined;
   readonly nodeReads: NodeReads | undefined;
   readonly known: KnownFiles | undefined;
+  /** What was removed while it was open, by an earlier daemon. After the handles. */
+  readonly inheritOrphans: () => void;
   readonly directories: DirectoryHandles;
   readonly siblings: Siblings | undefined;
   readonly remembered: RememberedAttributes;
@@ -277,8 +279,10 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
     records: recorded.listings,
   });
   let namespace: Namespace | undefined;
+  let orphans: Orphans | undefined;
   if (can && policy.canWrite) {
     const newFile = (): SpoolFile => new SpoolFile(can.spool, can.spool.nextName(), undefined);
+    orphans = new Orphans({ prefetcher, readers: files, newFile, faults, journal });
     namespace = new Namespace(
       { renameDirectoryKeysMax: options.renameDirectoryKeysMax ?? RENAME_KEYS_MAX },
       {
@@ -292,7 +296,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
         kept,
         ownNames,
         uncommitted,
-        orphans: new Orphans({ prefetcher, readers: files, newFile, faults }),
+        orphans,
         remembered,
         attributes,
         entries,
@@ -324,6 +328,14 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
     inodeReaders,
     nodeReads,
     known,
+    inheritOrphans: () => {
+      if (!can) return;
+      const nodeOf = (nodeId: number): FileNode | undefined => {
+        const node = table.find(nodeId);
+        return node?.kind === 'file' ? node : undefined;
+      };
+      orphans?.inherit(nodeOf, (name) => new SpoolFile(can.spool, name, undefined, { data: true, journal: false }));
+    },
     directories,
     siblings,
     remembered,

@@ -3,15 +3,19 @@
  * S3 has no names to take away from objects that stay, so what is not here yet is fetched before the object goes, and kept
  * in spool files until the last handle is closed. Blocks of the pool and pages of the kernel are of use as before.
  *
+ * A daemon that takes over goes on with these files (`inherit`).
  * Bounds: FILE_BYTES_MAX a file and ALL_BYTES_MAX together; files beyond give ESTALE where their bytes are not here.
  * Refuses to fail a removal: a file that cannot be kept is one line in the log.
  */
 import { EINTR, EIO, ESTALE, ErrnoError, errnoName } from '../../base/errno.js';
+import type { StateJournal } from '../../base/journal/journal-api.js';
+import { RecordReader, RecordWriter } from '../../base/journal/record.js';
 import { BLOCK_BYTES } from '../../base/pool/layout.js';
 import { formatBytes, MIB } from '../../base/units.js';
 import type { ObjectReader, ObjectVersion, Prefetcher, ReadSink } from '../../prefetch/api.js';
 import type { FaultLog } from '../fault-log.js';
 import type { FileNode } from '../inode-table.js';
+import { RECORD_ORPHAN } from '../restore/record-kinds.js';
 
 /** What is fetched before one file goes (guessed: a second or two). */
 export const ORPHAN_BYTES_MAX = 64 * MIB;
@@ -22,6 +26,7 @@ const READS_MAX = 8;
 
 /** A file on the local disk, as src/fs/writing's SpoolFile. */
 export interface OrphanFile {
+  readonly name: string;
   write(offset: number, buffers: readonly Uint8Array[]): Promise<void>;
   read(offset: number, into: Uint8Array): Promise<void>;
   remove(): Promise<void>;
@@ -38,10 +43,14 @@ export interface OrphansDeps {
   readonly readers: OpenReaders;
   readonly newFile: () => OrphanFile;
   readonly faults: FaultLog;
+  /** What a successor must know. */
+  readonly journal?: StateJournal;
 }
 
 export class Orphans {
   readonly #deps: OrphansDeps;
+  /** By node id, what its handles read from. */
+  readonly #files = new Map<number, OrphanFile>();
   #bytes = 0;
 
   constructor(deps: OrphansDeps) {
@@ -78,25 +87,56 @@ export class Orphans {
       this.#deps.faults.report('keep', node.key, error);
       return;
     }
-    if (node.opens === 0) this.#drop(file, sizeBytes);
-    else this.#redirect(node, file, sizeBytes);
+    if (node.opens === 0) this.#drop(node.nodeId, file, sizeBytes);
+    else {
+      const { nodeId } = node;
+      this.#deps.journal?.put(
+        RECORD_ORPHAN,
+        nodeId,
+        new RecordWriter().begin().number(sizeBytes).text(file.name).end(),
+      );
+      this.#redirect(node, file, sizeBytes);
+    }
     // READs that came meanwhile fetch from the object still.
     await this.#deps.prefetcher.settled(node.nodeId);
   }
 
+  /** What an earlier daemon kept, for those who have it open still. `openFile`: by the name that it had. */
+  inherit(nodeOf: (nodeId: number) => FileNode | undefined, openFile: (name: string) => OrphanFile): void {
+    for (const { key, value } of this.#deps.journal?.entries(RECORD_ORPHAN) ?? []) {
+      const reader = new RecordReader(value);
+      const sizeBytes = reader.number();
+      const file = openFile(reader.text());
+      const nodeId = Number(key);
+      const node = nodeOf(nodeId);
+      this.#bytes += sizeBytes;
+      if (node && node.opens > 0) this.#redirect(node, file, sizeBytes);
+      else {
+        this.#files.set(nodeId, file);
+        this.#drop(nodeId, file, sizeBytes);
+      }
+    }
+  }
+
   #redirect(node: FileNode, file: OrphanFile, sizeBytes: number): void {
+    const { nodeId } = node;
+    this.#files.set(nodeId, file);
     let readers = 0;
     this.#deps.readers.redirect(node, () => {
       readers++;
       return new OrphanReader(file, sizeBytes, () => {
-        if (--readers === 0) this.#drop(file, sizeBytes);
+        if (--readers === 0) this.#drop(nodeId, file, sizeBytes);
       });
     });
-    if (readers === 0) this.#drop(file, sizeBytes);
+    if (readers === 0) this.#drop(nodeId, file, sizeBytes);
   }
 
-  #drop(file: OrphanFile, sizeBytes: number): void {
+  #drop(nodeId: number, file: OrphanFile, sizeBytes: number): void {
     this.#bytes -= sizeBytes;
+    if (this.#files.get(nodeId) === file) {
+      this.#files.delete(nodeId);
+      this.#deps.journal?.remove(RECORD_ORPHAN, nodeId);
+    }
     void file.remove();
   }
 

@@ -18,12 +18,14 @@ export interface Heirs {
   readonly directories: DirectoryHandles;
   /** On a mount without opens. */
   readonly known: KnownFiles | undefined;
+  readonly inheritOrphans: () => void;
 }
 
-export function inherit({ records, table, files, directories, known }: Heirs): void {
+export function inherit({ records, table, files, directories, known, inheritOrphans }: Heirs): void {
   for (const directory of records.directories.all()) table.inheritDirectory(directory);
   for (const file of known?.all() ?? []) table.inheritFile({ ...file, lookups: Math.max(1, file.lookups) });
   for (const handle of records.handles.all()) files.inherit(handle);
+  inheritOrphans();
   for (const handle of records.listings.all()) {
     const node = table.find(handle.nodeId);
     if (node?.kind === 'directory') directories.inherit(handle, node);
