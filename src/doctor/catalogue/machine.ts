@@ -36,14 +36,14 @@ export const machineFindings = {
   'kernel.no-resend': {
     severity: 'note',
     when: 'the kernel is older than Linux 6.9, which cannot send requests again',
-    why: 'after a crash of the daemon the mount lives on, but requests that were waiting then end with EIO instead of a pause',
+    why: 'after a crash of the daemon the mount lives on, but calls that were waiting then end with an error (ECONNABORTED) instead of a pause',
     fix: 'boot Linux 6.9 or later (6.12.117 or 6.18 is best) where a crash must not be noticed',
   },
   'kernel.stale-interrupts': {
     severity: 'note',
     when: 'Linux 6.9 to 6.12.116, or 6.13 to 6.17: requests are sent again, maybe with an interrupt of before',
     why: 'a request that was interrupted before a crash may be sent again in a way that these kernels get wrong; distributions may have corrected it',
-    fix: 'boot Linux 6.12.117, 6.18 or later where crashes must not be noticed',
+    fix: 'boot Linux 6.12.117, 6.18 or later where crashes must not be noticed; or mount with --no-resend: calls that wait at a crash fail then',
   },
   'kernel.request-timeout': {
     severity: 'warning',
