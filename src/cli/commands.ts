@@ -17,6 +17,7 @@ import { reloadCommand } from './reload.js';
 import { rmCommand } from './rm.js';
 import { statsCommand } from './stats.js';
 import { systemdCommand } from './systemd.js';
+import { topCommand } from './top.js';
 import { unmountCommand } from './unmount.js';
 import { upgradeCommand } from './upgrade.js';
 import { completionCommand } from './completion.js';
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   rmCommand,
   recoverCommand,
   statsCommand,
+  topCommand,
   explainCommand,
   logLevelCommand,
   configCommand,

@@ -104,6 +104,11 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     };
   }
 
+  /** Path of a file or directory, relative to the mount, for people; undefined when the node is not known any more. */
+  pathOf(nodeId: number): string | undefined {
+    return this.#parts.table.find(nodeId)?.key.slice(this.#options.prefix.length);
+  }
+
   lookup(context: RequestContext, parent: number, name: string): MaybePromise<Entry> {
     const { key } = this.#parts.table.directory(parent);
     const unsaved = this.#parts.written?.find(key + name);

@@ -58,6 +58,8 @@ import { Descriptions } from './stats/descriptions.js';
 import { explainMount } from './stats/explanation.js';
 import { gatherStats } from './stats/gather.js';
 import { startMetrics } from './metrics/start.js';
+import { topCommand } from './top/command.js';
+import { ProcessNames } from './top/processes.js';
 import { placePool } from './pool-pages.js';
 import type { HostShareKeeper } from './registry/host-share.js';
 import { joinHost } from './registry/join.js';
@@ -222,6 +224,7 @@ export async function startDaemon(
   if (!config.readOnly && !life.takesOver) {
     void tellLeftOvers(config.write, config.store.bucket, { log, writer: parts.writer, clock: systemClock });
   }
+  const processNames = new ProcessNames();
   const commands: ControlHandlers = {
     /** Payload and requests since the mount began, for `bench`; the last tenth of a second may be missing. */
     traffic: () => Promise.resolve(parts.scheduler.snapshot().totals),
@@ -232,6 +235,16 @@ export async function startDaemon(
     },
     explain: () => Promise.resolve(explainMount({ ...parts, config, clock: systemClock, sharing })),
     stats: snapshot,
+    top: topCommand({
+      kernel: kernel.watched,
+      clock: systemClock,
+      names: {
+        identify: (tid) => processNames.identify(tid),
+        pathOf: (nodeId) => parts.fileSystem.pathOf(nodeId) ?? null,
+      },
+      mountPoint: config.mountPoint,
+      source: `s3://${config.store.bucket}/${config.store.prefix}`,
+    }),
   };
   const handOver = (): Promise<void> => parts.fileSystem.handOver(HAND_OVER_MS);
   const live = liveParts(parts, {
