@@ -30,7 +30,10 @@ import { benchFlags, benchValues, readWish, type BenchWish } from './bench/wishe
 import { workloads } from './bench/workloads.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
+import { storeOptionNames } from './options.js';
 import { createParser, declareMountOptions, givenOptions, type ParsedArguments } from './parse.js';
+import { placed } from './settings/origins.js';
+import { aboveEnvironment } from './settings/settle.js';
 
 export const benchCommand: Command = {
   pattern: 'bench [target]',
@@ -190,7 +193,9 @@ async function makeRoot(root: string, options: GeneratorOptions): Promise<void> 
 /** Where the bucket is, from the flags that its mount was given. */
 function storeOf(wish: BenchWish, io: CliIo): StoreOptions {
   const parsed = declareMountOptions(createParser(wish.mountFlags)).parseSync() as ParsedArguments;
-  return storeOptionsOf(wish.target, givenOptions(parsed), { env: io.owner.env, cwd: io.cwd });
+  const { env } = io.owner;
+  const given = aboveEnvironment(givenOptions(parsed), env, storeOptionNames);
+  return placed(given, () => storeOptionsOf(wish.target, given, { env, cwd: io.cwd }));
 }
 
 function circumstances(wish: BenchWish): Pick<BenchResults, 'version' | 'machine' | 'rounds'> {

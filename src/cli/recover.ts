@@ -21,6 +21,8 @@ import { LeftOverStores } from './left-over-stores.js';
 import { storeOptionNames, type OptionName } from './options.js';
 import { declareOptions, givenOptions, positional, refuseUnknown, type ParsedArguments } from './parse.js';
 import { writeConfig } from './write-values.js';
+import { placed } from './settings/origins.js';
+import { aboveEnvironment } from './settings/settle.js';
 
 /** Options of a mount that mean the same here. */
 const optionNames: readonly OptionName[] = [
@@ -73,8 +75,8 @@ interface Found {
 
 async function recover(parsed: ParsedArguments, io: CliIo): Promise<number> {
   refuseUnknown(parsed, ['complete', 'drop', 'force', 'json', ...optionNames], ['bucket'], 1);
-  const given = givenOptions(parsed);
-  const { spoolDirectory, recoverAgeMs, objects } = writeConfig(given, io.owner, io.cwd);
+  const given = aboveEnvironment(givenOptions(parsed), io.owner.env, optionNames);
+  const { spoolDirectory, recoverAgeMs, objects } = placed(given, () => writeConfig(given, io.owner, io.cwd));
   const stores = new LeftOverStores(given, objects, io);
   try {
     const bucket = positional(parsed, 'bucket');

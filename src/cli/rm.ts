@@ -24,6 +24,8 @@ import type { CliIo } from './io.js';
 import { declareOptions, givenOptions, positional, refuseUnknown, type ParsedArguments } from './parse.js';
 import { showProgress } from './progress.js';
 import { storeOptionNames } from './options.js';
+import { placed } from './settings/origins.js';
+import { aboveEnvironment } from './settings/settle.js';
 
 /** For the kernel to forget a directory; somebody may also have made it anew. */
 const GONE_WAIT_MS = 1000;
@@ -107,7 +109,9 @@ async function removeMounted(given: string, wish: Wish, io: CliIo): Promise<numb
 async function removeStored(address: string, wish: Wish, parsed: ParsedArguments, io: CliIo): Promise<number> {
   const match = /^s3:\/\/([^/]*)\/?(.*)$/is.exec(address);
   const [bucket = '', key = ''] = [match?.[1], match?.[2]];
-  const options = storeOptionsOf(bucket, givenOptions(parsed), { env: io.owner.env, cwd: io.cwd });
+  const { env } = io.owner;
+  const given = aboveEnvironment(givenOptions(parsed), env, storeOptionNames);
+  const options = placed(given, () => storeOptionsOf(bucket, given, { env, cwd: io.cwd }));
   if (options.prefix !== '') {
     throw new CommandError(EXIT_USAGE, '--prefix and an s3:// address name two places', 'leave --prefix out');
   }

@@ -86,6 +86,18 @@ export function settle(typed: TypedSettings, context: SettleContext): Settled {
   };
 }
 
+/**
+ * What was typed above the environment: for commands without a mount that take some of its options. Throws CommandError.
+ * `names`: those that the command takes.
+ */
+export function aboveEnvironment(
+  typed: GivenOptions,
+  env: NodeJS.ProcessEnv,
+  names: readonly OptionName[],
+): GivenOptions {
+  return over(typed, readEnvironment(env, new Set(names)).given, contradict).given;
+}
+
 /** Absolute. Throws where the name is empty. */
 function readable(name: OptionName, path: string, given: GivenOptions, cwd: string): string {
   if (path !== '') return resolve(cwd, path);

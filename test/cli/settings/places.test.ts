@@ -3,12 +3,16 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
-import { mountOptionNames, mountOptions, type OptionName } from '../../../src/cli/options.js';
+import { mountOptionNames, mountOptions, storeOptionNames, type OptionName } from '../../../src/cli/options.js';
 import { isOptionVariable, isOwnVariable, otherVariables, variableOf } from '../../../src/cli/settings/environment.js';
 import { fromSaid, asSaid } from '../../../src/cli/settings/layers.js';
 import type { MountConfig } from '../../../src/main/config.js';
 import { projectRoot } from '../../support/mount.js';
+import { aboveEnvironment } from '../../../src/cli/settings/settle.js';
 import { makeDesk } from './support.js';
+
+// Thousands of command lines: no hurry on a machine that is busy.
+t.setTimeout(240_000);
 
 t.test('each place alone', (t) => {
   const { read, directory } = makeDesk(t);
@@ -249,7 +253,7 @@ t.test('for any subset in the four places the highest place wins', (t) => {
       }
       return true;
     }),
-    { numRuns: 300 },
+    { numRuns: 120 },
   );
   t.end();
 });
@@ -266,6 +270,40 @@ t.test('the record gives back what was said', (t) => {
   t.strictSame(
     record.typed.map(({ name }) => name),
     ['bucket', 'directory', 'uid', 'gid', 'options', 'config'],
+  );
+  t.end();
+});
+
+t.test('commands without a mount know the variables of what they take', (t) => {
+  const given = aboveEnvironment(
+    { flags: new Set(), values: new Map([['region', 'typed']]), lists: new Map() },
+    { MOUNT_S3X_REGION: 'r', MOUNT_S3X_ENDPOINT_URL: 'http://h', MOUNT_S3X_UID: 'x', MOUNT_S3X_FORCE_PATH_STYLE: '1' },
+    storeOptionNames,
+  );
+  t.strictSame(
+    [...given.values],
+    [
+      ['endpoint-url', 'http://h'],
+      ['region', 'typed'],
+    ],
+  );
+  t.ok(given.flags.has('force-path-style'));
+  t.end();
+});
+
+t.test('any value of any variable is a setting or a refusal of one line', (t) => {
+  const { refusal } = makeDesk(t);
+  const variable = fc.constantFrom(...mountOptionNames.map(variableOf), 'MOUNT_S3X_BUCKET', 'MOUNT_S3X_DIRECTORY');
+  const value = fc.oneof(
+    fc.string({ unit: 'binary' }).map((text) => text.replaceAll('\0', '')),
+    fc.constantFrom('true', '0', ',', '\\', 'a,b\\,c', '-1', '1e9', '../..', 's3://', 'http://h', '8MB', 'on', 'x=y'),
+  );
+  fc.assert(
+    fc.property(fc.dictionary(variable, value, { maxKeys: 4 }), (env) => {
+      const said = refusal({ args: ['mount'], env });
+      return said === 'accepted' || /^[^\n]*(MOUNT_S3X_|missing|--(config|profile-file|profile-name) )/.test(said);
+    }),
+    { numRuns: 100 },
   );
   t.end();
 });
