@@ -231,13 +231,6 @@ function absolute(flag: string, path: string, cwd: string): string {
 
 function mountPoint(directory: string, cwd: string): string {
   if (directory === '') throw new CommandError(EXIT_USAGE, 'the directory to mount at is empty', 'give a directory');
-  if (/^\/dev\/fd\/\d+$/.test(directory)) {
-    throw new CommandError(
-      EXIT_USAGE,
-      `${directory}: mounting on an inherited descriptor is not supported yet`,
-      'give a directory',
-    );
-  }
   return resolve(cwd, directory);
 }
 

@@ -13,6 +13,7 @@ import { preflight, preflightDeps } from '../main/preflight.js';
 import { mountSource } from '../main/mount-source.js';
 import { runDaemon } from '../main/run-daemon.js';
 import type { SettingsRecord } from '../main/settings-record.js';
+import { adoptedDescriptor } from '../main/supervisor/api.js';
 import { becomeSupervisor } from '../main/supervisor/become.js';
 import { superviseInForeground } from '../main/supervisor/entry.js';
 import type { BuiltConfig } from './build-config.js';
@@ -122,8 +123,10 @@ export async function mountConfig(built: MountConfig, builtNotes: readonly strin
     return EXIT_OK;
   }
   if (config.supervised) {
-    const message = { type: 'supervise', config, daemonEntry: io.daemonEntry } as const;
-    becomeSupervisor(io.supervisorEntry, message, daemonEnvironment(io.owner.env, io.cwd), []);
+    const adoptedFd = adoptedDescriptor(config.mountPoint);
+    const adopted = adoptedFd === undefined ? {} : { adoptedFd };
+    const message = { type: 'supervise', config, daemonEntry: io.daemonEntry, ...adopted } as const;
+    becomeSupervisor(io.supervisorEntry, message, daemonEnvironment(io.owner.env, io.cwd), Object.values(adopted));
     // Still here: this process is larger than a supervisor needs to be, and does as well.
     return superviseInForeground(message);
   }

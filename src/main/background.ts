@@ -14,10 +14,12 @@ import { EXIT_INTERRUPTED, EXIT_NOT_READY } from './exit-codes.js';
 import { mountSource } from './mount-source.js';
 import { asReadyMessage, type ReadyMessage, type StartMessage } from './readiness.js';
 import { lastWordsFile, makePrivateDirectory, runtimeCandidates, type Owner } from './state-directory.js';
-import type { SuperviseMessage } from './supervisor/api.js';
+import { adoptedDescriptor, type SuperviseMessage } from './supervisor/api.js';
 
 /** Longest wait for the mount to answer; the same as Mountpoint's. Known failures come within 10 s by themselves. */
 export const READY_WAIT_MS = 30_000;
+/** Where the supervisor finds a descriptor that somebody else has mounted. */
+const ADOPTED_FD = 4;
 /** How long a process that was told to end may take before it is killed. */
 const END_WAIT_MS = 3000;
 
@@ -72,13 +74,14 @@ export async function mountInBackground(config: MountConfig, options: Background
   const runtime = makePrivateDirectory(runtimeCandidates(owner), owner.uid);
   const lastWords = runtime === undefined ? undefined : lastWordsFile(runtime, config.mountPoint);
   const errorFd = lastWords === undefined ? undefined : openSync(lastWords, 'w', 0o600);
+  const adopted = adoptedDescriptor(config.mountPoint);
   let child: ChildProcess;
   try {
     child = spawn(process.execPath, [options.entry, mountSource(config), config.mountPoint], {
       cwd: '/',
       detached: true,
       env: daemonEnvironment(owner.env, options.cwd),
-      stdio: ['ignore', 'ignore', errorFd ?? 'ignore', 'ipc'],
+      stdio: ['ignore', 'ignore', errorFd ?? 'ignore', 'ipc', ...(adopted === undefined ? [] : [adopted])],
       serialization: 'json',
     });
   } finally {
@@ -87,7 +90,10 @@ export async function mountInBackground(config: MountConfig, options: Background
   const start: StartMessage | SuperviseMessage =
     options.daemonEntry === undefined
       ? { type: 'start', config }
-      : { type: 'supervise', config, daemonEntry: options.daemonEntry };
+      : {
+          ...{ type: 'supervise', config, daemonEntry: options.daemonEntry },
+          ...(adopted === undefined ? {} : { adoptedFd: ADOPTED_FD }),
+        };
   const outcome = await waitForAnswer(child, start, readyWaitMs);
   if (outcome.kind === 'answer' && outcome.message.type === 'ready') {
     if (child.connected) child.disconnect();

@@ -197,7 +197,7 @@ export async function startDaemon(
   };
   try {
     // A mount that is taken over has answered before, and what it is asked first may be what others wait for.
-    if (!life.takesOver) await answers(config.mountPoint);
+    if (!life.takesOver && !life.isAdopted) await answers(config.mountPoint);
   } catch (error) {
     await stop('the mount did not answer');
     await done;

@@ -11,6 +11,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  fstatSync,
   realpathSync,
   statSync,
   type Stats,
@@ -19,6 +20,7 @@ import { join } from 'node:path';
 import { findMount, FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
 import { CommandError } from './command-error.js';
 import type { MountConfig } from './config.js';
+import { adoptedDescriptor } from './supervisor/api.js';
 import { EXIT_FUSE, EXIT_MOUNT_POINT, EXIT_USAGE } from './exit-codes.js';
 
 export interface PreflightDeps {
@@ -52,9 +54,39 @@ export interface PreflightResult {
 /** Throws CommandError for the first thing that would make the mount fail. */
 export function preflight(config: MountConfig, deps: PreflightDeps): PreflightResult {
   checkFiles(config, deps);
+  const adopted = adoptedDescriptor(config.mountPoint);
+  if (adopted !== undefined) {
+    checkAdopted(config, adopted);
+    return { mountPoint: config.mountPoint, notes: [] };
+  }
   const directory = checkDirectory(config.mountPoint, deps);
   if (config.fuseBinding === 'dev') checkFuse(config, deps);
   return directory;
+}
+
+/** A descriptor of /dev/fuse that somebody else has mounted. */
+function checkAdopted(config: MountConfig, fd: number): void {
+  const { mountPoint } = config;
+  if (!config.supervised) {
+    throw new CommandError(
+      EXIT_USAGE,
+      `${mountPoint} needs the supervisor, which holds it`,
+      'leave --no-supervisor out',
+    );
+  }
+  let stat: Stats | undefined;
+  try {
+    stat = fstatSync(fd);
+  } catch {
+    // said below
+  }
+  if (stat?.isCharacterDevice() === true && stat.rdev === FUSE_RDEV) return;
+  const why = stat === undefined ? 'no such descriptor was passed on' : 'it is no descriptor of /dev/fuse';
+  throw new CommandError(
+    EXIT_MOUNT_POINT,
+    `${mountPoint}: ${why}`,
+    'pass on a descriptor of /dev/fuse that is mounted',
+  );
 }
 
 function errorCode(error: unknown): string {

@@ -92,7 +92,6 @@ const rows: readonly (readonly [args: string, line: RegExp])[] = [
   [`${B} -o uid=1 --uid 2`, /--uid was given more than once/],
   [`${B} -o a"b`, /a bare quote/],
   [`${B} -o a\\b`, /backslash/],
-  ['bucket /dev/fd/3', /inherited descriptor/],
   ['unmount', /directory to unmount is missing/],
   ['unmount /a /b', /unexpected argument \/b/],
   ['unmount /a --lasy', /unknown option --lasy; did you mean --lazy\?/],

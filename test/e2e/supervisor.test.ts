@@ -4,16 +4,29 @@
  * Nothing here depends on how long anything takes, only on what becomes true in the end.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { mount } from '../../src/fuse/libc.js';
 import { ControlError, askControl } from '../../src/main/control-socket.js';
 import { findRunFile, processStartTicks, type RunFile } from '../../src/main/run-file.js';
 import {
   cliPath,
+  daemonOf,
   isMounted,
   run,
   serverEnvironment,
@@ -179,6 +192,40 @@ await t.test('a daemon that hangs is reported and replaced; one that somebody ha
   const reports = join(work, 'state', 'mount-s3x', 'reports');
   const report = JSON.parse(readFileSync(join(reports, readdirSync(reports)[0] ?? ''), 'utf8')) as object;
   t.match(report, { pid, reason: /silent for 2 s/, page: { pid }, threads: [{ tid: pid, state: 'R' }] });
+});
+
+await t.test('a descriptor that somebody else has mounted', async (t) => {
+  if (owner.uid !== 0) {
+    t.pass('adopted', { skip: 'only root can mount it' });
+    return;
+  }
+  const path = mkdtempSync(join(tmpdir(), 'mount-s3x-adopted-'));
+  const fd = openSync('/dev/fuse', 'r+');
+  const options = `fd=${fd},rootmode=40000,user_id=0,group_id=0,default_permissions`;
+  t.equal(await mount('adopted', path, 'fuse.mount-s3x', 0, options), 0);
+  const flags = ['--endpoint-url', server.endpoint, '--force-path-style', '-f'];
+  const child = spawn(process.execPath, [cliPath, 'bucket', '/dev/fd/3', ...flags], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit', fd],
+  });
+  closeSync(fd);
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await run('umount', ['-l', path]);
+    rmdirSync(path);
+  });
+  const first = await new Promise<string>((resolve) =>
+    child.stdout?.once('data', (text: Buffer) => resolve(String(text))),
+  );
+  t.match(first, /^s3:\/\/bucket\/ is mounted at \/dev\/fd\/3 /);
+  const adopted = { path, pid: daemonOf(child.pid ?? 0) };
+  const read = async (): Promise<string> => (await run('sha256sum', [join(path, 'file')])).stdout.slice(0, 64);
+  t.equal(await read(), digest);
+  process.kill(adopted.pid, 'SIGKILL');
+  t.equal(await read(), digest, 'another daemon has taken it over');
+  child.kill('SIGTERM');
+  await until(t, 'both end', () => child.exitCode !== null);
+  t.match((await run('ls', [path])).stderr, /not connected/, 'the connection has ended with them');
 });
 
 await t.test('a kernel that sends nothing again: who waits gets an error, the mount lives', async (t) => {

@@ -76,6 +76,14 @@ export interface SuperviseMessage {
   readonly config: MountConfig;
   /** JavaScript file of the daemon. */
   readonly daemonEntry: string;
+  /** Number of an inherited descriptor that somebody else has mounted. */
+  readonly adoptedFd?: number;
+}
+
+/** The N of a mount point `/dev/fd/N`: a connection that somebody else has mounted. */
+export function adoptedDescriptor(mountPoint: string): number | undefined {
+  const [, number] = /^\/dev\/fd\/(\d{1,6})$/.exec(mountPoint) ?? [];
+  return number === undefined ? undefined : Number(number);
 }
 
 /** From the supervisor to a daemon. */
@@ -112,13 +120,14 @@ export type ToCommand = ReadyMessage | { readonly type: 'died'; readonly how: st
 
 export function asSuperviseMessage(value: unknown): SuperviseMessage | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { type, config, daemonEntry } = value as Record<string, unknown>;
+  const { type, config, daemonEntry, adoptedFd } = value as Record<string, unknown>;
   if (type !== 'supervise' || typeof daemonEntry !== 'string' || typeof config !== 'object' || config === null) {
     return undefined;
   }
   const { mountPoint, store } = config as Record<string, unknown>;
   if (typeof mountPoint !== 'string' || typeof store !== 'object') return undefined;
-  return { type, daemonEntry, config: config as MountConfig };
+  const adopted = typeof adoptedFd === 'number' ? { adoptedFd } : {};
+  return { type, daemonEntry, config: config as MountConfig, ...adopted };
 }
 
 /** `value` as a Life; undefined when it is none, as in a start without a supervisor. */

@@ -51,6 +51,7 @@ export async function runSupervisor(): Promise<void> {
   const exitCode = await supervise({
     config: message.config,
     daemonEntry: message.daemonEntry,
+    ...(message.adoptedFd === undefined ? {} : { adoptedFd: message.adoptedFd }),
     owner: currentOwner(),
     abandoned: abandoned.signal,
     hooks: serviceHooks(message.config),
@@ -68,10 +69,11 @@ export async function superviseInForeground(message: SuperviseMessage | undefine
     process.stderr.write('mount-s3x: the supervisor was started without a configuration\n');
     return EXIT_FAILURE;
   }
-  const { config, daemonEntry } = message;
+  const { config, daemonEntry, adoptedFd } = message;
   return supervise({
     config,
     daemonEntry,
+    ...(adoptedFd === undefined ? {} : { adoptedFd }),
     owner: currentOwner(),
     hooks: serviceHooks(config),
     report: (answer) => sayInForeground(answer, `${mountSource(config)} is mounted at ${config.mountPoint}`),

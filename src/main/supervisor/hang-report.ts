@@ -1,15 +1,15 @@
 /**
  * What a daemon that hangs was doing, in one JSON file in the state directory, written before it is killed: what the page
- * says, for each thread where it waits in the kernel (/proc/PID/task: name, state, wait channel, system call, kernel stack, as
- * far as this user may see them), and where its main thread is in JavaScript (javascript-stack.ts).
- * Bounded: REPORTS_MAX files a mount, the oldest go; THREADS_MAX threads; REPORT_WAIT_MS for the part that needs the daemon.
- * Refuses to hold up the next daemon: what cannot be had in time is missing. No bytes, keys' contents or settings are in it.
+ * says, its request at hand above all, and for each thread where it waits in the kernel (/proc/PID/task: name, state, wait
+ * channel, system call, kernel stack, as far as this user may see them).
+ * Bounded: REPORTS_MAX files a mount, the oldest go; THREADS_MAX threads.
+ * Refuses to ask the daemon anything (it would not answer), and so has no JavaScript stack of a main thread that runs in
+ * circles: Node gives that only to an inspector, whose port would be open to others. No bytes, keys' contents or settings are in it.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MountConfig } from '../config.js';
 import { makePrivateDirectory, mountId, runtimeCandidates, stateCandidates, type Owner } from '../state-directory.js';
-import { javascriptStack } from './javascript-stack.js';
 import type { PageView } from './page.js';
 
 export const REPORTS_MAX = 5;
@@ -24,19 +24,17 @@ export interface HangReportInput {
   readonly owner: Owner;
 }
 
-/** Writes the report; resolves with its path, or with why there is none. Never rejects. */
-export async function reportHang(input: HangReportInput): Promise<{ readonly report: string }> {
+/** Writes the report; returns its path, or why there is none. Never throws. */
+export function reportHang(input: HangReportInput): { readonly report: string } {
   const { pid, reason, page, config, owner } = input;
   try {
     const directory = reportDirectory(owner);
     if (directory === undefined) return { report: 'no directory for it' };
     const time = new Date().toISOString();
-    // The kernel's side first: looking at the JavaScript side may move threads.
     const threads = readThreads(pid);
-    const javascript = await javascriptStack(pid);
     const prefix = `hang-${mountId(config.mountPoint)}-`;
     const file = join(directory, `${prefix}${time.replace(/[:.]/g, '-')}.json`);
-    const content = { time, mountPoint: config.mountPoint, pid, reason, page, javascript, threads };
+    const content = { time, mountPoint: config.mountPoint, pid, reason, page, threads };
     writeFileSync(file, `${JSON.stringify(content, undefined, 2)}\n`, { mode: 0o600 });
     forget(directory, prefix);
     return { report: file };

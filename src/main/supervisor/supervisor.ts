@@ -201,10 +201,10 @@ class Supervisor {
         oldestRequestMs: page?.oldestRequestMs ?? 0,
       });
       if (verdict.type === 'unreaped') daemon.takeForGone();
-      else if (verdict.type === 'hangs') void this.#endHanging(daemon, verdict.reason);
+      else if (verdict.type === 'hangs') this.#endHanging(daemon, verdict.reason);
       else if (verdict.type === 'well') this.#hooks.alive();
       if (this.#generation > 0 && !this.#serves && nowMs - startedMs > TAKE_OVER_MS_MAX) {
-        void this.#endHanging(daemon, `it did not take over within ${TAKE_OVER_MS_MAX / 1000} s`);
+        this.#endHanging(daemon, `it did not take over within ${TAKE_OVER_MS_MAX / 1000} s`);
       }
     };
     const timer = setInterval(look, TICK_MS);
@@ -217,11 +217,11 @@ class Supervisor {
     return page?.generation === this.#generation && page.pid !== 0 ? page : undefined;
   }
 
-  async #endHanging(daemon: DaemonChild, reason: string): Promise<void> {
+  #endHanging(daemon: DaemonChild, reason: string): void {
     if (this.#killedBecause !== undefined) return;
     this.#killedBecause = reason;
     const { config, owner } = this.#options;
-    const report = await reportHang({ pid: daemon.pid, reason, page: this.#page(), config, owner });
+    const report = reportHang({ pid: daemon.pid, reason, page: this.#page(), config, owner });
     this.#log.line(
       'error',
       { daemon: daemon.pid, reason, ...report },
