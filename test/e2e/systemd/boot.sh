@@ -31,6 +31,7 @@ if [ "${1:-}" != inside ]; then
       "$BASH" "$0" inside "$stage" "$node" "$project" "$script" "$result" "$systemd" "$before" "${memory:+v1}"
   ) </dev/null
   code=$?
+  [ -e "$result/began" ] || { echo 'cannot boot a systemd here: no namespaces of our own (unshare)'; code=77; }
   rmdir "$stage" 2>/dev/null
   find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null
   exit "$code"
@@ -39,6 +40,7 @@ fi
 shift
 stage=$1 node=$2 project=$3 script=$4 result=$5 systemd=$6 before=$7 memory=$8
 root=$stage/root
+: >"$result/began"
 mount -t tmpfs -o mode=0755 tmpfs "$stage" || no 'no tmpfs'
 mkdir "$stage/upper" "$stage/work" "$root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$stage/upper,workdir=$stage/work" "$root" 2>/dev/null || no 'no overlay of / (is it one itself?)'
@@ -63,6 +65,11 @@ if [ -n "$memory" ]; then
   mount -t cgroup -o memory memory "$root/run/memory" 2>/dev/null || rmdir "$root/run/memory"
 fi
 mount --bind "$result" "$root/run/result" || no 'no result directory'
+# What lies on another file system than /, or below what is replaced above, is not in the overlay: it is shown read-only.
+for path in "$project" "$(readlink -f "$project/node_modules")" "$(dirname "$node")"; do
+  [ -n "$(ls -A "$root$path" 2>/dev/null)" ] && continue
+  mkdir -p "$root$path" && mount --bind "$path" "$root$path" && mount -o remount,bind,ro "$root$path" || no "$path cannot be shown"
+done
 cp "$script" "$root/run/script/driver"
 chmod 0755 "$root/run/script/driver"
 

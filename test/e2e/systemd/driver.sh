@@ -38,8 +38,9 @@ check 'crash of the daemon: the mount goes on' 'serves'
 check 'in the same unit, not restarted' '[ "$(property MainPID)" = "$main" ] && [ "$(property NRestarts)" = 0 ] && [ "$(property ActiveState)" = active ]'
 
 daemon=$(child "$main")
-if [ -d /run/memory ] && mkdir "/run/memory/$(grep -m1 :memory: /proc/self/cgroup | cut -d: -f3)/s3x-oom" 2>/dev/null; then
-  group="/run/memory/$(grep -m1 :memory: /proc/self/cgroup | cut -d: -f3)/s3x-oom"
+# A group of its own below ours in the machine's hierarchy of memory, removed again below.
+group="/run/memory/$(grep -m1 :memory: /proc/self/cgroup | cut -d: -f3)/mount-s3x-oom-$RANDOM$RANDOM"
+if [ -d /run/memory ] && mkdir "$group" 2>/dev/null; then
   echo "$daemon" >"$group/cgroup.procs"
   echo 1 >"$group/memory.move_charge_at_immigrate" 2>/dev/null
   echo $((16 * 1024 * 1024)) >"$group/memory.limit_in_bytes"
@@ -47,6 +48,7 @@ if [ -d /run/memory ] && mkdir "/run/memory/$(grep -m1 :memory: /proc/self/cgrou
   timeout 30 cat /mnt/data/large | cmp -n 50000000 - /dev/zero
   compared=$?
   check 'out of memory: the kernel kills the daemon, readers get their bytes' '[ "$compared" = 0 ] && grep -q "oom_kill [1-9]" "$group/memory.oom_control"'
+  check 'its group is empty, and gone' 'until_true "rmdir $group"'
   check 'and the unit goes on' 'serves && [ "$(property MainPID)" = "$main" ] && [ "$(property NRestarts)" = 0 ]'
 else
   echo '# skipped: out of memory: no memory control group can be made (test/e2e/crash does it without systemd)'
