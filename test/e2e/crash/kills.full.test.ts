@@ -32,7 +32,7 @@ if (noMount !== undefined || python === undefined) {
         { kind: 'oom', times: noOom === undefined ? times(10) : 0 },
         { kind: 'upgrade', times: times(10) },
       ],
-      data: { largeFiles: 16, largeBytes: 128 * MIB, treeDirectories: 60, treeFilesEach: 40, manyNames: 10_000 },
+      data: { largeFiles: 16, largeBytes: 128 * MIB, treeDirectories: 60, treeFilesEach: 20, manyNames: 10_000 },
     });
     for (const { kind, medianSeconds } of figures) {
       const verdict = medianSeconds <= FLOOR_SECONDS ? 'within' : 'ABOVE';

@@ -48,7 +48,7 @@ export interface Load {
 
 const LOOK_MS = 10;
 /** Far above any pause that is still one. */
-const STOP_WAIT_MS = 60_000;
+const STOP_WAIT_MS = 120_000;
 const FAULTS_MAX = 200;
 
 interface Program {
