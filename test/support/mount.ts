@@ -12,10 +12,10 @@ import type { TestServer } from './servers/server.js';
 
 export const projectRoot = fileURLToPath(new URL('../../..', import.meta.url));
 /**
- * What the tests run: what tsc compiled, or the program that $MOUNT_S3X_PROGRAM names, relative to the project (CI runs the end-to-end part
+ * What the tests run: what tsc compiled, or the program that $MOUNT_S3X_TEST_PROGRAM names, relative to the project (CI runs the end-to-end part
  * with the bundle, which is what users install, too).
  */
-export const cliPath = join(projectRoot, process.env['MOUNT_S3X_PROGRAM'] ?? 'dist/bin/mount-s3x.js');
+export const cliPath = join(projectRoot, process.env['MOUNT_S3X_TEST_PROGRAM'] ?? 'dist/bin/mount-s3x.js');
 
 const START_WAIT_MS = 20_000;
 const STOP_WAIT_MS = 10_000;
