@@ -7,11 +7,8 @@ import type { Argv } from 'yargs';
 import { daemonEnvironment, mountInBackground } from '../main/background.js';
 import type { MountConfig } from '../main/config.js';
 import { EXIT_OK } from '../main/exit-codes.js';
-import { loadStartDaemon } from '../main/load-daemon.js';
-import { openLogging } from '../main/logging.js';
 import { preflight, preflightDeps } from '../main/preflight.js';
 import { mountSource } from '../main/mount-source.js';
-import { runDaemon } from '../main/run-daemon.js';
 import type { SettingsRecord } from '../main/settings-record.js';
 import { adoptedDescriptor } from '../main/supervisor/api.js';
 import { becomeSupervisor } from '../main/supervisor/become.js';
@@ -130,6 +127,12 @@ export async function mountConfig(built: MountConfig, builtNotes: readonly strin
     // Still here: this process is larger than a supervisor needs to be, and does as well.
     return superviseInForeground(message);
   }
+  // Only here: what the daemon logs with costs every command a twentieth of a second to load.
+  const [{ loadStartDaemon }, { openLogging }, { runDaemon }] = await Promise.all([
+    import('../main/load-daemon.js'),
+    import('../main/logging.js'),
+    import('../main/run-daemon.js'),
+  ]);
   const logging = openLogging(config, { owner: io.owner, isTerminal: io.stderrIsTerminal });
   try {
     return await runDaemon(config, {

@@ -15,7 +15,6 @@ import { findAsked, MountGone, type AskedMount } from './ask-mount.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
 import { positional, refuseUnknown, type ParsedArguments } from './parse.js';
-import { readPrices } from './prices.js';
 import { statsScreen } from './stats-screen.js';
 import * as values from './values.js';
 
@@ -51,7 +50,7 @@ async function stats(parsed: ParsedArguments, io: CliIo): Promise<number> {
       : INTERVAL_SECONDS_DEFAULT;
   const isJson = parsed['json'] === true;
   const file = parsed['prices'];
-  const prices = typeof file === 'string' ? readPrices(resolve(io.cwd, file)) : undefined;
+  const prices = typeof file === 'string' ? (await import('./prices.js')).readPrices(resolve(io.cwd, file)) : undefined;
   const isOnce = parsed['once'] === true || (given === undefined && (isJson || !io.stdoutIsTerminal));
   const asked = findAsked(positional(parsed, 'directory'), 'stats', io);
   const isScreen = !isJson && !isOnce && io.stdoutIsTerminal;
