@@ -123,7 +123,7 @@ export async function completeLeftOver(
     if (!isOver || !isHere) throw error;
     return complete({ ...known, leftOver: { ...known.leftOver, upload: undefined } }, deps, options);
   });
-  await removeFiles(directory, id);
+  await removeSpoolFiles(directory, id);
   return head;
 }
 
@@ -131,7 +131,7 @@ export async function completeLeftOver(
 export async function dropLeftOver(directory: string, id: string, writer: ObjectWriter | undefined): Promise<void> {
   const { leftOver } = await find(directory, id);
   if (leftOver.upload && writer) await writer.abortUpload(leftOver.upload);
-  await removeFiles(directory, id);
+  await removeSpoolFiles(directory, id);
 }
 
 async function find(directory: string, id: string): Promise<Known> {
@@ -143,7 +143,8 @@ async function find(directory: string, id: string): Promise<Known> {
   return known;
 }
 
-async function removeFiles(directory: string, id: string): Promise<void> {
+/** What there is of it on the local disk. */
+export async function removeSpoolFiles(directory: string, id: string): Promise<void> {
   // The journal last: without it nobody would find the rest.
   await rm(join(directory, id + DATA_SUFFIX), { force: true });
   await rm(join(directory, id + JOURNAL_SUFFIX), { force: true });
@@ -259,7 +260,7 @@ export async function leaveUnclaimed(
     if (!lines || begin?.keeper?.pid !== keeper.pid || begin.keeper.pidStart !== keeper.pidStart) continue;
     const writer = lines.findLast((line) => line.type === 'taken') ?? begin;
     if (isAlive(writer) || lines.some((line) => line.type === 'left')) continue;
-    if (lines.some((line) => line.type === 'complete')) await removeFiles(directory, id);
+    if (lines.some((line) => line.type === 'complete')) await removeSpoolFiles(directory, id);
     else {
       const message = `'${begin.key}' was given up when the daemon died`;
       await leaveCrashed(directory, id, { key: begin.key, message, atMs });

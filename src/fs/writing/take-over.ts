@@ -39,7 +39,7 @@ import type { FileNode, InodeTable } from '../inode-table.js';
 import type { BaseReader, BaseVersion } from './base-reader.js';
 import { CLEAN, FAILED, KNOWN, type FileRecord, type FileRecords, type Survival } from './file-records.js';
 import type { JournalComplete, JournalKept, JournalLine } from './journal.js';
-import { leaveCrashed, leaveUnclaimed, readJournal } from './recovery.js';
+import { leaveCrashed, leaveUnclaimed, readJournal, removeSpoolFiles } from './recovery.js';
 import type { SpoolDirectory } from './spool.js';
 import type { WriteOperations } from './write-operations.js';
 import type { InheritedFile } from './written-file-api.js';
@@ -155,7 +155,11 @@ async function inherit(deps: TakeOverDeps, state: Survival, record: FileRecord):
     intent.type === 'put'
       ? () => lookForPut(deps, record, intent)
       : () => (complete ? completeAgain(deps, complete) : Promise.resolve(undefined));
-  files.settle(entry, look, async (error) => (isLoose ? lostError(deps, record, state, error) : undefined));
+  const settled = files.settle(entry, look, async (error) =>
+    isLoose ? lostError(deps, record, state, error) : undefined,
+  );
+  // Not before its record says that it is clean: a successor completes it from the journal.
+  if (isLoose) void settled.then((isObject) => (isObject ? removeSpoolFiles(spool.path, spoolName) : undefined));
   return { entry, spoolName, isLost: false };
 }
 

@@ -336,21 +336,24 @@ export class WrittenFiles implements UncommittedFiles {
 
   /**
    * The process before this one was about to make the object. `look` finds it, or says that there is none; then the file goes on as
-   * it is, or is poisoned, as `otherwise` says. Whoever asks for anything of the file waits.
+   * it is, or is poisoned, as `otherwise` says. Whoever asks for anything of the file waits. Resolves to whether it is the object.
    */
   settle(
     entry: WrittenEntry,
     look: () => Promise<ObjectHead | undefined>,
     otherwise: (error: unknown) => Promise<ErrnoError | undefined>,
-  ): void {
+  ): Promise<boolean> {
     const { file } = entry;
-    file.settling = file.turns.run(async () => {
+    const settled = file.turns.run(async () => {
       let error: unknown;
       const head = await look().catch((reason: unknown) => void (error = reason));
       const failure = head ? undefined : await otherwise(error);
       if (failure) this.poison(entry, failure);
       else file.settled(head ?? undefined);
+      return head !== undefined;
     });
+    file.settling = settled.then(() => undefined);
+    return settled;
   }
 
   find(key: string): UncommittedFile | undefined {

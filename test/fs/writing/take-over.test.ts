@@ -283,6 +283,7 @@ void t.test('a close whose completion was under way', async (t) => {
         t.ok(next.store.objects.get('big')?.body.equals(content));
         t.equal(next.writer.uploads.size, 0);
         t.equal((await file.read(5, 3)).compare(content, 5, 8), 0);
+        t.same(await listLeftOvers(next.spoolPath), [], 'nothing is left of it in the spool');
       }
       await file.release();
     });
