@@ -40,8 +40,19 @@ export interface StoreAccess {
   close(): void;
 }
 
-/** Reads configuration and finds credentials. Throws StoreError. */
-export async function openStoreAccess(options: StoreOptions, deps: ControlPlaneDeps): Promise<StoreAccess> {
+/**
+ * A daemon that takes a mount over waits so long for credentials: their source may be away for a moment (a metadata service, a
+ * program that cannot start just now), readers wait, and nobody is there to start it again. Less than the supervisor waits for it.
+ */
+const PATIENCE_MS = 45_000;
+const PATIENCE_STEP_MS = 1_000;
+
+/** Reads configuration and finds credentials; `isPatient`: again and again, for PATIENCE_MS. Throws StoreError. */
+export async function openStoreAccess(
+  options: StoreOptions,
+  deps: ControlPlaneDeps,
+  isPatient = false,
+): Promise<StoreAccess> {
   // The SDK takes a tenth of a second to load: meanwhile the files are read and credentials are asked for.
   const sdk = import('./s3-connection.js');
   sdk.catch(() => undefined);
@@ -58,7 +69,8 @@ export async function openStoreAccess(options: StoreOptions, deps: ControlPlaneD
     transport.destroy();
   };
   try {
-    const [{ S3Connection }] = await Promise.all([sdk, credentials.current()]);
+    const first = isPatient ? untilLoaded(credentials, deps) : credentials.current();
+    const [{ S3Connection }] = await Promise.all([sdk, first]);
     const connection = new S3Connection({ settings, credentials, transport, clock: deps.clock, log: deps.log });
     return { settings, credentials, connection, close };
   } catch (error) {
@@ -81,7 +93,7 @@ export async function openControlPlane(
   deps: ControlPlaneDeps,
   extras: ControlExtras = {},
 ): Promise<ControlPlane> {
-  const access = await openStoreAccess(options, deps);
+  const access = await openStoreAccess(options, deps, extras.knownRegion !== undefined);
   try {
     const [{ probeBucket }, { resolveTarget, refuseDirectoryBucket }, { asksRestoreState, createObjectStore }] =
       await Promise.all([import('./probe.js'), import('../endpoint/resolve-target.js'), import('./s3-store.js')]);
@@ -108,6 +120,20 @@ export async function openControlPlane(
   } catch (error) {
     access.close();
     throw error;
+  }
+}
+
+async function untilLoaded(credentials: CredentialSource, { clock, log }: ControlPlaneDeps): Promise<void> {
+  const untilMs = clock.nowMs() + PATIENCE_MS;
+  for (;;) {
+    try {
+      await credentials.current();
+      return;
+    } catch (error) {
+      if (clock.nowMs() + PATIENCE_STEP_MS > untilMs) throw error;
+      log.warn({ err: error }, 'no credentials just now: whoever takes the mount over asks again');
+    }
+    await new Promise<void>((resolve) => void clock.after(PATIENCE_STEP_MS, resolve));
   }
 }
 
