@@ -7,6 +7,7 @@
  *   GET  /-/requests       recent requests as JSON
  *   POST /-/faults         replaces all fault rules (JSON array)
  *   POST /-/credentials    replaces all credentials (JSON array, or null)
+ *   POST /-/sessions/end   ends all sessions of directory buckets
  *   POST /-/rescan         compares the indexes with the folders, now
  */
 import type { Credential } from './auth/authenticate.js';
@@ -41,6 +42,9 @@ export async function answerAdmin(server: Omit<S3Server, 'close'>, exchange: Exc
         return json(200, { ok: true });
       case 'POST /-/rescan':
         server.rescan();
+        return json(200, { ok: true });
+      case 'POST /-/sessions/end':
+        server.endSessions();
         return json(200, { ok: true });
       case 'POST /-/faults':
         server.setFaults((await readJson(exchange)) as readonly FaultRule[]);

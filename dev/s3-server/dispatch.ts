@@ -5,7 +5,7 @@
  * Fault rules see the request right after routing, so that an injected 503 costs no work and needs no credentials.
  */
 import { randomBytes } from 'node:crypto';
-import { authenticate, type Credential, type Identity } from './auth/authenticate.js';
+import { authenticate, authenticateZonal, type Credential, type Identity } from './auth/authenticate.js';
 import { S3Error } from './errors.js';
 import type { FaultDecision, FaultEngine, InjectedError } from './faults/fault-engine.js';
 import { sendShaped } from './faults/shaped-send.js';
@@ -16,6 +16,7 @@ import { HttpError, type RequestHead } from './http/request-reader.js';
 import { sleepOnSocket } from './http/socket-io.js';
 import { KEY_BYTES_MAX } from './limits.js';
 import type { OpContext, ServerContext } from './ops/context.js';
+import { checkDirectoryAccess, checkDirectoryRequest, isDirectoryBucket } from './ops/directory-bucket.js';
 import { Payload } from './ops/payload.js';
 import { type Route, routeOf } from './ops/route.js';
 import type { StatsBook } from './stats.js';
@@ -72,10 +73,20 @@ export async function dispatch(deps: DispatchDeps, exchange: Exchange): Promise<
       code = injected.code;
       reply = injectedReply(injected, address, requestId);
     } else {
-      const identity = authenticate({ head, path: address.path, query: pairs }, deps.credentials, Date.now());
+      const signed = { head, path: address.path, query: pairs };
+      const isZonal = isDirectoryBucket(bucketName);
+      const { sessions } = deps.context;
+      const identity = isZonal
+        ? authenticateZonal(signed, deps.credentials, Date.now(), { sessions, bucketName })
+        : authenticate(signed, deps.credentials, Date.now());
       if (typeof route === 'string') throw new S3Error(route, { elements: { Method: head.method } });
       checkAccess(deps, identity, route, address);
       const context = contextOf(deps, exchange, identity, address, query);
+      if (!isZonal) refuseExpressSignature(identity);
+      else {
+        checkDirectoryAccess(operation, identity);
+        checkDirectoryRequest(operation, context);
+      }
       if (decision !== null) disturbReading(context, decision, () => deps.reset(exchange.socket));
       reply = await route.run(context);
       deps.stats.of(operation).bytesIn += context.payload.readBytes;
@@ -207,6 +218,14 @@ function checkAccess(deps: DispatchDeps, identity: Identity, route: Route, addre
       headers: bucketName === '' ? {} : headers,
     });
   }
+}
+
+/** Throws AuthorizationHeaderMalformed. */
+function refuseExpressSignature(identity: Identity): void {
+  if (identity.service !== 's3express') return;
+  throw new S3Error('AuthorizationHeaderMalformed', {
+    message: 'The authorization header is malformed; incorrect service "s3express". This endpoint belongs to "s3".',
+  });
 }
 
 /** Pacing faults hold for uploads too; a reset in the middle of a request body is one of their own. */

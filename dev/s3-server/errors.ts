@@ -18,6 +18,10 @@ const TABLE = {
   EntityTooLarge: [400, 'Your proposed upload exceeds the maximum allowed size'],
   EntityTooSmall: [400, 'Your proposed upload is smaller than the minimum allowed size'],
   ExpiredToken: [400, 'The provided token has expired.'],
+  IdempotencyParameterMismatch: [
+    400,
+    'The request uses the same client token as a previous, but non-identical request.',
+  ],
   IllegalLocationConstraintException: [
     400,
     'The specified location-constraint is incompatible for the region specific endpoint this request was sent to.',

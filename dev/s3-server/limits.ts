@@ -74,5 +74,11 @@ export const PRESIGN_SECONDS_MAX = 7 * 24 * 3600;
 /** Specified: every chunk of an aws-chunked body but the last is at least this long. */
 export const SIGNED_CHUNK_BYTES_MIN = 8 * 1024;
 
+/** Specified: a session of a directory bucket lives five minutes (`--session-seconds` shortens it for tests). */
+export const SESSION_SECONDS = 300;
+
+/** Sessions remembered, ended ones too. */
+export const SESSIONS_MAX = 10_000;
+
 /** Recent requests remembered for tests. */
 export const RECENT_REQUESTS_MAX = 1000;

@@ -29,6 +29,7 @@ Serves every folder of DIR as an S3 bucket; see dev/s3-server/README.md.
   --domain NAME            BUCKET.NAME addresses a bucket, as BUCKET.localhost
                            and BUCKET.s3.localhost do anyway (repeatable)
   --min-part-size BYTES    smallest part but the last, default 5242880
+  --session-seconds N      life of a directory bucket's session, default 300
   --faults FILE            JSON array of fault rules
   --admin                  serve /-/stats, /-/faults, ... unauthenticated
   --help
@@ -60,6 +61,7 @@ function optionsOf(argv: readonly string[]): S3ServerOptions | null {
         'public-bucket': strings,
         domain: strings,
         'min-part-size': string,
+        'session-seconds': string,
         faults: string,
         admin: { type: 'boolean' },
         help: { type: 'boolean' },
@@ -99,6 +101,9 @@ function optionsOf(argv: readonly string[]): S3ServerOptions | null {
     ...(values['min-part-size'] === undefined
       ? {}
       : { minPartBytes: integer('--min-part-size', values['min-part-size'], 5 * 1024 ** 3) }),
+    ...(values['session-seconds'] === undefined
+      ? {}
+      : { sessionSeconds: integer('--session-seconds', values['session-seconds'], 86_400) }),
     ...(accessKey === undefined || secretKey === undefined
       ? {}
       : { credentials: [{ accessKey, secretKey, ...(sessionToken === undefined ? {} : { sessionToken }) }] }),

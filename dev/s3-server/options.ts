@@ -30,6 +30,8 @@ export interface S3ServerOptions {
   readonly domains?: readonly string[];
   /** Smallest part but the last. Default 5 MiB, as S3. */
   readonly minPartBytes?: number;
+  /** How long a session of a directory bucket lives. Default 300, as S3. */
+  readonly sessionSeconds?: number;
   /** Serve `/-/stats`, `/-/faults` and so on, without authentication. */
   readonly admin?: boolean;
   readonly faults?: readonly FaultRule[];
@@ -54,6 +56,8 @@ export interface S3Server {
   requests(): readonly RecentRequest[];
   /** Compares all indexes with the folders, now. */
   rescan(): void;
+  /** Ends all sessions of directory buckets; requests signed with them answer ExpiredToken. */
+  endSessions(): void;
   /** Stops listening, ends all connections, closes all files. */
   close(): Promise<void>;
 }

@@ -10,7 +10,8 @@ import type { Credential } from './auth/authenticate.js';
 import { dispatch, type DispatchDeps } from './dispatch.js';
 import { FaultEngine } from './faults/fault-engine.js';
 import { type ExchangeHandler, serveConnection } from './http/connection.js';
-import { PART_BYTES_MIN } from './limits.js';
+import { SessionBook } from './auth/sessions.js';
+import { PART_BYTES_MIN, SESSION_SECONDS } from './limits.js';
 import type { S3Server, S3ServerOptions } from './options.js';
 import { ReceiveThreads } from './receive/receive-threads.js';
 import { StatsBook } from './stats.js';
@@ -31,6 +32,7 @@ export async function startS3Server(options: S3ServerOptions): Promise<S3Server>
   const credentials = credentialsOf(options);
   const faults = new FaultEngine(options.faults ?? []);
   const stats = new StatsBook();
+  const sessions = new SessionBook((options.sessionSeconds ?? SESSION_SECONDS) * 1000);
   const store = new Store(options.dir);
   const receivers = new ReceiveThreads();
   const sockets = new Set<Socket>();
@@ -42,6 +44,7 @@ export async function startS3Server(options: S3ServerOptions): Promise<S3Server>
       region: options.region ?? 'us-east-1',
       bucketRegions: options.bucketRegions ?? {},
       minPartBytes: options.minPartBytes ?? PART_BYTES_MIN,
+      sessions,
     },
     faults,
     stats,
@@ -66,6 +69,7 @@ export async function startS3Server(options: S3ServerOptions): Promise<S3Server>
     },
     requests: () => stats.recent(),
     rescan: () => store.rescan(),
+    endSessions: () => sessions.endAll(),
   };
   const handler: ExchangeHandler = async (exchange) => {
     if (options.admin === true && isAdminPath(exchange.head.rawPath)) {

@@ -5,6 +5,7 @@
  * anonymous, and the caller decides what anonymous users may do. Order of the checks follows S3: form, key, token,
  * time, region, signature.
  */
+import type { Session, SessionBook, SessionMode } from './sessions.js';
 import { CLOCK_SKEW_MS_MAX, PRESIGN_SECONDS_MAX } from '../limits.js';
 import { S3Error } from '../errors.js';
 import type { RequestHead } from '../http/request-reader.js';
@@ -27,6 +28,8 @@ export interface Credential {
   readonly sessionToken?: string;
   /** Temporary credentials: after this time (ms since 1970) they answer ExpiredToken. */
   readonly expiresMs?: number;
+  /** Which sessions of directory buckets it may create (s3express:CreateSession). Default ReadWrite. */
+  readonly sessions?: SessionMode | 'none';
 }
 
 /** A request as far as authentication needs it. */
@@ -44,6 +47,12 @@ export interface Identity {
   readonly accessKey: string | null;
   /** Region of the signature's scope, or null without a signature. */
   readonly region: string | null;
+  /** Service of the signature's scope, or null without a signature. */
+  readonly service: string | null;
+  /** The session that signed, in a directory bucket. */
+  readonly session: Session | null;
+  /** Which sessions it may create. */
+  readonly sessions: SessionMode | 'none';
   /** x-amz-content-sha256, as it was signed; UNSIGNED-PAYLOAD for presigned requests. */
   readonly payloadHash: string;
   /** Checks the chunks of a STREAMING-AWS4-HMAC-SHA256-PAYLOAD body. */
@@ -61,10 +70,42 @@ export function authenticate(
   credentials: readonly Credential[] | null,
   nowMs: number,
 ): Identity {
+  return authenticateBy(request, credentials, nowMs, 'x-amz-security-token');
+}
+
+/** The same for a request to a directory bucket, which may be signed with the keys of a session. */
+export function authenticateZonal(
+  request: SignedRequest,
+  credentials: readonly Credential[] | null,
+  nowMs: number,
+  zonal: { readonly sessions: SessionBook; readonly bucketName: string },
+): Identity {
+  const token = request.head.headers.get(SESSION_HEADER);
+  if (credentials === null || token === undefined) return authenticate(request, credentials, nowMs);
+  if (request.head.headers.has('x-amz-security-token')) {
+    throw new S3Error('InvalidRequest', { message: `${SESSION_HEADER} and x-amz-security-token exclude each other` });
+  }
+  const session = zonal.sessions.find(token, zonal.bucketName, nowMs);
+  const { accessKey, secretKey } = session;
+  const identity = authenticateBy(request, [{ accessKey, secretKey, sessionToken: token }], nowMs, SESSION_HEADER);
+  return { ...identity, session, sessions: 'none' };
+}
+
+const SESSION_HEADER = 'x-amz-s3session-token';
+
+function authenticateBy(
+  request: SignedRequest,
+  credentials: readonly Credential[] | null,
+  nowMs: number,
+  tokenHeader: string,
+): Identity {
   const { headers } = request.head;
   const anonymous: Identity = {
     accessKey: null,
     region: null,
+    service: null,
+    session: null,
+    sessions: credentials === null ? 'ReadWrite' : 'none',
     payloadHash: headers.get('x-amz-content-sha256') ?? UNSIGNED,
     chunkSigner: null,
   };
@@ -79,7 +120,7 @@ export function authenticate(
         elements: { ArgumentName: 'Authorization', ArgumentValue: authorization },
       });
     }
-    return fromHeader(request, authorization, credentials, nowMs);
+    return fromHeader(request, authorization, credentials, nowMs, tokenHeader);
   }
   if (presigned !== undefined) return fromQuery(request, credentials, nowMs);
   if (request.query.some(([name]) => name === 'Signature' || name === 'AWSAccessKeyId')) refuseVersion2();
@@ -97,6 +138,7 @@ function fromHeader(
   authorization: string,
   credentials: readonly Credential[],
   nowMs: number,
+  tokenHeader: string,
 ): Identity {
   const { headers } = request.head;
   if (!authorization.startsWith(`${ALGORITHM} `)) {
@@ -125,7 +167,7 @@ function fromHeader(
   if (timeMs === null || amzDate === undefined) {
     throw new S3Error('AccessDenied', { message: 'AWS authentication requires a valid Date or x-amz-date header' });
   }
-  const credential = findCredential(accessKey, headers.get('x-amz-security-token'), credentials, nowMs);
+  const credential = findCredential(accessKey, headers.get(tokenHeader), credentials, nowMs);
   checkSkew(timeMs, nowMs, amzDate);
   const payloadHash = headers.get('x-amz-content-sha256');
   if (payloadHash === undefined) {
@@ -137,6 +179,9 @@ function fromHeader(
   return {
     accessKey,
     region: scope.region,
+    service: scope.service,
+    session: null,
+    sessions: credential.sessions ?? 'ReadWrite',
     payloadHash,
     chunkSigner: isChunkSigned ? new ChunkSigner(key, amzDate, scope, signature) : null,
   };
@@ -191,7 +236,15 @@ function fromQuery(request: SignedRequest, credentials: readonly Credential[], n
   const payloadHash = request.head.headers.get('x-amz-content-sha256') ?? UNSIGNED;
   const signed = request.query.filter(([name]) => name !== 'X-Amz-Signature');
   checkSignature(request, signed, need('X-Amz-SignedHeaders'), payloadHash, { credential, scope, amzDate, signature });
-  return { accessKey, region: scope.region, payloadHash, chunkSigner: null };
+  return {
+    accessKey,
+    region: scope.region,
+    service: scope.service,
+    session: null,
+    sessions: credential.sessions ?? 'ReadWrite',
+    payloadHash,
+    chunkSigner: null,
+  };
 }
 
 function parseCredential(

@@ -6,6 +6,7 @@ import type { Reply } from '../http/reply.js';
 import { XML_BODY_BYTES_MAX } from '../limits.js';
 import { isBucketName } from '../storage/layout.js';
 import { childText, element, parseXml } from '../xml.js';
+import { isDirectoryBucket, zoneOf } from './directory-bucket.js';
 import { bucketOf, emptyReply, isoTime, type OpContext, xmlReply } from './context.js';
 
 export function listBuckets(context: OpContext): Reply {
@@ -37,7 +38,14 @@ export async function createBucket(context: OpContext): Promise<Reply> {
 
 export function headBucket(context: OpContext): Reply {
   bucketOf(context);
-  return emptyReply(200, { 'x-amz-bucket-region': regionOf(context), 'Content-Type': 'application/xml' });
+  const headers = { 'x-amz-bucket-region': regionOf(context), 'Content-Type': 'application/xml' };
+  if (!isDirectoryBucket(context.bucketName)) return emptyReply(200, headers);
+  const zone = zoneOf(context.bucketName);
+  return emptyReply(200, {
+    ...headers,
+    'x-amz-bucket-location-type': 'AvailabilityZone',
+    'x-amz-bucket-location-name': zone,
+  });
 }
 
 export function getBucketLocation(context: OpContext): Reply {

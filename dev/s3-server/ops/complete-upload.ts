@@ -19,6 +19,7 @@ import type { Upload, UploadedPart } from '../storage/uploads.js';
 import { childList, childText, element, parseXml, type XmlNode } from '../xml.js';
 import { checkWriteConditions } from './conditions.js';
 import { bucketOf, type OpContext, xmlReply } from './context.js';
+import { etagFor, isDirectoryBucket } from './directory-bucket.js';
 import { uploadOf } from './multipart.js';
 
 export async function completeMultipartUpload(context: OpContext): Promise<Reply> {
@@ -88,7 +89,9 @@ function chosenParts(upload: Upload, nodes: readonly XmlNode[]): UploadedPart[] 
     if (number < 1 || number > PART_NUMBER_MAX) {
       throw new S3Error('InvalidArgument', { message: 'PartNumber must be >= 1 and <= 10000.' });
     }
-    if (number <= previous) throw new S3Error('InvalidPartOrder', { elements: { UploadId: upload.info.id } });
+    // CompletedPart in the S3 API reference: numbers are consecutive in directory buckets.
+    const isGap = isDirectoryBucket(upload.info.bucket) && number !== previous + 1;
+    if (number <= previous || isGap) throw new S3Error('InvalidPartOrder', { elements: { UploadId: upload.info.id } });
     previous = number;
     const part = upload.parts.get(number);
     if (part?.etag !== etag) refusePart(upload, number, etag);
@@ -188,7 +191,7 @@ function finishedMeta(upload: Upload, parts: readonly UploadedPart[], checksum: 
   }));
   return {
     ...upload.info.meta,
-    etag: `${md5.digest('hex')}-${parts.length}`,
+    etag: etagFor(upload.info.bucket, `${md5.digest('hex')}-${parts.length}`),
     parts: stored,
     ...(checksum === null ? {} : { checksum }),
   };

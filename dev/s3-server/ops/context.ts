@@ -5,6 +5,7 @@ import type { Identity } from '../auth/authenticate.js';
 import { S3Error } from '../errors.js';
 import type { Reply } from '../http/reply.js';
 import type { Exchange } from '../http/connection.js';
+import type { SessionBook } from '../auth/sessions.js';
 import type { ReceiveThreads } from '../receive/receive-threads.js';
 import type { Bucket } from '../storage/bucket.js';
 import type { ObjectEntry } from '../storage/object-record.js';
@@ -19,6 +20,7 @@ export interface ServerContext {
   readonly region: string;
   readonly bucketRegions: Readonly<Record<string, string>>;
   readonly minPartBytes: number;
+  readonly sessions: SessionBook;
 }
 
 /** One request, routed and authenticated. */

@@ -15,6 +15,7 @@ import { element } from '../xml.js';
 import { checkWriteConditions } from './conditions.js';
 import { bucketOf, isoTime, type OpContext, xmlReply } from './context.js';
 import { type CopySource, openCopySource } from './copy-source.js';
+import { etagFor } from './directory-bucket.js';
 import { metaFromHeaders, type RequestedMeta, storageClassOf } from './object-headers.js';
 
 export async function copyObject(context: OpContext): Promise<Reply> {
@@ -42,7 +43,7 @@ export async function copyObject(context: OpContext): Promise<Reply> {
     temp.finish();
     const stored: ObjectMeta = {
       ...meta,
-      etag: md5.digest('hex'),
+      etag: etagFor(context.bucketName, md5.digest('hex')),
       ...(algorithm === null || running === null
         ? {}
         : { checksum: { algorithm, type: 'FULL_OBJECT' as const, value: running.digest().toString('base64') } }),

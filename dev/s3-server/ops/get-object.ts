@@ -55,7 +55,7 @@ function viewOf(context: OpContext, entry: ObjectEntry): View | null {
   const { headers, query } = context;
   if (!checkReadConditions(headers, entry)) return null;
   const isChecksumMode = headers.get('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
-  const described = describeObject(entry, query);
+  const described = describeObject(entry, query, context.bucketName);
   const partText = query.get('partNumber');
   const rangeText = rangeApplies(headers.get('if-range'), entry) ? headers.get('range') : undefined;
   if (partText !== undefined) {

@@ -8,6 +8,7 @@ import { compareKeys } from '../storage/key-order.js';
 import type { Upload } from '../storage/uploads.js';
 import { element } from '../xml.js';
 import { bucketOf, isoTime, type OpContext, queryInteger, xmlReply } from './context.js';
+import { storageClassName } from './directory-bucket.js';
 import { encoderOf } from './list-objects.js';
 import { uploadOf } from './multipart.js';
 
@@ -21,7 +22,9 @@ export function listParts(context: OpContext): Reply {
   const after = upload.sortedParts().filter((part) => part.number > marker);
   const page = after.slice(0, maxParts);
   let inner = element('Bucket', context.bucketName) + element('Key', info.key) + element('UploadId', info.id) + OWNERS;
-  inner += element('StorageClass', info.meta.storageClass ?? 'STANDARD') + element('PartNumberMarker', marker);
+  inner +=
+    element('StorageClass', storageClassName(context.bucketName, info.meta.storageClass)) +
+    element('PartNumberMarker', marker);
   inner += element('NextPartNumberMarker', page.at(-1)?.number ?? 0) + element('MaxParts', maxParts);
   inner += element('IsTruncated', page.length < after.length);
   if (info.checksum !== null) {
@@ -79,7 +82,8 @@ export function listMultipartUploads(context: OpContext): Reply {
   for (const { info } of page) {
     inner += `<Upload>${element('Key', encode(info.key))}${element('UploadId', info.id)}${OWNERS}`;
     inner +=
-      element('StorageClass', info.meta.storageClass ?? 'STANDARD') + element('Initiated', isoTime(info.initiatedMs));
+      element('StorageClass', storageClassName(context.bucketName, info.meta.storageClass)) +
+      element('Initiated', isoTime(info.initiatedMs));
     if (info.checksum !== null) {
       inner += element('ChecksumAlgorithm', info.checksum.algorithm) + element('ChecksumType', info.checksum.type);
     }

@@ -2,7 +2,7 @@
  * ListObjectsV2 and ListObjects (version 1): one walk over the bucket's index, two ways to write it down.
  *
  * A common prefix is found at its first key and the walk then seeks behind it, so a page costs what it shows and not
- * what lies below. Continuation tokens hold the place by name, so listings survive changes, as S3's do.
+ * what lies below. Directory buckets list in an order that means nothing: by a hash of the names. Continuation tokens hold the place by name, so listings survive changes, as S3's do.
  */
 import { S3Error } from '../errors.js';
 import { percentEncodePath } from '../http/percent.js';
@@ -12,6 +12,7 @@ import type { BucketIndex } from '../storage/bucket-index.js';
 import { compareKeys } from '../storage/key-order.js';
 import type { ObjectEntry } from '../storage/object-record.js';
 import { element, escapeXml } from '../xml.js';
+import { isDirectoryBucket, storageClassName } from './directory-bucket.js';
 import { bucketOf, isoTime, type OpContext, queryInteger, xmlReply } from './context.js';
 
 /** Where a listing goes on: after a key, or after everything under a common prefix. */
@@ -40,14 +41,16 @@ export function listObjectsV2(context: OpContext): Reply {
   const startAfter = query.get('start-after');
   const encode = encoderOf(query);
   const start: ListPlace = token === undefined ? { kind: 'key', name: startAfter ?? '' } : decodeToken(token);
-  const page = walk(index, prefix, delimiter, start, maxKeys);
+  const page = isDirectoryBucket(context.bucketName)
+    ? strew(context, index, prefix, delimiter, start.name, maxKeys)
+    : walk(index, prefix, delimiter, start, maxKeys);
   let inner = element('Name', context.bucketName) + element('Prefix', encode(prefix));
   if (startAfter !== undefined) inner += element('StartAfter', encode(startAfter));
   if (token !== undefined) inner += element('ContinuationToken', token);
   if (page.next !== null) inner += element('NextContinuationToken', encodeToken(page.next));
   inner += element('KeyCount', page.entries.length + page.prefixes.length);
   inner += commonFields(context, maxKeys, page.next !== null);
-  inner += contents(page.entries, encode, query.get('fetch-owner') === 'true' ? OWNER : '');
+  inner += contents(context, page.entries, encode, query.get('fetch-owner') === 'true' ? OWNER : '');
   inner += commonPrefixes(page.prefixes, encode);
   return xmlReply('ListBucketResult', inner);
 }
@@ -72,7 +75,7 @@ export function listObjectsV1(context: OpContext): Reply {
     element('Name', context.bucketName) + element('Prefix', encode(prefix)) + element('Marker', encode(marker));
   if (page.next !== null && delimiter !== '') inner += element('NextMarker', encode(page.next.name));
   inner += commonFields(context, maxKeys, page.next !== null);
-  inner += contents(page.entries, encode, OWNER) + commonPrefixes(page.prefixes, encode);
+  inner += contents(context, page.entries, encode, OWNER) + commonPrefixes(page.prefixes, encode);
   return xmlReply('ListBucketResult', inner);
 }
 
@@ -109,6 +112,43 @@ export function walk(
   }
 }
 
+/** A page of a directory bucket, after the name `after`. Prefixes of unfinished uploads are in it, as there. */
+function strew(
+  context: OpContext,
+  index: BucketIndex,
+  prefix: string,
+  delimiter: string,
+  after: string,
+  maxKeys: number,
+): Page {
+  const whole = walk(index, prefix, delimiter, { kind: 'key', name: '' }, Infinity);
+  const names = new Map<string, ObjectEntry | null>();
+  for (const entry of whole.entries) names.set(entry.key, entry);
+  for (const common of whole.prefixes) names.set(common, null);
+  for (const { info } of context.server.store.uploads.list(context.bucketName)) {
+    const at = delimiter === '' || !info.key.startsWith(prefix) ? -1 : info.key.indexOf(delimiter, prefix.length);
+    if (at >= 0) names.set(info.key.slice(0, at + delimiter.length), null);
+  }
+  const strewn = [...names.keys()].map((name) => ({ name, place: placeOf(name) }));
+  strewn.sort((a, b) => a.place - b.place || compareKeys(a.name, b.name));
+  const begin = { name: after, place: placeOf(after) };
+  const isAfter = (one: typeof begin): boolean =>
+    one.place > begin.place || (one.place === begin.place && compareKeys(one.name, begin.name) > 0);
+  const rest = after === '' ? strewn : strewn.filter(isAfter);
+  const page = rest.slice(0, maxKeys);
+  const entries = page.map(({ name }) => names.get(name)).filter((entry) => entry !== null && entry !== undefined);
+  const prefixes = page.map(({ name }) => name).filter((name) => names.get(name) === null);
+  const last = page.at(-1);
+  return { entries, prefixes, next: rest.length > page.length && last ? { kind: 'key', name: last.name } : null };
+}
+
+/** FNV-1a. */
+function placeOf(name: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
+  return hash >>> 0;
+}
+
 function commonFields(context: OpContext, maxKeys: number, isTruncated: boolean): string {
   const delimiter = context.query.get('delimiter') ?? '';
   let inner = element('MaxKeys', maxKeys);
@@ -117,7 +157,12 @@ function commonFields(context: OpContext, maxKeys: number, isTruncated: boolean)
   return inner + element('IsTruncated', isTruncated);
 }
 
-function contents(entries: readonly ObjectEntry[], encode: (text: string) => string, owner: string): string {
+function contents(
+  context: OpContext,
+  entries: readonly ObjectEntry[],
+  encode: (text: string) => string,
+  owner: string,
+): string {
   let inner = '';
   for (const entry of entries) {
     const checksum = entry.meta?.checksum;
@@ -125,7 +170,7 @@ function contents(entries: readonly ObjectEntry[], encode: (text: string) => str
     if (checksum !== undefined) {
       inner += `<ChecksumAlgorithm>${checksum.algorithm}</ChecksumAlgorithm><ChecksumType>${checksum.type}</ChecksumType>`;
     }
-    inner += `<Size>${entry.bytes}</Size>${owner}<StorageClass>${entry.meta?.storageClass ?? 'STANDARD'}</StorageClass></Contents>`;
+    inner += `<Size>${entry.bytes}</Size>${owner}<StorageClass>${storageClassName(context.bucketName, entry.meta?.storageClass)}</StorageClass></Contents>`;
   }
   return inner;
 }

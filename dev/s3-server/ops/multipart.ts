@@ -19,6 +19,7 @@ import type { JointPart, Upload, UploadedPart } from '../storage/uploads.js';
 import { element } from '../xml.js';
 import { bucketOf, emptyReply, isoTime, type OpContext, xmlReply } from './context.js';
 import { openCopySource } from './copy-source.js';
+import { etagFor } from './directory-bucket.js';
 import { metaFromHeaders } from './object-headers.js';
 import { receivePayload } from './receive.js';
 
@@ -94,7 +95,7 @@ export async function uploadPart(context: OpContext): Promise<Reply> {
       mismatch(plan.algorithm, checksum.algorithm);
     const hasPromise = hasChecksum(context, checksum?.algorithm);
     if (plan?.type === 'COMPOSITE' && !hasPromise) mismatch(plan.algorithm, null);
-    const part = partOf(number, received.bytes, received.md5, checksum);
+    const part = partOf(number, received.bytes, etagFor(context.bucketName, received.md5), checksum);
     uploadOf(context).putPart(part, received.temp);
     return emptyReply(200, {
       ETag: `"${part.etag}"`,
@@ -134,7 +135,7 @@ export async function uploadPartCopy(context: OpContext): Promise<Reply> {
     temp.finish();
     const checksum =
       algorithm === null || running === null ? null : { algorithm, value: running.digest().toString('base64') };
-    const part = partOf(number, temp.bytes, md5.digest('hex'), checksum);
+    const part = partOf(number, temp.bytes, etagFor(context.bucketName, md5.digest('hex')), checksum);
     uploadOf(context).putPart(part, temp);
     let inner = element('LastModified', isoTime(part.modifiedMs)) + element('ETag', `"${part.etag}"`);
     if (checksum !== null) inner += element(checksumElement(checksum.algorithm), checksum.value);

@@ -8,6 +8,7 @@ import { PAGE_ENTRIES_MAX } from '../limits.js';
 import type { ObjectMeta } from '../storage/object-record.js';
 import { element } from '../xml.js';
 import { checkReadConditions } from './conditions.js';
+import { storageClassName } from './directory-bucket.js';
 import { emptyReply, objectOf, type OpContext, xmlReply } from './context.js';
 
 const KNOWN = ['ETag', 'Checksum', 'ObjectParts', 'StorageClass', 'ObjectSize'];
@@ -32,7 +33,8 @@ export function getObjectAttributes(context: OpContext): Reply {
     inner += `<Checksum>${element(checksumElement(algorithm), bare)}${element('ChecksumType', type)}</Checksum>`;
   }
   if (wanted.includes('ObjectParts') && meta !== null) inner += objectParts(context, meta);
-  if (wanted.includes('StorageClass')) inner += element('StorageClass', meta?.storageClass ?? 'STANDARD');
+  if (wanted.includes('StorageClass'))
+    inner += element('StorageClass', storageClassName(context.bucketName, meta?.storageClass));
   if (wanted.includes('ObjectSize')) inner += element('ObjectSize', entry.bytes);
   return xmlReply('GetObjectAttributesResponse', inner, { 'Last-Modified': new Date(entry.mtimeMs).toUTCString() });
 }

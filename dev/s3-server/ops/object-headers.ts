@@ -5,6 +5,7 @@ import { checksumHeader } from '../checksums/checksums.js';
 import { S3Error } from '../errors.js';
 import { parseQuery } from '../http/percent.js';
 import { TAGS_MAX, USER_METADATA_BYTES_MAX } from '../limits.js';
+import { storageClassName } from './directory-bucket.js';
 import type { ObjectEntry, ObjectMeta } from '../storage/object-record.js';
 
 /** Stored as given and returned on GET and HEAD. */
@@ -124,7 +125,11 @@ function refuseUnsupported(headers: ReadonlyMap<string, string>): void {
 }
 
 /** Headers that describe a stored object, for GET and HEAD. Without length and range. */
-export function describeObject(entry: ObjectEntry, query: ReadonlyMap<string, string>): Record<string, string> {
+export function describeObject(
+  entry: ObjectEntry,
+  query: ReadonlyMap<string, string>,
+  bucketName: string,
+): Record<string, string> {
   const { meta } = entry;
   const headers: Record<string, string> = {
     'Last-Modified': new Date(entry.mtimeMs).toUTCString(),
@@ -137,9 +142,10 @@ export function describeObject(entry: ObjectEntry, query: ReadonlyMap<string, st
       if (name !== 'content-type') headers[titleCase(name)] = meta.headers[name] ?? '';
     }
     for (const name in meta.user) headers[USER_PREFIX + name] = meta.user[name] ?? '';
-    if (meta.storageClass !== undefined) headers['x-amz-storage-class'] = meta.storageClass;
     if (meta.tags !== undefined && meta.tags.length > 0) headers['x-amz-tagging-count'] = String(meta.tags.length);
   }
+  const storageClass = storageClassName(bucketName, meta?.storageClass);
+  if (storageClass !== 'STANDARD') headers['x-amz-storage-class'] = storageClass;
   if (query.size > 0) {
     for (const [parameter, name] of OVERRIDES) {
       const value = query.get(parameter);

@@ -3,6 +3,7 @@
  */
 import type { Reply } from '../http/reply.js';
 import { checkWriteConditions } from './conditions.js';
+import { etagFor } from './directory-bucket.js';
 import { bucketOf, emptyReply, type OpContext } from './context.js';
 import { checksumHeaders, metaFromHeaders } from './object-headers.js';
 import { receivePayload } from './receive.js';
@@ -20,7 +21,7 @@ export async function putObject(context: OpContext): Promise<Reply> {
     checkWriteConditions(headers, key, bucket.lookup(key));
     const entry = bucket.commit(key, received.temp.path, {
       ...meta,
-      etag: received.md5,
+      etag: etagFor(context.bucketName, received.md5),
       ...(received.checksum === null ? {} : { checksum: { ...received.checksum, type: 'FULL_OBJECT' as const } }),
     });
     const encryption = meta.headers['x-amz-server-side-encryption'];

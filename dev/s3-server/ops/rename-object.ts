@@ -1,7 +1,9 @@
 /**
  * RenameObject, the one S3 has for directory buckets; here every bucket has it.
  *
- * A repeated request with the same client token succeeds again without doing anything, which is what the token is for.
+ * A repeated request with the same client token succeeds again without doing anything, which is what the token is for;
+ * with another source or destination it is refused. All of the object stays: bytes, ETag, metadata, last modified.
+ * Sources: RenameObject in the S3 API reference; "Renaming objects in directory buckets" of the S3 User Guide.
  */
 import { S3Error } from '../errors.js';
 import { percentDecode } from '../http/percent.js';
@@ -10,8 +12,8 @@ import type { Bucket } from '../storage/bucket.js';
 import { checkSourceConditions, checkWriteConditions } from './conditions.js';
 import { bucketOf, emptyReply, type OpContext } from './context.js';
 
-/** Client tokens of renames that were done, oldest first. */
-const doneTokens = new Set<string>();
+/** Client tokens of renames that were done, oldest first, and what they did. */
+const doneTokens = new Map<string, string>();
 const TOKENS_MAX = 1000;
 
 export async function renameObject(context: OpContext): Promise<Reply> {
@@ -19,8 +21,11 @@ export async function renameObject(context: OpContext): Promise<Reply> {
   const { headers, key, bucketName } = context;
   const bucket = bucketOf(context);
   const token = headers.get('x-amz-client-token');
-  const tokenId = `${bucketName}\n${key}\n${token ?? ''}`;
-  if (token !== undefined && doneTokens.has(tokenId)) return emptyReply(200);
+  const tokenId = `${bucketName}\n${token ?? ''}`;
+  const deed = `${headers.get('x-amz-rename-source') ?? ''}\n${key}`;
+  const done = token === undefined ? undefined : doneTokens.get(tokenId);
+  if (done === deed) return emptyReply(200);
+  if (done !== undefined) throw new S3Error('IdempotencyParameterMismatch');
   const sourceKey = sourceKeyOf(bucket, headers.get('x-amz-rename-source'));
   const source = bucket.lookup(sourceKey);
   if (source === undefined) throw new S3Error('NoSuchKey', { elements: { Key: sourceKey } });
@@ -32,8 +37,8 @@ export async function renameObject(context: OpContext): Promise<Reply> {
   if (sourceKey === key) throw new S3Error('InvalidRequest', { message: 'Source and destination are the same object' });
   bucket.rename(source, key);
   if (token !== undefined) {
-    doneTokens.add(tokenId);
-    for (const oldest of doneTokens) {
+    doneTokens.set(tokenId, deed);
+    for (const oldest of doneTokens.keys()) {
       if (doneTokens.size <= TOKENS_MAX) break;
       doneTokens.delete(oldest);
     }

@@ -14,6 +14,7 @@ import {
 } from './buckets.js';
 import { completeMultipartUpload } from './complete-upload.js';
 import { copyObject } from './copy-object.js';
+import { createSession } from './create-session.js';
 import { deleteObject, deleteObjects } from './delete-objects.js';
 import { getObject, headObject } from './get-object.js';
 import { listObjectsV1, listObjectsV2 } from './list-objects.js';
@@ -53,6 +54,7 @@ const ROUTES = {
   GetObjectTagging: { name: 'GetObjectTagging', run: getObjectTagging, isRead: true },
   PutObjectTagging: { name: 'PutObjectTagging', run: putObjectTagging },
   DeleteObjectTagging: { name: 'DeleteObjectTagging', run: deleteObjectTagging },
+  CreateSession: { name: 'CreateSession', run: createSession },
   CreateMultipartUpload: { name: 'CreateMultipartUpload', run: createMultipartUpload },
   UploadPart: { name: 'UploadPart', run: uploadPart },
   UploadPartCopy: { name: 'UploadPartCopy', run: uploadPartCopy },
@@ -66,7 +68,7 @@ const ROUTES = {
 const UNSUPPORTED = new Set([
   'accelerate', 'acl', 'analytics', 'append', 'cors', 'encryption', 'intelligent-tiering', 'inventory', 'legal-hold',
   'lifecycle', 'logging', 'metadataTable', 'metrics', 'notification', 'object-lock', 'ownershipControls', 'policy',
-  'policyStatus', 'publicAccessBlock', 'replication', 'requestPayment', 'restore', 'retention', 'select', 'session',
+  'policyStatus', 'publicAccessBlock', 'replication', 'requestPayment', 'restore', 'retention', 'select',
   'torrent', 'versionId', 'versions', 'website',
 ]); // prettier-ignore
 
@@ -89,6 +91,7 @@ function bucketRoute(
 ): Route | 'NotImplemented' | 'MethodNotAllowed' {
   switch (method) {
     case 'GET':
+      if (query.has('session')) return ROUTES.CreateSession;
       if (query.has('location')) return ROUTES.GetBucketLocation;
       if (query.has('versioning')) return ROUTES.GetBucketVersioning;
       if (query.has('uploads')) return ROUTES.ListMultipartUploads;
