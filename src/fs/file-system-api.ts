@@ -66,6 +66,11 @@ export interface FileSystemDeps {
   readonly log: Log;
   /** A name that the kernel may remember is out of date: somebody else replaced or deleted the object. */
   readonly nameChanged?: (parentNodeId: number, name: string) => void;
+  /**
+   * The kernel drops what it has cached of a file from there on; resolves when it did, rejects when it could not be told. Without,
+   * an open file never grows by what others append (growing-files.ts).
+   */
+  readonly bytesChanged?: (nodeId: number, offset: number) => Promise<void>;
   /** On a mount whose names never expire the kernel uses one that means nothing here: it shall look all of them up again. */
   readonly namesLost?: () => void;
 }
@@ -89,6 +94,8 @@ export interface FileSystemStats {
   readonly shadowedFiles: number;
   /** Opens and reads that found their version replaced. */
   readonly stale: number;
+  /** New versions that open files went on with, as they begin with all bytes of the old one. */
+  readonly grown: number;
   /** Small files fetched before they were opened, and those of them that then were. */
   readonly fetchedAhead: number;
   readonly fetchedAheadUsed: number;

@@ -98,6 +98,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       hiddenKeys: this.#parts.lister.hiddenKeys,
       shadowedFiles: this.#parts.lister.shadowedFiles,
       stale: this.#parts.versions.stale,
+      grown: this.#parts.growing?.grown ?? 0,
       fetchedAhead: this.#parts.siblings?.started ?? 0,
       fetchedAheadUsed: this.#parts.siblings?.used ?? 0,
       writing: this.#parts.written?.counts,
@@ -126,12 +127,12 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     ]);
   }
 
-  /** Attributes are a version's own, so no request is made: that a path still means this version is for lookups to say. */
+  /** Attributes are a version's own, so no request is waited for: that a path still means this version is for lookups to say. */
   getattr(_context: RequestContext, nodeId: number): AttributesReply {
-    return {
-      attributes: this.#parts.attributes.of(this.#parts.table.view(nodeId)),
-      ttlMs: this.#parts.freshness.wholeMs,
-    };
+    const view = this.#parts.table.view(nodeId);
+    const open = this.#parts.growing && this.#parts.table.openFile(nodeId);
+    if (open) this.#parts.growing?.polled(open);
+    return { attributes: this.#parts.attributes.of(view), ttlMs: this.#parts.freshness.wholeMs };
   }
 
   open(context: RequestContext, nodeId: number, flags: number): MaybePromise<OpenReply> {
@@ -483,6 +484,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     this.#parts.lookup.abortAll();
     this.#parts.lister.abortAll();
     this.#parts.versions.abortAll();
+    this.#parts.growing?.abortAll();
     this.#parts.files.closeAll();
     this.#parts.inodeReaders?.closeAll();
     this.#parts.directories.closeAll();

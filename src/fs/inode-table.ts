@@ -101,6 +101,12 @@ export class InodeTable {
     return this.#nodes.get(nodeId) ?? this.#objectOf(nodeId);
   }
 
+  /** The file, if a handle of it is open. */
+  openFile(nodeId: number): FileNode | undefined {
+    const node = this.#nodes.get(nodeId);
+    return node?.kind === 'file' && node.opens > 0 ? node : undefined;
+  }
+
   /** The node's attributes, without making an object of it. `ino`: its inode number, if known. ESTALE as `node`. */
   view(nodeId: number, ino?: number): NodeView {
     const node = this.#nodes.get(nodeId);
@@ -206,7 +212,7 @@ export class InodeTable {
         return known;
       }
       if (known.validatedAtMs > sentAtMs) return known;
-      this.retire(known);
+      this.outdate(known);
     }
     const node: FileNode = {
       kind: 'file',
@@ -277,6 +283,21 @@ export class InodeTable {
   retire(node: FileNode): void {
     node.current = false;
     this.#current.remove(node.ino, node.nodeId);
+  }
+
+  /** As `retire`: somebody else replaced or removed the object. */
+  outdate(node: FileNode): void {
+    node.isOutdated = true;
+    this.retire(node);
+  }
+
+  /** The open file is this version from now on, which begins with all bytes of the one that it was. */
+  grew(node: FileNode, head: ObjectHead, sentAtMs: number): void {
+    node.etag = head.etag;
+    node.sizeBytes = head.sizeBytes;
+    node.validatedAtMs = sentAtMs;
+    this.confirm(node, head, sentAtMs);
+    this.#changed(node);
   }
 
   /**
@@ -520,7 +541,7 @@ export class InodeTable {
     }
     if (this.#listed.seen(slab, known) > page.sentAtMs) return id;
     const old = this.#objectOf(id);
-    if (old) this.retire(old);
+    if (old) this.outdate(old);
     return this.#beginListed(page, row, ino);
   }
 

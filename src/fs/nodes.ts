@@ -37,6 +37,8 @@ export interface FileNode extends NodeBase {
   etag: string;
   /** Of a file that is being written, what was written so far. */
   sizeBytes: number;
+  /** What stat(2) shows instead, while the kernel still has the old end of a version that grew (growing-files.ts). */
+  shownBytes?: number | undefined;
   lastModifiedMs: number;
   /** When it was last written here, or what utimens said: shown instead of lastModifiedMs while the node lives. */
   mtimeMs: number | undefined;
@@ -49,6 +51,8 @@ export interface FileNode extends NodeBase {
   validatedAtMs: number;
   /** False once another version is known, or this one is known to be gone. */
   current: boolean;
+  /** Not current because the bucket has a version that is not of our making. Written by the table only. */
+  isOutdated?: boolean;
   /** A handle was open, or it was read without one: the prefetcher may hold blocks. */
   wasOpened: boolean;
   /** Fetched ahead: it lives without lookups, for the LOOKUP that is expected. Written by the table only. */
@@ -62,4 +66,5 @@ export type Node = DirectoryNode | FileNode;
 /** What stat(2) shows of a node. */
 export type NodeView =
   | Pick<DirectoryNode, 'kind' | 'nodeId' | 'ino'>
-  | (Pick<FileNode, 'kind' | 'nodeId' | 'ino' | 'sizeBytes' | 'lastModifiedMs'> & Partial<Pick<FileNode, 'mtimeMs'>>);
+  | (Pick<FileNode, 'kind' | 'nodeId' | 'ino' | 'sizeBytes' | 'lastModifiedMs'> &
+      Partial<Pick<FileNode, 'mtimeMs' | 'shownBytes'>>);

@@ -39,6 +39,7 @@ import { mountedAtMs } from './restore/mount-record.js';
 import { KnownFiles } from './restore/known-files.js';
 import { buildRecords, type Records } from './restore/records.js';
 import { Siblings } from './siblings.js';
+import { GrowingFiles } from './growing-files.js';
 import { Versions } from './versions.js';
 import { BaseReader } from './writing/base-reader.js';
 import { FileRecords } from './writing/file-records.js';
@@ -70,6 +71,8 @@ export interface FileSystemParts {
   readonly background: BackgroundLister;
   readonly lookup: Lookup;
   readonly versions: Versions;
+  /** Where the kernel can be told of it. */
+  readonly growing: GrowingFiles | undefined;
   readonly files: FileHandles;
   /** Only where the kernel was told that it need not open. */
   readonly inodeReaders: InodeReaders | undefined;
@@ -166,6 +169,18 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
     records: recorded.handles,
     ...watch,
   });
+  const { bytesChanged } = deps;
+  const growing =
+    bytesChanged &&
+    new GrowingFiles({
+      ...{ store, table, prefetcher, freshness, bytesChanged },
+      log: deps.log,
+      versionChanged: (node) => {
+        files.versionChanged(node);
+        prefetcher.seclude(node.nodeId);
+        prefetcher.share(node.nodeId);
+      },
+    });
   const inodeReaders = isImmutable
     ? new InodeReaders({
         table,
@@ -324,6 +339,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
     background,
     lookup,
     versions,
+    growing,
     files,
     inodeReaders,
     nodeReads,

@@ -128,6 +128,7 @@ interface Parts {
 /** Calls into what is built last: they do nothing until the mount is there. */
 interface LateCalls {
   nameChanged: (parentNodeId: number, name: string) => void;
+  bytesChanged: (nodeId: number, offset: number) => Promise<void>;
   namesLost: () => void;
 }
 
@@ -171,6 +172,7 @@ export async function startDaemon(
   }
   visitors.kernel = kernel;
   parts.late.nameChanged = (parent, name) => kernel.nameChanged(parent, name);
+  if (kernel.bytesChanged) parts.late.bytesChanged = kernel.bytesChanged;
   parts.late.namesLost = () => kernel.namesLost();
   if (life.takesOver && config.immutable && parts.fileSystem.isIncomplete) kernel.namesLost();
   let logged = config.log.metrics ? logMetrics(parts, kernel, log) : undefined;
@@ -286,7 +288,11 @@ async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promis
       ),
     );
     const { anonymous } = config.store;
-    const late: LateCalls = { nameChanged: () => undefined, namesLost: () => undefined };
+    const late: LateCalls = {
+      nameChanged: () => undefined,
+      bytesChanged: () => Promise.resolve(),
+      namesLost: () => undefined,
+    };
     const replier = new LateReplier((message) => log.error({}, `a read could not be answered: ${message}`));
     const connectionsMax = Math.max(1, Math.ceil(sizing.connectionsMax / sizing.netThreads));
     const { netCpus } = sizing.placement;
@@ -410,6 +416,9 @@ async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promis
         clock: systemClock,
         log,
         nameChanged: (parent, name) => late.nameChanged(parent, name),
+        ...(config.fuseBinding === 'native'
+          ? {}
+          : { bytesChanged: (nodeId: number, offset: number) => late.bytesChanged(nodeId, offset) }),
         namesLost: () => late.namesLost(),
       },
     );

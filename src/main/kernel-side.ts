@@ -75,6 +75,8 @@ export interface KernelSide {
   tune(): void;
   /** The kernel shall look this name up again. Advice: names expire by themselves too. */
   nameChanged(parentNodeId: number, name: string): void;
+  /** It drops what it has cached of the file from `offset` on: resolves when it did. Undefined: this binding cannot tell it. */
+  readonly bytesChanged: ((nodeId: number, offset: number) => Promise<void>) | undefined;
   /** It shall look all names up again, where it can be told so (7.44). */
   namesLost(): void;
   /** For metrics. */
@@ -119,6 +121,7 @@ async function serveNative(config: MountConfig, options: MountOptions, deps: Ker
     ended: Promise.race([mount.ended, givenUp]),
     tune: () => undefined,
     nameChanged: () => undefined,
+    bytesChanged: undefined,
     namesLost: () => undefined,
     counts: () => ({}),
     oldestRequestMs: () => 0,
@@ -197,6 +200,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
       if (hasEpoch) notifier.push({ type: 'incrementEpoch' });
     },
     nameChanged: (parent, name) => notifier.push({ type: 'invalidateEntry', parent, name, expireOnly: false }),
+    bytesChanged: (nodeId, offset) => notifier.tell({ type: 'invalidateInode', nodeId, offset, lengthBytes: 0 }),
     counts: () => ({ readers: readers.counts(), requests: dispatcher.stats() }),
     oldestRequestMs: () => dispatcher.oldestBoundedMs(),
     durations: () => ({

@@ -7,6 +7,7 @@
 import { Worker } from 'node:worker_threads';
 import { programFile } from '../base/program-file.js';
 import type { Clock } from '../base/clock.js';
+import { EBUSY, ENOENT, errnoName, ErrnoError } from '../base/errno.js';
 import type { Log } from '../base/log.js';
 import { NotifierQueue, type NotifierResult } from '../fuse/notifier-loop.js';
 import type { Notification } from '../fuse/notify.js';
@@ -35,6 +36,17 @@ export class Notifier {
     this.#data = data;
     this.#deps = deps;
     this.#queue = new NotifierQueue((request) => this.#thread().postMessage(request));
+  }
+
+  /** Tells the kernel, and resolves when it has taken it; rejects when it did not, or there is no room for the job. */
+  tell(job: Notification): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const told = (errno: number): void => {
+        if (errno === 0 || errno === ENOENT) resolve();
+        else reject(new ErrnoError(errno, `${job.type}: the kernel answered ${errnoName(errno)}`));
+      };
+      if (this.#closed || !this.#queue.push(job, told)) reject(new ErrnoError(EBUSY, `${job.type}: no room for it`));
+    });
   }
 
   /** Tells the kernel, some time soon. */

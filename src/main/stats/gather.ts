@@ -110,6 +110,7 @@ export async function gatherStats(sources: StatsSources): Promise<MountSnapshot>
       hiddenKeys: files.hiddenKeys,
       shadowedFiles: files.shadowedFiles,
       stale: files.stale,
+      grown: files.grown,
       fetchedAhead: files.fetchedAhead,
       fetchedAheadUsed: files.fetchedAheadUsed,
     },

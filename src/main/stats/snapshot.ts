@@ -131,6 +131,7 @@ export interface MountSnapshot {
     readonly hiddenKeys: number;
     readonly shadowedFiles: number;
     readonly stale: number;
+    readonly grown: number;
     readonly fetchedAhead: number;
     readonly fetchedAheadUsed: number;
   };

@@ -64,7 +64,7 @@ export const idleSnapshot: MountSnapshot = {
   },
   names: {
     ...{ nodes: 1, openFiles: 0, openDirectories: 0, lookupHits: 0, lookupMisses: 0, listPages: 0, hiddenKeys: 0 },
-    ...{ shadowedFiles: 0, stale: 0, fetchedAhead: 0, fetchedAheadUsed: 0 },
+    ...{ shadowedFiles: 0, stale: 0, grown: 0, fetchedAhead: 0, fetchedAheadUsed: 0 },
   },
   requests: {},
   requestErrors: 0,
