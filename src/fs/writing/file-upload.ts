@@ -12,6 +12,7 @@
 import { setMaxListeners } from 'node:events';
 import { crc32 } from '@node-rs/crc32';
 import { EFBIG, ErrnoError } from '../../base/errno.js';
+import { BLOCK_BYTES } from '../../base/pool/layout.js';
 import { formatBytes } from '../../base/units.js';
 import type { ObjectHead } from '../../engine/api.js';
 import type { ObjectProperties, ObjectWriter, Upload, UploadedPart, WriteCondition } from '../../engine/write-api.js';
@@ -21,8 +22,13 @@ import type { JournalPart } from './journal.js';
 import { planParts, streamPartBytes, type PartRules, type PlannedPart } from './part-plan.js';
 import type { WriteMemory } from './write-memory.js';
 
-/** Parts of one file on their way at a time: 8 parts of 8 MiB fill a link of 1 GB/s at 60 ms (the engine measured 20 ms: 330 MB/s). */
-export const SENDS_MAX = 8;
+/**
+ * Parts of one file on their way at a time: as many as most of the memory for writing holds, within these bounds. How many of them
+ * have a connection is the scheduler's to find; where a connection carries little (20-90 MB/s), so many make the link's worth.
+ */
+const SENDS_LEAST = 8;
+const SENDS_MAX = 64;
+const SENDS_MEMORY_SHARE = 0.75;
 /** Copies inside the store cost us nothing but their requests. */
 const COPIES_MAX = 16;
 /** Sent parts that were changed afterwards, before the file counts as one that is written in no order. */
@@ -142,7 +148,8 @@ export class FileUpload {
     if (this.#isPaused || this.#rewrites > REWRITES_MAX || this.#isCancelled) return;
     const { extents } = this.#source;
     const rules = this.#rules();
-    while (this.#sending < SENDS_MAX && this.#parts.length < rules.partsMax) {
+    const sendsMax = this.#sendsMax(rules);
+    while (this.#sending < sendsMax && this.#parts.length < rules.partsMax) {
       const from = this.#parts[this.#parts.length - 1]?.to ?? 0;
       const partNumber = this.#parts.length + 1;
       const to = from + streamPartBytes(partNumber, rules);
@@ -152,6 +159,11 @@ export class FileUpload {
       this.#sending++;
       void this.#stream(part);
     }
+  }
+
+  #sendsMax({ partBytes }: PartRules): number {
+    const parts = Math.floor((this.#deps.memory.slotsMax * BLOCK_BYTES * SENDS_MEMORY_SHARE) / partBytes);
+    return Math.min(Math.max(parts, SENDS_LEAST), SENDS_MAX);
   }
 
   /** Nothing more is sent until `resume`; resolves when nothing is on its way. */
@@ -213,7 +225,7 @@ export class FileUpload {
       ),
       inParallel(
         work.filter(({ how }) => how === 'send'),
-        SENDS_MAX,
+        this.#sendsMax(rules),
         send,
       ),
     ]);
