@@ -136,7 +136,13 @@ export class GrowingFiles {
   async #show(node: FileNode): Promise<void> {
     const { shownBytes } = node;
     if (shownBytes === undefined) return;
-    await this.#deps.bytesChanged(node.nodeId, shownBytes - (shownBytes % 4096));
+    try {
+      await this.#deps.bytesChanged(node.nodeId, shownBytes - (shownBytes % 4096));
+    } catch (error) {
+      // The name gets another node, with the size that is true; this one is tried again when somebody asks.
+      if (node.current) this.#deps.table.outdate(node);
+      throw error;
+    }
     node.shownBytes = undefined;
   }
 
