@@ -85,14 +85,13 @@ export class GrowingFiles {
     if (watched.isBusy || nowMs < watched.restMs || this.#proofs >= PROOFS_MAX) return;
     if (freshness.isFresh(watched.sinceMs) && node.shownBytes === undefined) return;
     watched.isBusy = true;
+    watched.restMs = nowMs + LOOK_MS;
     this.#proofs++;
     void this.#look(node, watched)
       .catch((error: unknown) => this.#deps.log.debug({ key: node.key, err: error }, 'could not see whether it grew'))
       .finally(() => {
         watched.isBusy = false;
         this.#proofs--;
-        const now = freshness.nowMs();
-        watched.restMs = now + Math.max(LOOK_MS, REST * (now - nowMs));
       });
   }
 
@@ -119,7 +118,10 @@ export class GrowingFiles {
     const head = await store.head(key, this.#end.signal);
     watched.sinceMs = sentAtMs;
     if (!head || head.etag === etag || head.etag === watched.otherEtag || head.sizeBytes <= sizeBytes) return;
-    if (!(await this.#begins(head, { etag, sizeBytes }))) {
+    const provedMs = freshness.nowMs();
+    const isGrown = await this.#begins(head, { etag, sizeBytes });
+    watched.restMs += REST * (freshness.nowMs() - provedMs);
+    if (!isGrown) {
       watched.otherEtag = head.etag;
       return;
     }
