@@ -6,6 +6,7 @@
 import { resolve } from 'node:path';
 import { MIB } from '../base/units.js';
 import type { StoreOptions } from '../engine/api.js';
+import { hasSessions } from '../engine/endpoint/directory-bucket.js';
 import { CommandError } from '../main/command-error.js';
 import type { MountConfig } from '../main/config.js';
 import { EXIT_USAGE } from '../main/exit-codes.js';
@@ -90,8 +91,9 @@ export function buildConfig(
     notes.push('--immutable with --fuse-binding native: names never expire, but each open is still a request');
   }
 
+  const store = storeOptionsOf(bucket, given, context);
   const config: MountConfig = {
-    store: storeOptionsOf(bucket, given, context),
+    store,
     mountPoint: mountPoint(directory, context.cwd),
     foreground: flag('foreground'),
     readOnly: flag('read-only') || flag('immutable'),
@@ -119,7 +121,7 @@ export function buildConfig(
     readAround: read('read-around', (name, value) => values.oneOf(name, value, ['on', 'off'])) !== 'off',
     fuseBinding: read('fuse-binding', (name, value) => values.oneOf(name, value, fuseBindings)) ?? 'dev',
     resend: !flag('no-resend'),
-    write: writeConfig(given, { env: context.env, uid: context.uid }, context.cwd),
+    write: writeConfig(given, { env: context.env, uid: context.uid }, context.cwd, hasSessions(store)),
     verify: read('verify', (name, value) => values.oneOf(name, value, verifyModes)) ?? 'auto',
     log: {
       ...present(
@@ -173,10 +175,11 @@ export function storeOptionsOf(
     return given_;
   };
   const url = value('endpoint-url');
+  const place = parseBucket(bucket, value('prefix'));
   const type = value('bucket-type');
   const caBundle = value('ca-bundle') ?? (env['AWS_CA_BUNDLE'] === '' ? undefined : env['AWS_CA_BUNDLE']);
   return {
-    ...parseBucket(bucket, value('prefix')),
+    ...place,
     ...present('region', text('region', /^[A-Za-z0-9_-]{1,64}$/, 'a region such as eu-central-1')),
     ...present('endpointUrl', url === undefined ? undefined : values.endpointUrl('endpoint-url', url)),
     forcePathStyle: flag('force-path-style'),
@@ -184,6 +187,7 @@ export function storeOptionsOf(
     dualStack: flag('dual-stack') || (isTrue(env, 'AWS_USE_DUALSTACK_ENDPOINT') && url === undefined),
     fips: isTrue(env, 'AWS_USE_FIPS_ENDPOINT'),
     ...present('bucketType', type === undefined ? undefined : values.oneOf('bucket-type', type, bucketTypes)),
+    ...present('readsOnly', hasSessions(place) && (flag('read-only') || flag('immutable')) ? true : undefined),
     requesterPays: flag('requester-pays'),
     ...present('expectedBucketOwner', text('expected-bucket-owner', /^\d{12}$/, 'an account number of 12 digits')),
     ...present('profile', text('profile', /^[^\p{Cc}]{1,256}$/u, 'the name of a profile')),

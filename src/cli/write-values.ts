@@ -43,7 +43,7 @@ const capabilityWords = {
 } as const satisfies Record<string, keyof StoreCapabilities>;
 
 /** Throws CommandError. */
-export function writeConfig(given: GivenOptions, owner: Owner, cwd: string): WriteConfig {
+export function writeConfig(given: GivenOptions, owner: Owner, cwd: string, isDirectory = false): WriteConfig {
   const read = <T>(name: OptionName, reader: (name: OptionName, value: string) => T): T | undefined => {
     const value = given.values.get(name);
     return value === undefined ? undefined : reader(name, value);
@@ -58,8 +58,10 @@ export function writeConfig(given: GivenOptions, owner: Owner, cwd: string): Wri
   const bothPartBytes = read('part-size', (name, value) =>
     Math.max(PART_BYTES_MIN, values.wholeNumber(name, value, 1, PART_BYTES_MAX, 'bytes')),
   );
+  const objects = objectOptions(given, read);
+  if (isDirectory) checkForDirectoryBucket(objects);
   return {
-    objects: objectOptions(given, read),
+    objects,
     overwrite: !given.flags.has('no-overwrite'),
     delete: !given.flags.has('no-delete'),
     conflict: read('conflict', (name, value) => values.oneOf(name, value, conflictRules)) ?? 'fail',
@@ -93,6 +95,20 @@ function objectOptions(given: GivenOptions, read: Read): ObjectWriteOptions {
     tags: tags(given.lists.get('tag') ?? []),
     capabilities: read('store-capabilities', storeCapabilities) ?? {},
   };
+}
+
+/** Directory buckets have one storage class and no tags. Throws CommandError. */
+function checkForDirectoryBucket({ storageClass, tags: given, sse }: ObjectWriteOptions): void {
+  if (storageClass !== undefined && storageClass !== 'EXPRESS_ONEZONE') {
+    throw values.badValue('storage-class', storageClass, 'not for a directory bucket', 'EXPRESS_ONEZONE, or nothing');
+  }
+  if (given.length > 0) {
+    throw new CommandError(EXIT_USAGE, '--tag: objects of directory buckets have no tags', 'leave it out');
+  }
+  if (sse !== undefined) {
+    const remedy = "set the bucket's default encryption, which holds for all sessions, and leave it out";
+    throw new CommandError(EXIT_USAGE, `--sse ${sse}: directory buckets take it from the bucket`, remedy);
+  }
 }
 
 /** Other stores have classes of their own names. */

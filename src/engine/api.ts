@@ -22,6 +22,8 @@ export interface StoreOptions {
   readonly dualStack: boolean;
   readonly fips: boolean;
   readonly bucketType?: 'general-purpose' | 'directory';
+  /** Nothing will be written: a directory bucket is asked for sessions that only read. */
+  readonly readsOnly?: boolean;
   readonly requesterPays: boolean;
   readonly expectedBucketOwner?: string;
   /** Profile of the shared config files. */
@@ -110,6 +112,11 @@ export interface DataCredentials {
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
   readonly expiresAtMs?: number;
+  /**
+   * Set: these are the keys of a directory bucket's session. What sessions do not authorize (copies) is signed with the
+   * IAM credentials that made it.
+   */
+  readonly iam?: { readonly accessKeyId: string; readonly secretAccessKey: string; readonly sessionToken?: string };
 }
 
 /** How much of what is read is verified by checksums: see docs/SEMANTICS.md, "What is verified". */

@@ -23,6 +23,7 @@ import { ObjectHeads } from '../engine/calls/object-heads.js';
 import { StoreCaller } from '../engine/calls/store-caller.js';
 import { DataPlane } from '../engine/data-plane.js';
 import { isAwsEndpoint } from '../engine/endpoint/aws-endpoint.js';
+import { hasSessions, isDirectoryBucket } from '../engine/endpoint/directory-bucket.js';
 import { ListPlane, MountedStore } from '../engine/listing/list-plane.js';
 import { openControlPlane, type ControlPlane } from '../engine/store/control-plane.js';
 import type { ObjectWriter } from '../engine/write-api.js';
@@ -369,7 +370,8 @@ async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promis
       },
     );
     const isAws = isAwsEndpoint(control.settings.endpointUrl);
-    const writer = new S3Writer(config.write.objects, { caller, clock: systemClock, isAws });
+    const isDirectory = hasSessions(config.store);
+    const writer = new S3Writer(config.write.objects, { caller, clock: systemClock, isAws, isDirectory });
     const fileSystem: S3FileSystem = new S3FileSystem(
       {
         prefix: config.store.prefix,
@@ -382,7 +384,7 @@ async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promis
         readOnly: config.readOnly,
         // libfuse keeps its own count of opens and cannot pass ENOSYS on in a way that both understand.
         withoutOpens: config.immutable && config.fuseBinding === 'dev',
-        listsInOrder: config.store.bucketType !== 'directory',
+        listsInOrder: !isDirectoryBucket(config.store),
         firstNodeId: life.generation * GENERATION_IDS + 2,
         limits: {
           listingCacheBytesMax: listingBytes(sizing.memoryTargetBytes),

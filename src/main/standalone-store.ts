@@ -12,6 +12,7 @@ import { CallPlane } from '../engine/calls/call-plane.js';
 import { ObjectHeads } from '../engine/calls/object-heads.js';
 import { StoreCaller } from '../engine/calls/store-caller.js';
 import { ListPlane, MountedStore } from '../engine/listing/list-plane.js';
+import { hasSessions } from '../engine/endpoint/directory-bucket.js';
 import { openControlPlane, openStoreAccess, type ControlPlane } from '../engine/store/control-plane.js';
 import type { ListUploads, ObjectWriter } from '../engine/write-api.js';
 import type { ObjectWriteOptions } from '../engine/write-options.js';
@@ -85,7 +86,7 @@ export async function openStandaloneStore(
     let reading: Promise<Reading> | undefined;
     return {
       store: new MountedStore(new ObjectHeads(caller, control.store), lists),
-      writer: new S3Writer(objects, { caller, clock: systemClock }),
+      writer: new S3Writer(objects, { caller, clock: systemClock, isDirectory: hasSessions(options) }),
       uploads: new S3Uploads(caller),
       readObject: async (key, etag, from, to) => {
         reading ??= openReading(options, env, control);

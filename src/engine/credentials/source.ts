@@ -49,11 +49,28 @@ export interface CredentialSource {
   close(): void;
 }
 
+/** When to renew and how often, instead of the constants above. */
+export interface SourceTiming {
+  readonly reloadGapMs: number;
+  readonly marginMs: number;
+  readonly retryFirstMs: number;
+  readonly retryMostMs: number;
+}
+
+const TIMING: SourceTiming = {
+  reloadGapMs: RELOAD_GAP_MS,
+  marginMs: MARGIN_MS,
+  retryFirstMs: RETRY_FIRST_MS,
+  retryMostMs: RETRY_MOST_MS,
+};
+
 export interface SourceDeps {
   readonly clock: Clock;
   readonly log: Log;
   /** 0 <= n < 1 */
   readonly random?: () => number;
+  /** Default: what suits credentials of an hour and more. */
+  readonly timing?: SourceTiming;
 }
 
 /** No credentials, on purpose (--no-sign-request). */
@@ -71,6 +88,7 @@ export class RefreshingCredentials implements CredentialSource {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #random: () => number;
+  readonly #timing: SourceTiming;
   readonly #listeners = new Set<(credentials: DataCredentials | undefined) => void>();
   #value: LoadedCredentials | undefined;
   #loadedAtMs = -Infinity;
@@ -85,6 +103,7 @@ export class RefreshingCredentials implements CredentialSource {
     this.#clock = deps.clock;
     this.#log = deps.log;
     this.#random = deps.random ?? Math.random;
+    this.#timing = deps.timing ?? TIMING;
   }
 
   async current(): Promise<DataCredentials | undefined> {
@@ -100,7 +119,7 @@ export class RefreshingCredentials implements CredentialSource {
 
   async refresh(reason: string): Promise<boolean> {
     const before = this.#value?.credentials;
-    if (this.#loading === undefined && this.#clock.nowMs() - this.#loadedAtMs < RELOAD_GAP_MS) return false;
+    if (this.#loading === undefined && this.#clock.nowMs() - this.#loadedAtMs < this.#timing.reloadGapMs) return false;
     this.#log.info({ reason, origin: this.origin() }, 'the store refused the credentials, loading them again');
     try {
       const after = (await this.#reload()).credentials;
@@ -128,7 +147,7 @@ export class RefreshingCredentials implements CredentialSource {
 
   #hasEnded(value: LoadedCredentials): boolean {
     const endsMs = value.credentials.expiresAtMs;
-    return endsMs !== undefined && this.#clock.wallMs() >= endsMs - MARGIN_MS;
+    return endsMs !== undefined && this.#clock.wallMs() >= endsMs - this.#timing.marginMs;
   }
 
   #reload(): Promise<LoadedCredentials> {
@@ -184,11 +203,12 @@ export class RefreshingCredentials implements CredentialSource {
     const remainingMs = endsMs - this.#clock.wallMs();
     const leadMs = LEAD_MS * (1 + this.#random());
     // Short-lived ones, or a provider that still hands out the old ones: half of what is left, again and again.
-    return Math.max(RETRY_FIRST_MS, remainingMs > 2 * leadMs ? remainingMs - leadMs : remainingMs / 2);
+    return Math.max(this.#timing.retryFirstMs, remainingMs > 2 * leadMs ? remainingMs - leadMs : remainingMs / 2);
   }
 
   #retryWaitMs(): number {
-    const mostMs = Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** Math.min(this.#failures - 1, 10));
+    const { retryFirstMs, retryMostMs } = this.#timing;
+    const mostMs = Math.min(retryMostMs, retryFirstMs * 2 ** Math.min(this.#failures - 1, 10));
     return mostMs * (0.5 + this.#random() / 2);
   }
 

@@ -2,7 +2,7 @@
  * Tells the net threads where the bucket is: the SDK builds a GET of it and is stopped before sending, so that every
  * endpoint rule (virtual host or path, dual-stack, FIPS, acceleration, access points, base paths) is the SDK's own and
  * both planes talk to the same place. A copy of those rules would be wrong within a year.
- * Refuses what the net threads cannot sign: directory buckets (session keys) and multi-region access points (SigV4A).
+ * Refuses what the net threads cannot sign: multi-region access points (SigV4A).
  */
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { EINVAL, EOPNOTSUPP } from '../../base/errno.js';
@@ -32,12 +32,10 @@ export interface TargetExtras {
 export async function resolveTarget(connection: S3Connection, extras: TargetExtras = {}): Promise<DataTarget> {
   const { settings } = connection;
   const { options } = settings;
-  refuseDirectoryBucket(connection);
   const built = await buildRequest(connection);
   if (built.signingScheme.includes('sigv4a')) {
     throw unsupported(options.bucket, 'multi-region access points come with a later version', 'name the bucket itself');
   }
-  if (built.signingService === 's3express') throw directoryBuckets(options.bucket);
   const tls = built.protocol === 'https:';
   const port = built.port ?? (tls ? 443 : 80);
   const hostHeader = port === (tls ? 443 : 80) ? built.hostname : `${built.hostname}:${port}`;
@@ -62,20 +60,6 @@ export async function resolveTarget(connection: S3Connection, extras: TargetExtr
     maxAttempts: settings.maxAttempts,
     localAddresses: extras.localAddresses ?? [],
   };
-}
-
-/** Known from the name: no need to ask anybody. */
-export function refuseDirectoryBucket(connection: S3Connection): void {
-  const { bucket, bucketType } = connection.settings.options;
-  if (bucketType === 'directory' || bucket.endsWith('--x-s3')) throw directoryBuckets(bucket);
-}
-
-function directoryBuckets(bucket: string): StoreError {
-  return unsupported(
-    bucket,
-    'directory buckets (S3 Express One Zone) come with a later version',
-    'use a general purpose bucket',
-  );
 }
 
 function unsupported(bucket: string, what: string, remedy: string): StoreError {

@@ -8,6 +8,8 @@ import { readFile } from 'node:fs/promises';
 import { EINVAL } from '../../base/errno.js';
 import type { StoreOptions } from '../api.js';
 import { StoreError } from '../store-error.js';
+import { isAwsEndpoint } from './aws-endpoint.js';
+import { checkDirectoryOptions, hasSessions, regionByName } from './directory-bucket.js';
 import { ec2Region } from './ec2-region.js';
 import { proxyFromEnvironment, type ProxyFor } from './proxy.js';
 import { loadProfile, sharedConfigPaths, type ProfileSettings, type SharedConfigPaths } from './shared-config.js';
@@ -20,7 +22,8 @@ import { userAgentFor } from './user-agent.js';
 const MAX_ATTEMPTS_DEFAULT = 10;
 const MAX_ATTEMPTS_MOST = 100;
 
-export type SettingSource = 'option' | 'environment' | 'profile' | 'instance' | 'default';
+/** 'bucket': a directory bucket's name says it. */
+export type SettingSource = 'option' | 'environment' | 'profile' | 'instance' | 'default' | 'bucket';
 
 /** How the store is reached. Holds no secret and no environment, so that it may be logged. */
 export interface StoreSettings {
@@ -72,7 +75,13 @@ export async function loadStoreSettings(options: StoreOptions, deps: SettingsDep
     );
   }
   const endpoint = findEndpoint(options, env, profile);
-  const region = await findRegion(options, env, profile, endpoint.url === undefined, deps);
+  const onAws = isAwsEndpoint(endpoint.url);
+  checkDirectoryOptions(options, onAws);
+  const byName = onAws && hasSessions(options) ? regionByName(options.bucket, options.region) : undefined;
+  const region =
+    byName === undefined
+      ? await findRegion(options, env, profile, endpoint.url === undefined, deps)
+      : { name: byName, source: 'bucket' as const };
   return {
     options,
     profile,

@@ -33,6 +33,9 @@ export interface RequestSignerDeps {
   wallMs(): number;
 }
 
+const IAM_TOKEN = 'x-amz-security-token';
+const SESSION_TOKEN = 'x-amz-s3session-token';
+
 /** A clock that disagrees by more than this is worth correcting; the store tolerates 15 minutes. */
 const CLOCK_OFFSET_MIN_MS = 1_000;
 
@@ -40,7 +43,9 @@ export class RequestSigner {
   readonly #options: RequestSignerOptions;
   readonly #deps: RequestSignerDeps;
   #signature: Signature | undefined;
-  #sessionToken: string | undefined;
+  #token: HeaderField | undefined;
+  /** Who signs copies, when sessions sign the rest. */
+  #copies: { readonly signature: Signature; readonly token: HeaderField | undefined } | undefined;
   #clockOffsetMs = 0;
   /** x-amz-date of the second that was signed last. */
   #second = -1;
@@ -54,8 +59,11 @@ export class RequestSigner {
   /** From now on sign as this identity; undefined = send requests unsigned. */
   setCredentials(credentials: DataCredentials | undefined): void {
     const { signingRegion, signingService } = this.#options.target;
-    this.#sessionToken = credentials?.sessionToken;
-    this.#signature = credentials && new Signature(credentials, { region: signingRegion, service: signingService });
+    const scope = { region: signingRegion, service: signingService };
+    const iam = credentials?.iam;
+    this.#signature = credentials && new Signature(credentials, scope);
+    this.#token = tokenField(iam === undefined ? IAM_TOKEN : SESSION_TOKEN, credentials?.sessionToken);
+    this.#copies = iam && { signature: new Signature(iam, scope), token: tokenField(IAM_TOKEN, iam.sessionToken) };
   }
 
   /** Learns the store's clock from a `Date` header; returns whether that changed anything. */
@@ -99,16 +107,26 @@ export class RequestSigner {
     for (const [name, value] of headers) fields.push([name, clean(value)]);
     for (const name in target.headers) fields.push([name, clean(target.headers[name] ?? '')]);
     let text = `${method} ${absolutePrefix}${path}${query === '' ? '' : `?${query}`} HTTP/1.1\r\n`;
-    if (this.#signature !== undefined) {
+    const { signature, token } = this.#signerOf(headers);
+    if (signature !== undefined) {
       const amzDate = this.#now();
       fields.push(['x-amz-content-sha256', UNSIGNED_PAYLOAD], ['x-amz-date', amzDate]);
-      if (this.#sessionToken !== undefined) fields.push(['x-amz-security-token', clean(this.#sessionToken)]);
+      if (token !== undefined) fields.push(token);
       fields.sort(byName);
-      text += `authorization: ${this.#signature.authorization(method, path, query, fields, amzDate)}\r\n`;
+      text += `authorization: ${signature.authorization(method, path, query, fields, amzDate)}\r\n`;
     }
     for (const [name, value] of fields) text += `${name}: ${value}\r\n`;
     for (const name in hopHeaders) text += `${name}: ${clean(hopHeaders[name] ?? '')}\r\n`;
     return `${text}user-agent: ${clean(target.userAgent)}\r\n\r\n`;
+  }
+
+  /** Sessions of directory buckets do not authorize copies (CopyObject, UploadPartCopy in the S3 API reference). */
+  #signerOf(headers: readonly HeaderField[]): {
+    readonly signature: Signature | undefined;
+    readonly token: HeaderField | undefined;
+  } {
+    if (this.#copies !== undefined && headers.some(([name]) => name === 'x-amz-copy-source')) return this.#copies;
+    return { signature: this.#signature, token: this.#token };
   }
 
   #now(): string {
@@ -119,6 +137,10 @@ export class RequestSigner {
     }
     return this.#amzDate;
   }
+}
+
+function tokenField(name: string, token: string | undefined): HeaderField | undefined {
+  return token === undefined ? undefined : [name, clean(token)];
 }
 
 function byName(a: HeaderField, b: HeaderField): number {

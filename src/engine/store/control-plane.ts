@@ -72,7 +72,13 @@ export async function openStoreAccess(
     const first = isPatient ? untilLoaded(credentials, deps) : credentials.current();
     const [{ S3Connection }] = await Promise.all([sdk, first]);
     const connection = new S3Connection({ settings, credentials, transport, clock: deps.clock, log: deps.log });
-    return { settings, credentials, connection, close };
+    const sessions = connection.credentials;
+    if (sessions !== credentials && isPatient) await untilLoaded(sessions, deps);
+    const closeAll = (): void => {
+      sessions.close();
+      close();
+    };
+    return { settings, credentials: sessions, connection, close: closeAll };
   } catch (error) {
     close();
     throw error;
@@ -95,9 +101,11 @@ export async function openControlPlane(
 ): Promise<ControlPlane> {
   const access = await openStoreAccess(options, deps, extras.knownRegion !== undefined);
   try {
-    const [{ probeBucket }, { resolveTarget, refuseDirectoryBucket }, { asksRestoreState, createObjectStore }] =
-      await Promise.all([import('./probe.js'), import('../endpoint/resolve-target.js'), import('./s3-store.js')]);
-    refuseDirectoryBucket(access.connection);
+    const [{ probeBucket }, { resolveTarget }, { asksRestoreState, createObjectStore }] = await Promise.all([
+      import('./probe.js'),
+      import('../endpoint/resolve-target.js'),
+      import('./s3-store.js'),
+    ]);
     const probe =
       extras.knownRegion === undefined
         ? await probeBucket(access.connection)

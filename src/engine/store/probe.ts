@@ -8,6 +8,7 @@ import { ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { StoreError } from '../store-error.js';
 import { endpointError } from '../endpoint/resolve-target.js';
 import { isAwsEndpoint } from '../endpoint/aws-endpoint.js';
+import { SessionError } from './create-session.js';
 import { createAdvice } from './probe-advice.js';
 import { errnoOf, failureFacts, type FailureFacts } from './sdk-error.js';
 import type { S3Connection } from './s3-connection.js';
@@ -58,7 +59,8 @@ export async function probeBucket(connection: S3Connection, signal?: AbortSignal
         const empty = await listOne(hasty, ending);
         const clockOffsetMs = adoptClock(connection, hasty);
         return { region: connection.region, empty, clockOffsetMs, elapsedMs: connection.clock.nowMs() - startMs };
-      } catch (error) {
+      } catch (thrown) {
+        const error = unwrapped(thrown);
         if (error instanceof StoreError) throw error;
         if (signal?.aborted) throw probeError(connection, cancelledFacts, error);
         const facts = ending.aborted ? lateFacts(lastError) : failureFacts(error);
@@ -114,6 +116,11 @@ function tryMove(connection: S3Connection, facts: FailureFacts): boolean {
   );
   connection.moveToRegion(region);
   return true;
+}
+
+/** What the store said of a session that could not be created, unless that has its own advice. */
+function unwrapped(thrown: unknown): unknown {
+  return thrown instanceof SessionError && thrown.code !== 'AccessDenied' ? thrown.cause : thrown;
 }
 
 function isFromTheWire(error: unknown): boolean {

@@ -7,9 +7,13 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import type { Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
+import { createSessionCredentials } from '../credentials/express-session.js';
 import type { CredentialSource } from '../credentials/source.js';
+import { hasSessions } from '../endpoint/directory-bucket.js';
+import { correctExpressEndpoint } from '../endpoint/express-endpoint.js';
 import type { Transport } from '../endpoint/http-handler.js';
 import type { StoreSettings } from '../endpoint/settings.js';
+import { createSession } from './create-session.js';
 import { SdkLog, silenceSdkNotices } from './sdk-log.js';
 
 export interface S3ConnectionDeps {
@@ -18,17 +22,25 @@ export interface S3ConnectionDeps {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly log: Log;
+  /** The sessions of a directory bucket that another client has already. */
+  readonly sessions?: CredentialSource;
 }
+
+/** One more is asked for soon, and the old one lives for minutes. */
+const SESSION_ATTEMPTS = 3;
 
 /** Sends signed requests; owned by who made it. */
 export class S3Connection {
   readonly settings: StoreSettings;
+  /** What object requests are signed with: the credentials given, or a directory bucket's sessions by them. */
   readonly credentials: CredentialSource;
   readonly clock: Clock;
   readonly log: Log;
   readonly client: S3Client;
   readonly #deps: S3ConnectionDeps;
   readonly #region: { name: string };
+  /** For CreateSession: gives up early. */
+  #asking: S3Client | undefined;
 
   /** `maxAttempts` other than the settings' makes calls that must fail fast (the probe). */
   constructor(
@@ -38,12 +50,21 @@ export class S3Connection {
   ) {
     this.#deps = deps;
     this.settings = deps.settings;
-    this.credentials = deps.credentials;
     this.clock = deps.clock;
     this.log = deps.log;
     this.#region = region;
     silenceSdkNotices();
-    this.client = new S3Client(clientConfig(deps, region, maxAttempts));
+    const { options, endpointUrl } = deps.settings;
+    const isExpress = hasSessions(options);
+    const credentials = isExpress ? (deps.sessions ?? this.#openSessions()) : deps.credentials;
+    this.credentials = credentials;
+    this.client = new S3Client({
+      ...clientConfig(deps, region, maxAttempts),
+      ...(isExpress ? sessionProvider(credentials) : {}),
+    });
+    if (isExpress && endpointUrl !== undefined) {
+      correctExpressEndpoint(this.client, options.bucket, { endpointUrl, forcePathStyle: options.forcePathStyle });
+    }
     this.client.middlewareStack.add(
       (next) => (args) => {
         nameOurselves(args.request, deps.settings.userAgent);
@@ -73,7 +94,26 @@ export class S3Connection {
 
   /** The same store and region through a client that gives up after `maxAttempts`. Shares the transport. */
   withAttempts(maxAttempts: number): S3Connection {
-    return new S3Connection(this.#deps, this.#region, Math.min(maxAttempts, this.settings.maxAttempts));
+    const sessions = this.credentials;
+    return new S3Connection(
+      { ...this.#deps, sessions },
+      this.#region,
+      Math.min(maxAttempts, this.settings.maxAttempts),
+    );
+  }
+
+  /** Sessions are asked for with the credentials given, whatever else this client is for. */
+  #openSessions(): CredentialSource {
+    const { credentials, clock, log, settings } = this.#deps;
+    const { bucket, readsOnly = false } = settings.options;
+    return createSessionCredentials(credentials, {
+      clock,
+      log,
+      create: () => {
+        this.#asking ??= this.withAttempts(SESSION_ATTEMPTS).client;
+        return createSession(this.#asking, { clock, credentials }, { bucket, region: this.region, readsOnly });
+      },
+    });
   }
 
   /** Closes the transport, for `withAttempts` siblings too. */
@@ -134,6 +174,11 @@ interface Identity {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
+}
+
+/** The SDK would keep sessions of its own, always for writing. Its types leave out that it reads a provider from here. */
+function sessionProvider(sessions: CredentialSource): object {
+  return { s3ExpressIdentityProvider: { getS3ExpressIdentity: () => sessions.current() } };
 }
 
 /** `memoized` tells the SDK that caching is done: it would keep refused credentials until they end. */

@@ -14,6 +14,7 @@ import type { ListPage, ListRequest, ObjectHead } from '../api.js';
 import { errnoForS3 } from '../s3-errno.js';
 import { StoreError } from '../store-error.js';
 import { isAwsEndpoint } from '../endpoint/aws-endpoint.js';
+import { hasSessions, isDirectoryBucket } from '../endpoint/directory-bucket.js';
 import { decodeKey } from './decode-key.js';
 import { callS3, type CallOptions } from './s3-call.js';
 import type { S3Connection } from './s3-connection.js';
@@ -50,7 +51,7 @@ export function createObjectStore(connection: S3Connection): SdkStore {
 
 /** Only AWS has archived objects in listings; other stores may refuse a header that they do not know. */
 export function asksRestoreState(settings: S3Connection['settings']): boolean {
-  return isAwsEndpoint(settings.endpointUrl) && settings.options.bucketType !== 'directory';
+  return isAwsEndpoint(settings.endpointUrl) && !isDirectoryBucket(settings.options);
 }
 
 class S3Store implements SdkStore {
@@ -136,6 +137,11 @@ class S3Store implements SdkStore {
     };
   }
 
+  /** Directory buckets list directories only. */
+  #listable(key: string): string {
+    return hasSessions(this.#connection.settings.options) ? key.slice(0, key.lastIndexOf('/') + 1) : key;
+  }
+
   /**
    * HEAD answers have no body, so 400 and 403 come without a code, an ended token among them. A LIST of the same name
    * tells the code, and renews the credentials if that is it. Otherwise returns the error to throw.
@@ -147,7 +153,7 @@ class S3Store implements SdkStore {
     this.#explainedAtMs = nowMs;
     try {
       const before = await this.#connection.credentials.current();
-      await this.list({ prefix: key, keysMax: 1 }, signal);
+      await this.list({ prefix: this.#listable(key), keysMax: 1 }, signal);
       return before === (await this.#connection.credentials.current()) ? error : 'new credentials';
     } catch (listError) {
       const says = listError instanceof StoreError && listError.status !== 0 && listError.code !== 'AccessDenied';

@@ -8,12 +8,16 @@
 import type { StoreCapabilities } from '../write-api.js';
 
 /** A store without conditional writes is not expected to have conditional copies. */
-export function capabilitiesOf(said: Partial<StoreCapabilities>, isAws: boolean): StoreCapabilities {
+export function capabilitiesOf(
+  said: Partial<StoreCapabilities>,
+  isAws: boolean,
+  isDirectory = false,
+): StoreCapabilities {
   return {
     conditionalWrites: true,
-    conditionalCopies: isAws && said.conditionalWrites !== false,
+    conditionalCopies: isAws && !isDirectory && said.conditionalWrites !== false,
     copyParts: true,
-    renames: false,
+    renames: isDirectory,
     checksums: true,
     unequalParts: true,
     ...said,

@@ -64,21 +64,22 @@ function checksumOfParts(
   return { header: `x-amz-checksum-${name.toLowerCase()}`, value };
 }
 
-/** An object of several parts. `initiatedMs`: the store's time when the upload was begun. */
+/** An object of several parts. `initiatedMs`: the store's time when the upload was begun. Directory buckets have no `hasMd5Etags`. */
 export function isCompleted(
   found: FoundObject,
   parts: readonly UploadedPart[],
   initiatedMs: number | undefined,
+  hasMd5Etags = true,
 ): boolean {
   const { head, checksums } = found;
   if (head.sizeBytes !== parts.reduce((sum, part) => sum + part.sizeBytes, 0)) return false;
   const sum = checksumOfParts(parts);
   const theirs = sum === undefined ? undefined : checksums[sum.header];
   if (theirs?.includes('-') === true) return theirs === sum?.value;
-  const etag = etagOfParts(parts);
+  const etag = hasMd5Etags ? etagOfParts(parts) : undefined;
   // A plain MD5 is that of an object of one piece, so somebody else's.
   if (etag !== undefined && /^[0-9a-f]{32}(-\d+)?$/.test(bare(head.etag))) return bare(head.etag) === etag;
   // Seconds are all that a store says.
   const isSince = initiatedMs !== undefined && head.lastModifiedMs >= Math.floor(initiatedMs / 1000) * 1000;
-  return isSince && (!head.etag.includes('-') || bare(head.etag).endsWith(`-${parts.length}`));
+  return isSince && (!hasMd5Etags || !head.etag.includes('-') || bare(head.etag).endsWith(`-${parts.length}`));
 }

@@ -89,6 +89,8 @@ export interface S3WriterDeps {
   readonly clock: Clock;
   /** The endpoint is Amazon's own (endpoint/aws-endpoint.ts). */
   readonly isAws?: boolean;
+  /** The bucket is a directory bucket (endpoint/directory-bucket.ts). */
+  readonly isDirectory?: boolean;
 }
 
 export class S3Writer implements ObjectWriter {
@@ -97,10 +99,12 @@ export class S3Writer implements ObjectWriter {
   readonly #caller: StoreCaller;
   readonly #clock: Clock;
   readonly #checksum: ChecksumName | undefined;
+  readonly #hasMd5Etags: boolean;
 
   constructor(options: ObjectWriteOptions, deps: S3WriterDeps) {
     this.#options = options;
-    this.capabilities = capabilitiesOf(options.capabilities, deps.isAws ?? false);
+    this.capabilities = capabilitiesOf(options.capabilities, deps.isAws ?? false, deps.isDirectory);
+    this.#hasMd5Etags = deps.isDirectory !== true;
     this.#caller = deps.caller;
     this.#clock = deps.clock;
     this.#checksum = this.capabilities.checksums ? CHECKSUMS[options.checksums] : undefined;
@@ -259,7 +263,7 @@ export class S3Writer implements ObjectWriter {
     }
     if (mayHaveSucceeded(failure) || failure.code === 'NoSuchUpload') {
       const found = await this.#lookBack(key, signal);
-      if (found !== undefined && isCompleted(found, parts, upload.initiatedMs)) return found.head;
+      if (found !== undefined && isCompleted(found, parts, upload.initiatedMs, this.#hasMd5Etags)) return found.head;
     }
     throw this.#refused(request, failure, condition);
   }
@@ -352,7 +356,13 @@ export class S3Writer implements ObjectWriter {
       throw this.#caller.error(request, failure);
     }
     const result = await this.#caller.send(request, signal);
-    if (result.kind === 'failure') throw this.#refused(request, result.failure, condition);
+    if (result.kind === 'answer') return;
+    const { failure } = result;
+    if (failure.status === 404) throw this.#caller.error(request, failure);
+    // One status for "the source is another" and "the target is there".
+    const isTarget = condition.ifNoneMatch === true && failure.status === 412;
+    const isThere = isTarget && (await this.#lookBack(key, signal)) !== undefined;
+    throw this.#refused(request, failure, isThere ? condition : { ifMatch: source.etag });
   }
 
   async delete(key: string, signal?: AbortSignal): Promise<void> {

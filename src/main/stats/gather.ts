@@ -17,6 +17,7 @@ import type { MemoryGovernor } from '../memory/governor.js';
 import type { HostShareKeeper } from '../registry/host-share.js';
 import type { SchedulerDriver } from '../scheduler/driver.js';
 import { packageVersion } from '../version.js';
+import { isDirectoryBucket } from '../../engine/endpoint/directory-bucket.js';
 import { estimateCost, S3_EXPRESS_PRICES, S3_STANDARD_PRICES } from './cost.js';
 import type { Descriptions } from './descriptions.js';
 import { poolUsage } from './pool-usage.js';
@@ -52,7 +53,7 @@ export async function gatherStats(sources: StatsSources): Promise<MountSnapshot>
   const files = fileSystem.stats();
   const { requests } = sources.kernel.counts();
   const ledger = addLedgers(sources.descriptions.last.map((thread) => thread.ledger));
-  const prices = config.store.bucketType === 'directory' ? S3_EXPRESS_PRICES : S3_STANDARD_PRICES;
+  const prices = isDirectoryBucket(config.store) ? S3_EXPRESS_PRICES : S3_STANDARD_PRICES;
   return {
     format: 1,
     atMs: clock.nowMs(),

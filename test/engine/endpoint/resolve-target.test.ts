@@ -72,6 +72,36 @@ t.test('targets', async (t) => {
     'https bucket-one.s3.us-east-1.amazonaws.com - us-east-1/s3',
     'us-east-1 is regional',
   );
+  const bucket = 'data--use1-az4--x-s3';
+  const express: [string, Partial<StoreOptions>, string][] = [
+    ['AWS', {}, `https ${bucket}.s3express-use1-az4.us-east-1.amazonaws.com -`],
+    [
+      'AWS, path: there is none',
+      { forcePathStyle: true },
+      `https ${bucket}.s3express-use1-az4.us-east-1.amazonaws.com -`,
+    ],
+    ['FIPS', { fips: true }, `https ${bucket}.s3express-fips-use1-az4.us-east-1.amazonaws.com -`],
+    ['endpoint by address', { endpointUrl: local }, `http 127.0.0.1:9000 /${bucket}`],
+    ['endpoint by name', { endpointUrl: 'http://s3.example:9000' }, `http ${bucket}.s3.example:9000 -`],
+    [
+      'endpoint by name, path',
+      { endpointUrl: 'http://s3.example:9000', forcePathStyle: true },
+      `http s3.example:9000 /${bucket}`,
+    ],
+    ['endpoint with a base path', { endpointUrl: 'http://10.0.0.1/s3/' }, `http 10.0.0.1 /s3/${bucket}`],
+    [
+      'endpoint by name with a base path, path',
+      { endpointUrl: 'http://gw.example/s3/', forcePathStyle: true },
+      `http gw.example /s3/${bucket}`,
+    ],
+  ];
+  for (const [name, options, expected] of express) {
+    t.equal(
+      await brief({ bucket, ...options }, 'us-east-1'),
+      `${expected} us-east-1/s3express`,
+      `directory bucket, ${name}`,
+    );
+  }
   t.equal(
     (await target({ endpointUrl: 'http://[::1]:9000' })).hostname,
     '::1',
@@ -114,11 +144,14 @@ t.test('targets', async (t) => {
       t.notMatch(error.message, /\n/);
       return `${error.code}: ${error.message}`;
     };
-    t.match(
-      await refused({ bucket: 'data--use1-az4--x-s3' }),
-      /^NotSupported: .*directory buckets .* come with a later version/,
-    );
-    t.match(await refused({ bucketType: 'directory' }), /^NotSupported: .*directory/);
+    const express = 'data--use1-az4--x-s3';
+    t.match(await refused({ bucketType: 'directory' }), /^DirectoryBucket: .*BASE--ZONE--x-s3/);
+    t.match(await refused({ bucket: 'data--x-s3' }), /^DirectoryBucket: .*no zone/);
+    t.match(await refused({ bucket: express, bucketType: 'general-purpose' }), /^DirectoryBucket: /);
+    t.match(await refused({ bucket: express, region: 'eu-west-1' }), /^DirectoryBucket: .*us-east-1, not in eu-west-1/);
+    t.match(await refused({ bucket: express, anonymous: true }), /^DirectoryBucket: .*credentials/);
+    t.match(await refused({ bucket: express, requesterPays: true }), /^DirectoryBucket: .*requester pays/);
+    t.match(await refused({ bucket: express, transferAcceleration: true }), /^DirectoryBucket: .*acceleration/);
     t.match(
       await refused({ bucket: 'arn:aws:s3::123456789012:accesspoint:mfzwi23gnjvgw.mrap' }),
       /^NotSupported: .*multi-region/,

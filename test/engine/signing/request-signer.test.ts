@@ -260,3 +260,37 @@ t.test('a key id of another day or region is a fresh scope', (t) => {
   t.match(headers['authorization'], /Credential=AKIAIOSFODNN7EXAMPLE\/20261122\/eu-west-1\/s3\/aws4_request/);
   t.end();
 });
+
+t.test("a directory bucket's session signs all but copies, which go by the IAM keys", async (t) => {
+  const express = { ...target, signingService: 's3express' };
+  const signer = new RequestSigner({ target: express, absolutePrefix: '', hopHeaders: {} }, { wallMs: () => wallMs });
+  const session = { accessKeyId: 'ASIASESSION', secretAccessKey: 'of the session', sessionToken: 'a token' };
+  const iam = { ...credentials, sessionToken: 'of the role' };
+  signer.setCredentials({ ...session, iam });
+  const sdk = async (identity: typeof iam, headers: Record<string, string>, method: string) => {
+    const { sessionToken: _, ...keys } = identity;
+    const s3 = new SignatureV4({
+      credentials: keys,
+      region: 'us-east-1',
+      service: 's3express',
+      sha256: Sha256,
+      uriEscapePath: false,
+    });
+    const { hostname } = express;
+    const all = { host: hostname, 'x-amz-content-sha256': 'UNSIGNED-PAYLOAD', ...headers };
+    const request = new HttpRequest({ method, hostname, path: '/k', headers: all });
+    return (await s3.sign(request, { signingDate: new Date(wallMs) })).headers['authorization'];
+  };
+  const put = parse(signer.request('PUT', '/k', '', [['x-amz-meta-a', 'b']])).headers;
+  t.equal(put['x-amz-s3session-token'], 'a token');
+  t.notOk('x-amz-security-token' in put);
+  t.match(put['authorization'], /Credential=ASIASESSION\/\d+\/us-east-1\/s3express\//);
+  t.equal(put['authorization'], await sdk(session, { 'x-amz-meta-a': 'b', 'x-amz-s3session-token': 'a token' }, 'PUT'));
+  const copy = parse(signer.request('PUT', '/k', '', [['x-amz-copy-source', 'b/s']])).headers;
+  t.equal(copy['x-amz-security-token'], 'of the role');
+  t.notOk('x-amz-s3session-token' in copy);
+  t.equal(
+    copy['authorization'],
+    await sdk(iam, { 'x-amz-copy-source': 'b/s', 'x-amz-security-token': 'of the role' }, 'PUT'),
+  );
+});
