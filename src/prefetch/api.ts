@@ -54,6 +54,11 @@ export interface Prefetcher {
   /** Resolves when the requests that are under way now for the version are over; those that start later do not count. */
   settled(nodeId: number): Promise<void>;
   /**
+   * Resolves when no request for the object of this key is under way, and none begins until the function that it gives is
+   * called: READs that need one wait, and then ask for what their version's key is by then.
+   */
+  hold(key: string): Promise<() => void>;
+  /**
    * The node is about to be written: no READ that comes from now on is answered from its blocks, and what fetches under way
    * still bring is seen only by the READs that wait for it. Its readers are to be closed. Until `share`.
    */

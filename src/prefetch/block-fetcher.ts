@@ -75,6 +75,7 @@ interface NeededPart {
 
 interface ActiveFetch {
   readonly nodeId: number;
+  readonly key: string;
   readonly prepared: readonly Prepared[];
   readonly bytes: number;
   /** Counted against the bounds of what nobody has asked for. */
@@ -123,6 +124,8 @@ export class BlockFetcher {
   readonly #waiters = new Set<{ readonly fetchIds: Set<number>; readonly resolve: () => void }>();
   /** Versions that are not read ahead until then. */
   readonly #holdOffUntilMs = new Map<number, number>();
+  /** Keys of objects that are being renamed, and by how many: nothing is asked of them. */
+  readonly #heldKeys = new Map<string, number>();
 
   constructor(options: BlockFetcherOptions, deps: BlockFetcherDeps) {
     this.index = deps.index;
@@ -171,6 +174,11 @@ export class BlockFetcher {
       // Pinned at once: preparing the next block may throw out any that is not.
       this.view.pin(block.slot);
       parts.push({ block, from, to });
+    }
+    if (prepared.length > 0 && this.isHeld(version.key)) {
+      for (const part of parts) this.view.unpin(part.block.slot);
+      for (const one of prepared) this.index.settled(one.block, one.fill);
+      return undefined;
     }
     for (const run of runsOf(prepared)) this.#start(version, run, PRIORITY_WAITING);
     const spans: ReadSpan[] = [];
@@ -222,7 +230,7 @@ export class BlockFetcher {
    * instead of single blocks. What the reader will want next goes before what only keeps its window full.
    */
   readAhead(version: ObjectVersion, fromOffset: number, wantEndOffset: number, windowBytes: number): void {
-    if (this.#holdsOff(version.nodeId)) return;
+    if (this.#holdsOff(version)) return;
     const held = this.index.blocksOf(version.nodeId);
     const partBytes = this.#partBytes();
     invariant(partBytes >= BLOCK_BYTES && partBytes % BLOCK_BYTES === 0, 'parts are whole blocks');
@@ -282,7 +290,7 @@ export class BlockFetcher {
 
   /** Fetches what is missing of [from, to) of the object, page by page, as far as there is spare room. */
   fetchAhead(version: ObjectVersion, from: number, to: number, priority: number): void {
-    if (this.#holdsOff(version.nodeId)) return;
+    if (this.#holdsOff(version)) return;
     const endOffset = Math.min(to, version.sizeBytes);
     const prepared: Prepared[] = [];
     for (let at = Math.max(0, from); at < endOffset;) {
@@ -312,7 +320,7 @@ export class BlockFetcher {
   fetchAround(version: ObjectVersion, blockIndex: number): readonly BlockRange[] {
     const block = this.index.peek(version.nodeId, blockIndex);
     if (!block || this.#aroundFetches >= AROUND_FETCHES_MAX || this.#activeBytes > IDLE_BYTES_MAX) return [];
-    if (this.#holdsOff(version.nodeId)) return [];
+    if (this.#holdsOff(version)) return [];
     const gaps = gapsOf(this.view, block, 0, block.blockBytes);
     gaps.sort((one, other) => other.to - other.from - (one.to - one.from));
     const parts = gaps.slice(0, AROUND_PARTS_MAX);
@@ -333,7 +341,7 @@ export class BlockFetcher {
     const { nodeId, sizeBytes } = version;
     invariant(sizeBytes > 0 && sizeBytes <= BLOCK_BYTES, 'a version of one block');
     if (this.index.peek(nodeId, 0)) return true;
-    if (this.#holdsOff(nodeId)) return false;
+    if (this.#holdsOff(version)) return false;
     if (this.#speculativeFetches >= SPECULATIVE_FETCHES_MAX) return false;
     if (this.#speculativeBytes + sizeBytes > SPECULATIVE_BYTES_MAX) return false;
     const one = this.#prepare(version, { blockIndex: 0, extends: undefined, from: 0, to: sizeBytes }, 'spare');
@@ -351,9 +359,29 @@ export class BlockFetcher {
 
   /** Resolves when the fetches that are under way now for this version are over. */
   settled(nodeId: number): Promise<void> {
-    if (!this.#fetchesOf.has(nodeId)) return Promise.resolve();
+    return this.#fetchesOf.has(nodeId) ? this.#over((fetch) => fetch.nodeId === nodeId) : Promise.resolve();
+  }
+
+  /** No request for the object of this key begins until `unhold`. Resolves when none is under way. */
+  hold(key: string): Promise<void> {
+    this.#heldKeys.set(key, (this.#heldKeys.get(key) ?? 0) + 1);
+    return this.#over((fetch) => fetch.key === key);
+  }
+
+  unhold(key: string): void {
+    const left = (this.#heldKeys.get(key) ?? 1) - 1;
+    if (left > 0) this.#heldKeys.set(key, left);
+    else this.#heldKeys.delete(key);
+  }
+
+  isHeld(key: string): boolean {
+    return this.#heldKeys.size > 0 && this.#heldKeys.has(key);
+  }
+
+  #over(concerns: (fetch: ActiveFetch) => boolean): Promise<void> {
     const fetchIds = new Set<number>();
-    for (const [fetchId, fetch] of this.#active) if (fetch.nodeId === nodeId) fetchIds.add(fetchId);
+    for (const [fetchId, fetch] of this.#active) if (concerns(fetch)) fetchIds.add(fetchId);
+    if (fetchIds.size === 0) return Promise.resolve();
     return new Promise((resolve) => void this.#waiters.add({ fetchIds, resolve }));
   }
 
@@ -370,9 +398,9 @@ export class BlockFetcher {
     }
   }
 
-  #holdsOff(nodeId: number): boolean {
+  #holdsOff({ nodeId, key }: ObjectVersion): boolean {
     // Nobody would find it.
-    if (this.index.isSecluded(nodeId)) return true;
+    if (this.index.isSecluded(nodeId) || this.isHeld(key)) return true;
     const untilMs = this.#holdOffUntilMs.get(nodeId);
     if (untilMs === undefined) return false;
     if (this.#deps.nowMs() < untilMs) return true;
@@ -415,6 +443,7 @@ export class BlockFetcher {
     const bytes = run.reduce((sum, { fill }) => sum + fill.to - fill.from, 0);
     const fetch: ActiveFetch = {
       nodeId: version.nodeId,
+      key: version.key,
       prepared: run,
       bytes,
       isSpeculative,

@@ -51,6 +51,11 @@ export class PendingRead {
     this.#deps = deps;
   }
 
+  /** Of the object, as it is now. */
+  get key(): string {
+    return this.#range.version.key;
+  }
+
   /**
    * Answers or parks the READ. False when that takes room that there is not, or `room` is 'none' and it would take any:
    * the caller queues it and tries again. True also when it was interrupted meanwhile.

@@ -76,6 +76,8 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
   /** Streams in the order of their last read, with its time. */
   readonly #streams = new Map<PooledReader, number>();
   readonly #queue: PendingRead[] = [];
+  /** They need requests for objects that are being renamed. */
+  readonly #heldReads: PendingRead[] = [];
   readonly #readWaits = new LatencyHistogram();
   #readBytes = 0;
   #waking = false;
@@ -200,6 +202,14 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
     this.index.dropVersion(nodeId);
   }
 
+  async hold(key: string): Promise<() => void> {
+    await this.fetcher.hold(key);
+    return () => {
+      this.fetcher.unhold(key);
+      for (const read of this.#heldReads.splice(0)) this.place(read);
+    };
+  }
+
   settled(nodeId: number): Promise<void> {
     return this.fetcher.settled(nodeId);
   }
@@ -224,6 +234,11 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
   place(read: PendingRead): void {
     // Who needs no new slot may pass those that wait for one.
     if (read.tryPlace(this.#queue.length === 0 ? 'any' : 'none')) return;
+    if (this.fetcher.isHeld(read.key)) {
+      this.#heldReads.push(read);
+      read.queued();
+      return;
+    }
     this.#queue.push(read);
     read.queued();
     this.#scheduleRetry();
@@ -260,7 +275,11 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
     this.#waking = true;
     try {
       this.writeSlots.serve();
-      for (let head = this.#queue[0]; head?.tryPlace('any'); head = this.#queue[0]) this.#queue.shift();
+      for (let head = this.#queue[0]; head !== undefined; head = this.#queue[0]) {
+        if (this.fetcher.isHeld(head.key)) this.#heldReads.push(head);
+        else if (!head.tryPlace('any')) break;
+        this.#queue.shift();
+      }
     } finally {
       this.#waking = false;
     }

@@ -45,7 +45,8 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
           }
         };
         this.reads.push({ key, offset, sizeBytes });
-        if (this.isHeld) this.#held.push({ nodeId: version.nodeId, go: answer });
+        if (this.heldKeys.has(key)) this.#waiting.push(() => this.open(version).read(offset, sizeBytes, sink));
+        else if (this.isHeld) this.#held.push({ nodeId: version.nodeId, go: answer });
         else answer();
       },
       accessed: (offset, sizeBytes) => {
@@ -76,6 +77,18 @@ export class MemoryPrefetcher implements Prefetcher, Speculator {
   settled(nodeId: number): Promise<void> {
     if (!this.#held.some((each) => each.nodeId === nodeId)) return Promise.resolve();
     return new Promise((resolve) => this.#settled.push(resolve));
+  }
+
+  /** Keys of objects that are being renamed. */
+  readonly heldKeys = new Set<string>();
+  #waiting: (() => void)[] = [];
+
+  hold(key: string): Promise<() => void> {
+    this.heldKeys.add(key);
+    return Promise.resolve(() => {
+      this.heldKeys.delete(key);
+      for (const go of this.#waiting.splice(0)) go();
+    });
   }
 
   /** Nodes whose blocks nobody may find now. */

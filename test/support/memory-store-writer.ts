@@ -285,6 +285,7 @@ export class MemoryWriter implements ObjectWriter {
   renameObject(source: SourceObject, key: string, condition: WriteCondition, signal?: AbortSignal): Promise<void> {
     return this.#answer({ kind: 'renameObject', key, sentBytes: 0, source, condition }, signal, () => {
       if (!this.capabilities.renames) throw this.#error('NotImplemented', 501, key);
+      if (key.endsWith('/') || source.key.endsWith('/')) throw this.#error('InvalidRequest', 400, key);
       this.#check(key, condition);
       this.#source(source);
       const object = this.store.objects.get(source.key);

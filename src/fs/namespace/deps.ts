@@ -37,7 +37,7 @@ export interface NamespaceDeps {
   readonly remembered: RememberedAttributes;
   readonly attributes: AttributeMaker;
   readonly entries: EntryMaker;
-  readonly prefetcher: Pick<Prefetcher, 'settled'>;
+  readonly prefetcher: Pick<Prefetcher, 'settled' | 'hold'>;
   readonly freshness: Freshness;
   readonly faults: FaultLog;
   readonly policy: WritePolicy;

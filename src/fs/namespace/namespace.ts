@@ -48,7 +48,11 @@ export class Namespace {
     this.#removal = new Removal(deps, this.#directories);
     this.#removedTrees = new TreeRemoval(deps, this.#directories);
     this.#files = new FileRename(deps, this.#directories);
-    this.#trees = new DirectoryRename({ keysMax: options.renameDirectoryKeysMax }, deps, this.#directories);
+    this.#trees = new DirectoryRename(
+      { keysMax: options.renameDirectoryKeysMax },
+      { ...deps, files: this.#files },
+      this.#directories,
+    );
   }
 
   async mkdir(parent: DirectoryNode, name: string, made: MadeBy, asker: Asker): Promise<Entry> {
@@ -129,7 +133,10 @@ export class Namespace {
     ]);
     if (source.kind === 'none') {
       // All of it was done by the daemon before this one.
-      if (change.mayHaveRun && target.kind !== 'none') return;
+      if (change.mayHaveRun && target.kind !== 'none') {
+        if (target.kind === 'file') await this.#files.found(from, to);
+        return;
+      }
       throw new ErrnoError(ENOENT, `no '${fromKey}'`);
     }
     if (change.wasCopied && source.kind === 'file' && target.kind === 'file') return this.#files.finish(from);

@@ -5,7 +5,7 @@
  *
  * Bounds: --rename-dir-max objects (E2BIG beyond: a copy of that many through this machine, which EXDEV would make of mv, is
  * nothing to begin without being asked), COPIES_MAX copies and DELETES_MAX deletions under way, 100 bytes an object.
- * Keys that are no file names go along. Files that are open, read or written, go on under their new keys.
+ * Where the store renames objects each goes by one request (rename-tree.ts). Keys that are no file names go along. Files that are open, read or written, go on under their new keys.
  */
 import { E2BIG, EBUSY, EEXIST, EINVAL, ENAMETOOLONG, ENOENT, ENOTEMPTY, ErrnoError } from '../../base/errno.js';
 import type { ObjectHead } from '../../engine/api.js';
@@ -16,9 +16,10 @@ import type { NamespaceDeps } from './deps.js';
 import type { Directories } from './directories.js';
 import { copyObject } from './object-copies.js';
 import { inParallel } from './parallel.js';
-import type { Place } from './rename-file.js';
+import type { FileRename, Place } from './rename-file.js';
+import { renameTree } from './rename-tree.js';
 import { listTree, type TreeListing } from './tree-listing.js';
-import type { UncommittedFile, UncommittedHold } from './written-files.js';
+import type { UncommittedFile, UncommittedFiles, UncommittedHold } from './written-files.js';
 
 /** 1,000 copies at 20 ms take 0.5 s with 64 at once; S3 takes 3,500 a second for one prefix. */
 const COPIES_MAX = 64;
@@ -51,7 +52,7 @@ interface Written {
 }
 
 export class DirectoryRename {
-  readonly #deps: NamespaceDeps;
+  readonly #deps: NamespaceDeps & { readonly files: FileRename };
   readonly #directories: Directories;
   readonly #keysMax: number;
   readonly #nameChanged: (directoryKey: string, name: string) => void;
@@ -59,7 +60,10 @@ export class DirectoryRename {
 
   constructor(
     options: { readonly keysMax: number },
-    deps: NamespaceDeps & { readonly nameChanged: (directoryKey: string, name: string) => void },
+    deps: NamespaceDeps & {
+      readonly files: FileRename;
+      readonly nameChanged: (directoryKey: string, name: string) => void;
+    },
     directories: Directories,
   ) {
     this.#keysMax = options.keysMax;
@@ -77,7 +81,8 @@ export class DirectoryRename {
     if (move.targetExists && move.noReplace && !move.mayHaveRun) throw new ErrnoError(EEXIST, `'${toKey}' exists`);
     const written = new Map<FileNode, Written>();
     try {
-      await this.#move(move, fromKey, toKey, written, signal);
+      if (this.#deps.writer.capabilities.renames) await this.#renameAll(move, fromKey, toKey, written, signal);
+      else await this.#move(move, fromKey, toKey, written, signal);
     } finally {
       for (const { hold } of written.values()) hold.release();
     }
@@ -119,6 +124,69 @@ export class DirectoryRename {
     if (tree.listing.size === 0) kept.keep(toKey);
   }
 
+  /** Object by object, where the store renames them. */
+  async #renameAll(
+    { from, to, targetExists }: DirectoryMove,
+    fromKey: string,
+    toKey: string,
+    written: Map<FileNode, Written>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { names, faults, kept, changes, files } = this.#deps;
+    try {
+      if (targetExists) await this.#checkTarget(fromKey, toKey, signal);
+      this.#begun(fromKey, toKey);
+      const marked = this.#directories.leaving(from.directoryKey, from.name);
+      let size = 0;
+      const list = async (): Promise<TreeListing> => {
+        await this.#holdWritten(fromKey, written, signal);
+        const listing = await this.#list(fromKey, toKey, signal);
+        size += listing.size;
+        return listing;
+      };
+      // What holds them here would keep their objects from being claimed one by one.
+      const claimed = { ...this.#deps, uncommitted: heldOr(this.#deps.uncommitted, written) };
+      const deleteAll = (keys: Iterable<string>): Promise<void> => this.#deleteAll(keys);
+      await renameTree({ namespace: claimed, files, deleteAll }, fromKey, toKey, list, signal);
+      await marked;
+      await this.#repoint(fromKey, toKey, new Map(), written, true);
+      this.#unfinished.delete(`${fromKey}\0${toKey}`);
+      kept.keep(from.directoryKey);
+      if (size === 0) kept.keep(toKey);
+    } catch (error) {
+      // Some are in each place.
+      changes.removedTree(fromKey, false);
+      changes.removedTree(toKey, false);
+      names.distrust(fromKey.slice(0, -1));
+      names.distrust(toKey.slice(0, -1));
+      this.#nameChanged(from.directoryKey, from.name);
+      this.#nameChanged(to.directoryKey, to.name);
+      faults.report('rename', fromKey, error);
+      throw error;
+    }
+  }
+
+  /** Throws ENOTEMPTY unless the directory is empty, or what an earlier attempt of ours moved. */
+  async #checkTarget(fromKey: string, toKey: string, signal: AbortSignal): Promise<void> {
+    if (this.#unfinished.has(`${fromKey}\0${toKey}`)) return;
+    const { store, uncommitted } = this.#deps;
+    const notEmpty = new ErrnoError(ENOTEMPTY, `'${toKey}' is not empty`);
+    for (const { isUncommitted } of uncommitted.below(toKey)) if (isUncommitted) throw notEmpty;
+    const target = await listTree(store, toKey, 1, signal);
+    if (!target) throw notEmpty;
+    for (const key of target.keys()) if (key !== toKey) throw notEmpty;
+  }
+
+  /** Commits of what is being written below wait from now on. */
+  async #holdWritten(fromKey: string, written: Map<FileNode, Written>, signal: AbortSignal): Promise<void> {
+    for (const file of [...this.#deps.uncommitted.below(fromKey)]) {
+      if (written.has(file.node)) continue;
+      const hold = await file.hold(signal);
+      written.set(file.node, { file, hold });
+      await hold.leaveKey();
+    }
+  }
+
   /**
    * Copies all that is there, until nothing was changed through this mount since it was listed: files are written while this
    * goes on. When it returns, every file that is being written is held, and nothing has run since the last look.
@@ -135,12 +203,7 @@ export class DirectoryRename {
     /** ETag of the version that was copied, by its key. */
     const copied = new Map<string, string>();
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      for (const file of [...uncommitted.below(fromKey)]) {
-        if (written.has(file.node)) continue;
-        const hold = await file.hold(signal);
-        written.set(file.node, { file, hold });
-        await hold.leaveKey();
-      }
+      await this.#holdWritten(fromKey, written, signal);
       const since = changes.total;
       const listing = await this.#list(fromKey, toKey, signal);
       if (round === 0 && targetExists) await this.#takeOver(listing, toKey, copied, heads, signal);
@@ -247,17 +310,21 @@ export class DirectoryRename {
     }
   }
 
-  /** All is there: nodes, open files and what is known of names go to the new keys, in one turn. */
+  /**
+   * All is there: nodes, open files and what is known of names go to the new keys, in one turn. `wereMoved`: those whose
+   * objects were in the bucket have gone already.
+   */
   async #repoint(
     fromKey: string,
     toKey: string,
     heads: ReadonlyMap<string, ObjectHead>,
     written: ReadonlyMap<FileNode, Written>,
+    wereMoved = false,
   ): Promise<void> {
     const { table, changes, kept, remembered, prefetcher } = this.#deps;
     const atMs = changes.movedDirectory(fromKey, toKey);
     const nodes = table.filesBelow(fromKey);
-    for (const replaced of table.filesBelow(toKey)) table.retire(replaced);
+    if (!wereMoved) for (const replaced of table.filesBelow(toKey)) table.retire(replaced);
     table.moveDirectories(fromKey, toKey);
     remembered.movedTree(fromKey, toKey, heads);
     kept.move(fromKey, toKey);
@@ -300,6 +367,40 @@ export class DirectoryRename {
     if (this.#unfinished.size >= UNFINISHED_MAX) this.#unfinished.clear();
     this.#unfinished.add(`${fromKey}\0${toKey}`);
   }
+}
+
+/** Claims of files that are held already are those holds, which end with the rename. */
+function heldOr(uncommitted: UncommittedFiles, written: ReadonlyMap<FileNode, Written>): UncommittedFiles {
+  return {
+    find: (key) => uncommitted.find(key),
+    below: (prefix) => uncommitted.below(prefix),
+    claim: async (node, signal) => {
+      const held = written.get(node)?.hold;
+      return held ? lastingHold(held) : await uncommitted.claim(node, signal);
+    },
+  };
+}
+
+function lastingHold(hold: UncommittedHold): UncommittedHold {
+  return {
+    get isUncommitted() {
+      return hold.isUncommitted;
+    },
+    get base() {
+      return hold.base;
+    },
+    get covers() {
+      return hold.covers;
+    },
+    get isOpen() {
+      return hold.isOpen;
+    },
+    leaveKey: () => Promise.resolve(),
+    keepBase: (signal) => hold.keepBase(signal),
+    moved: (key, base, covers) => hold.moved(key, base, covers),
+    orphaned: () => hold.orphaned(),
+    release: () => undefined,
+  };
 }
 
 function* batches(keys: Iterable<string>): Generator<readonly string[]> {

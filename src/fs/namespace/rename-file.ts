@@ -15,6 +15,7 @@ import type { FileNode } from '../inode-table.js';
 import type { NamespaceDeps } from './deps.js';
 import type { Directories } from './directories.js';
 import { copyObject } from './object-copies.js';
+import { renameObject } from './object-renames.js';
 import type { Present } from './present.js';
 import type { Change } from './repeated-changes.js';
 import type { UncommittedHold } from './written-files.js';
@@ -90,6 +91,16 @@ export class FileRename {
     kept.keep(from.directoryKey);
   }
 
+  /** An earlier daemon renamed the object by one request: who has it open goes on under the new key. */
+  async found(from: Place, to: Place): Promise<void> {
+    const { table, store, changes } = this.#deps;
+    const fromKey = from.directoryKey + from.name;
+    const node = table.currentFile(fromKey);
+    const head = node && (await store.head(to.directoryKey + to.name));
+    if (head?.etag === node?.etag && head) await this.repoint(node, fromKey, head, undefined);
+    changes.removed(fromKey);
+  }
+
   /** Who reads what is about to be replaced goes on reading it. */
   async #keepTarget(toKey: string, hold: UncommittedHold | undefined, signal: AbortSignal): Promise<void> {
     const { table, orphans } = this.#deps;
@@ -162,13 +173,13 @@ export class FileRename {
         lastModifiedMs: node?.lastModifiedMs ?? head.lastModifiedMs,
       };
       change.copied();
-      await this.#repoint(node, known.key, head, hold);
+      await this.repoint(node, known.key, head, hold);
       if (node) await prefetcher.settled(node.nodeId);
       try {
         await writer.delete(known.key);
       } catch (error) {
         // The object has two names now; those who have it open stay with the first.
-        await this.#repoint(node, toKey, before, hold);
+        await this.repoint(node, toKey, before, hold);
         throw error;
       }
     } catch (error) {
@@ -188,15 +199,17 @@ export class FileRename {
     hold: UncommittedHold | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const { writer, table, store } = this.#deps;
-    await writer.renameObject(known, toKey, noReplace ? { ifNoneMatch: true } : {}, signal);
-    const node = table.currentFile(known.key);
-    const head = await store.head(toKey);
-    if (head) await this.#repoint(node, known.key, head, hold);
+    const { table, store } = this.#deps;
+    const renamed = async (): Promise<void> => {
+      const node = table.currentFile(known.key);
+      const head = await store.head(toKey);
+      if (head) await this.repoint(node, known.key, head, hold);
+    };
+    await renameObject(this.#deps, known, toKey, { noReplace }, renamed, signal);
   }
 
   /** The object is at `head.key` now. */
-  async #repoint(
+  async repoint(
     node: FileNode | undefined,
     fromKey: string,
     head: ObjectHead,
