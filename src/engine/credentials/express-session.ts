@@ -61,6 +61,7 @@ export function createSessionCredentials(iam: CredentialSource, deps: SessionDep
   const sessions = new RefreshingCredentials(load, {
     clock,
     log,
+    isBusy: true,
     timing: {
       reloadGapMs: RELOAD_GAP_MS,
       marginMs: MARGIN_MS,

@@ -71,6 +71,8 @@ export interface SourceDeps {
   readonly random?: () => number;
   /** Default: what suits credentials of an hour and more. */
   readonly timing?: SourceTiming;
+  /** Renewals are too many to be told: debug lines. */
+  readonly isBusy?: boolean;
 }
 
 /** No credentials, on purpose (--no-sign-request). */
@@ -89,6 +91,7 @@ export class RefreshingCredentials implements CredentialSource {
   readonly #log: Log;
   readonly #random: () => number;
   readonly #timing: SourceTiming;
+  readonly #renewalLevel: 'info' | 'debug';
   readonly #listeners = new Set<(credentials: DataCredentials | undefined) => void>();
   #value: LoadedCredentials | undefined;
   #loadedAtMs = -Infinity;
@@ -104,6 +107,7 @@ export class RefreshingCredentials implements CredentialSource {
     this.#log = deps.log;
     this.#random = deps.random ?? Math.random;
     this.#timing = deps.timing ?? TIMING;
+    this.#renewalLevel = deps.isBusy === true ? 'debug' : 'info';
   }
 
   async current(): Promise<DataCredentials | undefined> {
@@ -189,7 +193,7 @@ export class RefreshingCredentials implements CredentialSource {
     this.#value = loaded;
     if (isSame(before?.credentials, loaded.credentials)) return;
     const endsMs = loaded.credentials.expiresAtMs;
-    this.#log.info(
+    this.#log[before === undefined ? 'info' : this.#renewalLevel](
       { origin: loaded.origin, expires: endsMs === undefined ? 'never' : new Date(endsMs).toISOString() },
       before === undefined ? 'credentials loaded' : 'credentials renewed',
     );
