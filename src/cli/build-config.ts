@@ -10,6 +10,7 @@ import { hasSessions } from '../engine/endpoint/directory-bucket.js';
 import { CommandError } from '../main/command-error.js';
 import type { MountConfig } from '../main/config.js';
 import { EXIT_USAGE } from '../main/exit-codes.js';
+import type { RunAs } from '../main/run-as/run-as.js';
 import { parseBucket } from './bucket.js';
 import { mountOptions, type GivenOptions, type OptionName } from './options.js';
 import { metricsOf } from './metrics-values.js';
@@ -19,9 +20,12 @@ import { writeConfig } from './write-values.js';
 
 export interface ConfigContext {
   readonly env: NodeJS.ProcessEnv;
+  /** Of the user that the daemon will be, as `env` is. */
   readonly uid: number;
   readonly gid: number;
   readonly cwd: string;
+  /** What --user came to. */
+  readonly runAs?: RunAs;
 }
 
 export interface BuiltConfig {
@@ -63,6 +67,9 @@ const conflicts: readonly (readonly [OptionName, OptionName, string])[] = [
   ['transfer-acceleration', 'force-path-style', 'accelerated endpoints have no path style'],
   ['transfer-acceleration', 'endpoint-url', 'acceleration has endpoints of its own'],
   ['no-supervisor', 'watchdog', 'nobody would watch'],
+  ['no-supervisor', 'user', 'the supervisor is who keeps the right to unmount'],
+  ['no-supervisor', 'run-as', 'the supervisor is who keeps the right to unmount'],
+  ['user', 'run-as', 'they are two names of one option'],
   ['dual-stack', 'endpoint-url', 'dual-stack has endpoints of its own'],
 ];
 
@@ -83,6 +90,13 @@ export function buildConfig(
   };
   const id = (name: OptionName, value: string): number => values.wholeNumber(name, value, 0, ID_MAX);
 
+  if (context.runAs !== undefined && given.values.get('fuse-binding') === 'native') {
+    throw new CommandError(
+      EXIT_USAGE,
+      '--fuse-binding native cannot go with --user: libfuse mounts by itself',
+      'leave one out',
+    );
+  }
   const metadataTtlMs = read('metadata-ttl', values.timeToLiveMs);
   const negativeTtlMs = read('negative-metadata-ttl', values.timeToLiveMs);
   if (given.values.get('metadata-ttl') === '0') notes.push('--metadata-ttl 0 means minimal (1 second)');
@@ -104,6 +118,7 @@ export function buildConfig(
     // libfuse keeps the connection for itself: there is nothing to hold it by.
     supervised: !flag('no-supervisor') && given.values.get('fuse-binding') !== 'native',
     watchdogMs: watchdogMs(given),
+    ...present('runAs', context.runAs),
     uid: read('uid', id) ?? context.uid,
     gid: read('gid', id) ?? context.gid,
     dirMode: read('dir-mode', values.permissionBits) ?? 0o755,

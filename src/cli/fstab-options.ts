@@ -112,6 +112,9 @@ function ownOption(word: string): string {
   if (word.startsWith('-'))
     throw wrong(word, 'options stand here without their dashes', `write ${word.replace(/^-+/, '')}`);
   const equals = word.indexOf('=');
+  if (word.startsWith('user=')) {
+    throw wrong(word, 'user is a word of mount(8), which lets users mount', `write run-as=${word.slice(equals + 1)}`);
+  }
   const key = equals < 0 ? word : word.slice(0, equals);
   const name = key.replaceAll('_', '-');
   if (name === 'foreground' || name === 'options') throw wrong(word, 'cannot be given here', `write --${name}`);

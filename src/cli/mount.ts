@@ -8,6 +8,7 @@ import { daemonEnvironment, mountInBackground } from '../main/background.js';
 import type { MountConfig } from '../main/config.js';
 import { EXIT_OK } from '../main/exit-codes.js';
 import { preflight, preflightDeps } from '../main/preflight.js';
+import { checkUser } from '../main/run-as/check-user.js';
 import { mountSource } from '../main/mount-source.js';
 import type { SettingsRecord } from '../main/settings-record.js';
 import { adoptedDescriptor } from '../main/supervisor/api.js';
@@ -27,8 +28,9 @@ import {
   refuseUnknown,
   type ParsedArguments,
 } from './parse.js';
+import { ownerFor, resolveUser } from './run-as.js';
 import { buildSettled } from './settings/build.js';
-import { withPlaces } from './settings/origins.js';
+import { placed, withPlaces } from './settings/origins.js';
 import { rereadSettings } from './settings/reread.js';
 import { prepareYaml } from './settings/yaml-file.js';
 import { settle, type Settled, type TypedSettings } from './settings/settle.js';
@@ -59,8 +61,12 @@ type ReadContext = Pick<CliIo, 'owner' | 'gid' | 'cwd'>;
 /** Reads a command line's mount. Throws CommandError. */
 export function readMount(parsed: ParsedArguments, io: ReadContext): ReadMount {
   const typed = typedSettings(parsed);
-  const context = { uid: io.owner.uid, gid: io.gid, cwd: io.cwd };
-  return buildSettled(settle(typed, { env: io.owner.env, cwd: io.cwd }), typed, { ...context, env: io.owner.env });
+  const settled = settle(typed, { env: io.owner.env, cwd: io.cwd });
+  const runAs = placed(settled.given, () => resolveUser(settled.given, io.owner));
+  // From here on the mount is that user's: home, places, owner of files.
+  const { uid, env } = ownerFor(runAs, io.owner);
+  const context = { uid, env, gid: runAs?.gid ?? io.gid, cwd: io.cwd, ...(runAs && { runAs }) };
+  return buildSettled(settled, typed, context);
 }
 
 /** What was typed of a mount. Throws CommandError for what no mount knows. `words`: of the command itself. */
@@ -107,8 +113,9 @@ async function mount(parsed: ParsedArguments, io: CliIo): Promise<number> {
 /** Mounts what `config` says. Resolves with the exit code; throws for failures. */
 export async function mountConfig(built: MountConfig, builtNotes: readonly string[], io: CliIo): Promise<number> {
   const checked = preflight(built, preflightDeps(io.owner.uid, io.owner.env));
+  const userNotes = checkUser(built, checked.mountPoint, { ...io, env: daemonEnvironment(io.owner.env, io.cwd) });
   const config: MountConfig = { ...built, mountPoint: checked.mountPoint };
-  for (const note of [...builtNotes, ...checked.notes]) io.complain(`mount-s3x: ${note}`);
+  for (const note of [...builtNotes, ...checked.notes, ...userNotes]) io.complain(`mount-s3x: ${note}`);
   const done = `${mountSource(config)} is mounted at ${config.mountPoint}`;
 
   if (!config.foreground) {

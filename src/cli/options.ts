@@ -132,17 +132,30 @@ const table = {
   },
   'allow-other': { kind: 'flag', group: 'Mount options:', describe: 'Let all users in, root included' },
   'allow-root': { kind: 'flag', group: 'Mount options:', describe: 'Let root in besides this user' },
+  user: {
+    kind: 'value',
+    argument: 'USER[:GROUP]',
+    group: 'Mount options:',
+    describe:
+      'Root mounts, and the daemon, which talks to the store and holds the credentials, runs as this user (docs/SECURITY.md) [default: who mounts]',
+  },
+  'run-as': {
+    kind: 'value',
+    argument: 'USER[:GROUP]',
+    group: 'Mount options:',
+    describe: 'As --user, which has another meaning in fstab and in `systemd install`',
+  },
   uid: {
     kind: 'value',
     argument: 'UID',
     group: 'Mount options:',
-    describe: 'Owner shown for everything [default: this user]',
+    describe: "Owner shown for everything [default: this user, or --user's]",
   },
   gid: {
     kind: 'value',
     argument: 'GID',
     group: 'Mount options:',
-    describe: 'Group shown for everything [default: this group]',
+    describe: "Group shown for everything [default: this group, or --user's]",
   },
   'dir-mode': {
     kind: 'value',

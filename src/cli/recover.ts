@@ -14,12 +14,14 @@ import type { OpenUpload } from '../engine/write-api.js';
 import { completeLeftOver, dropLeftOver, listLeftOvers, type LeftOver } from '../fs/writing/recovery.js';
 import { CommandError } from '../main/command-error.js';
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
+import { becomeUser } from '../main/run-as/run-as.js';
 import type { StandaloneStore } from '../main/standalone-store.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
 import { LeftOverStores } from './left-over-stores.js';
 import { storeOptionNames, type OptionName } from './options.js';
 import { declareOptions, givenOptions, positional, refuseUnknown, type ParsedArguments } from './parse.js';
+import { ownerFor, resolveUser } from './run-as.js';
 import { writeConfig } from './write-values.js';
 import { placed } from './settings/origins.js';
 import { aboveEnvironment } from './settings/settle.js';
@@ -35,6 +37,8 @@ const optionNames: readonly OptionName[] = [
   'upload-checksums',
   'tag',
   'store-capabilities',
+  'user',
+  'run-as',
 ];
 
 export const recoverCommand: Command = {
@@ -73,9 +77,13 @@ interface Found {
   readonly orphans: readonly Orphan[];
 }
 
-async function recover(parsed: ParsedArguments, io: CliIo): Promise<number> {
+async function recover(parsed: ParsedArguments, asker: CliIo): Promise<number> {
   refuseUnknown(parsed, ['complete', 'drop', 'force', 'json', ...optionNames], ['bucket'], 1);
-  const given = aboveEnvironment(givenOptions(parsed), io.owner.env, optionNames);
+  const given = aboveEnvironment(givenOptions(parsed), asker.owner.env, optionNames);
+  const runAs = placed(given, () => resolveUser(given, asker.owner));
+  const io = { ...asker, owner: ownerFor(runAs, asker.owner) };
+  // Root has no business with files that another user may turn into links.
+  if (runAs !== undefined) becomeUser(runAs);
   const { spoolDirectory, recoverAgeMs, objects } = placed(given, () => writeConfig(given, io.owner, io.cwd));
   const stores = new LeftOverStores(given, objects, io);
   try {

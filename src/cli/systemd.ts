@@ -23,6 +23,7 @@ import { programFile } from '../base/program-file.js';
 import { checkMountPoint } from '../fuse/mount.js';
 import { MountError } from '../fuse/mount-error.js';
 import { CommandError } from '../main/command-error.js';
+import type { MountConfig } from '../main/config.js';
 import { detachOursNow } from '../main/detach.js';
 import { EXIT_FAILURE, EXIT_MOUNT_POINT, EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
 import { makeDirectories } from '../main/state-directory.js';
@@ -30,7 +31,7 @@ import type { Command } from './command.js';
 import type { CliIo } from './io.js';
 import { readMount } from './mount.js';
 import { mountOptionNames } from './options.js';
-import { declareMountOptions, givenOptions, positional, refuseUnknown, type ParsedArguments } from './parse.js';
+import { declareOptions, givenOptions, positional, refuseUnknown, type ParsedArguments } from './parse.js';
 import { loadConfigFile } from './settings/config-file.js';
 import { prepareYaml } from './settings/yaml-file.js';
 import {
@@ -55,7 +56,11 @@ export const systemdCommand: Command = {
   pattern: 'systemd <action> <name> [bucket] [directory]',
   describe: 'Make a mount a service: install NAME BUCKET DIR, uninstall NAME',
   declare: (parser: Argv) =>
-    declareMountOptions(parser)
+    declareOptions(
+      parser,
+      // Here it means the service manager: the mount's own is --run-as.
+      mountOptionNames.filter((name) => name !== 'user'),
+    )
       .positional('action', { type: 'string', describe: 'install, uninstall, or prepare (for units)' })
       .positional('name', { type: 'string', describe: 'Name of the unit: mount-s3x@NAME' })
       .positional('bucket', { type: 'string', describe: 'Bucket, access point, or s3://BUCKET/PREFIX/' })
@@ -107,7 +112,7 @@ async function install(name: string, parsed: ParsedArguments, io: CliIo): Promis
     throw new CommandError(EXIT_USAGE, '--config does not belong here', 'the file is what this command writes');
   }
   await prepareYaml(Object.entries(typed), io.owner.env);
-  const { notes } = readMount(typed, io);
+  const { notes, config: planned } = readMount(typed, io);
   for (const note of notes) io.complain(`mount-s3x: ${note}`);
 
   const unit = unitName(parsed['gpu'] === true);
@@ -142,7 +147,7 @@ async function install(name: string, parsed: ParsedArguments, io: CliIo): Promis
     io.print(`${file.path}: ${file.why}`);
   }
   io.print(
-    `${join(places.configDirectory, `${name}.env`)}: not written; AWS_ACCESS_KEY_ID and the like go there (mode 0600), if no role or ~/.aws has them`,
+    `${join(places.configDirectory, `${name}.env`)}: not written; AWS_ACCESS_KEY_ID and the like go there (mode 0600), if no role or ${credentialsHome(planned)}/.aws has them`,
   );
   const commands = startCommands(places, instance);
   if (parsed['now'] === true) {
@@ -153,6 +158,10 @@ async function install(name: string, parsed: ParsedArguments, io: CliIo): Promis
   io.print(`\nTo mount now and at every boot:\n${commands.map((command) => `  ${command.join(' ')}`).join('\n')}`);
   io.print(`Afterwards: systemctl status|reload|stop ${instance}, journalctl -u ${instance}`);
   return EXIT_OK;
+}
+
+function credentialsHome({ runAs }: MountConfig): string {
+  return runAs === undefined ? '~' : (runAs.home ?? '');
 }
 
 async function uninstall(name: string, parsed: ParsedArguments, io: CliIo): Promise<number> {

@@ -8,13 +8,16 @@ import { realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Argv } from 'yargs';
+import { EBUSY } from '../base/errno.js';
 import { MountError } from '../fuse/mount-error.js';
 import { findMount, FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
 import { abortConnection, unmountFuse } from '../fuse/unmount.js';
 import { describeHolders, findHolders } from '../main/busy.js';
 import { CommandError } from '../main/command-error.js';
+import { askControl, ControlError } from '../main/control-socket.js';
 import { EXIT_BUSY, EXIT_FAILURE, EXIT_NOT_MOUNTED, EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
 import { findRunFile, isAlive, processesOf, type RunFile } from '../main/run-file.js';
+import type { SupervisorName } from '../main/supervisor/api.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
 import { positional, refuseUnknown, type ParsedArguments } from './parse.js';
@@ -83,7 +86,7 @@ async function unmount(parsed: ParsedArguments, io: CliIo): Promise<number> {
     );
   }
   const run = findRunFile(path, io.owner);
-  await takeAway(path, record, mode);
+  await takeAway(path, record, mode, io.owner.uid === 0 ? undefined : run?.supervisor);
   const stays = run !== undefined && !(await hasEnded(run, path, mode));
   const daemon = stays ? `; its daemon (pid ${run.pid}) ends with the last process that uses it` : '';
   io.print(`${record.source} is unmounted from ${path}${daemon}`);
@@ -97,12 +100,21 @@ function otherMounts(): string {
     : `mounted by mount-s3x: ${ours.map((mount) => mount.mountPoint).join(', ')}`;
 }
 
-async function takeAway(path: string, record: MountRecord, mode: Mode): Promise<void> {
+/** Takes the mount away, or has its supervisor do it, which root runs (--user). */
+async function takeAway(
+  path: string,
+  record: MountRecord,
+  mode: Mode,
+  supervisor: SupervisorName | undefined,
+): Promise<void> {
   if (mode === 'force') abortConnection(record);
+  const lazy = mode !== 'plain';
+  const { socket } = supervisor?.unmounts === true ? supervisor : {};
+  const work = socket === undefined ? unmountFuse(path, { lazy }) : askControl(socket, { command: 'unmount', lazy });
   const ender = new AbortController();
   const late = sleep(KERNEL_WAIT_MS, 'late' as const, { signal: ender.signal }).catch(() => 'late' as const);
   try {
-    const done = await Promise.race([unmountFuse(path, { lazy: mode !== 'plain' }), late]);
+    const done = await Promise.race([work, late]);
     if (done === 'late') {
       throw new CommandError(
         EXIT_FAILURE,
@@ -112,6 +124,7 @@ async function takeAway(path: string, record: MountRecord, mode: Mode): Promise<
     }
   } catch (error) {
     if (error instanceof MountError && error.kind === 'busy') throw await busyError(path);
+    if (error instanceof ControlError && error.errno === EBUSY) throw await busyError(path);
     throw error;
   } finally {
     ender.abort();

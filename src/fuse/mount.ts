@@ -26,9 +26,15 @@ export interface FuseMount {
   readonly fd: number;
   /** Absolute, without symbolic links: as /proc/mounts shows it. */
   readonly mountPoint: string;
-  readonly via: 'mount' | 'fusermount3';
+  readonly via: 'mount' | 'fusermount3' | 'supervisor';
   /** As /proc/self/mountinfo shows it; undefined in the unlikely case that somebody unmounted it meanwhile. */
   readonly record: MountRecord | undefined;
+}
+
+/** Who is let in without allow_other, and may end the connection: user_id and group_id. */
+export interface MountOwner {
+  readonly uid: number;
+  readonly gid: number;
 }
 
 /**
@@ -56,18 +62,29 @@ export async function checkMountPoint(mountPoint: string): Promise<{ readonly pa
 
 /**
  * Mounts and returns the connection: `device`, when the caller has opened /dev/fuse already (root only; it stays the
- * caller's when mounting fails), a new one otherwise. Throws MountError.
+ * caller's when mounting fails), a new one otherwise. `owner`: for whom root mounts. Throws MountError.
  */
-export async function mountFuse(mountPoint: string, options: MountOptions, device?: number): Promise<FuseMount> {
+export async function mountFuse(
+  mountPoint: string,
+  options: MountOptions,
+  device?: number,
+  owner: MountOwner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
+): Promise<FuseMount> {
   const { path, mode } = await checkMountPoint(mountPoint);
   const root = process.geteuid?.() === 0;
   const fd = root
-    ? await mountAsRoot(path, mode, options, device)
+    ? await mountAsRoot(path, mode, options, owner, device)
     : await fusermountMount(path, fusermountOptions(options));
   return { fd, mountPoint: path, via: root ? 'mount' : 'fusermount3', record: findMount(path) };
 }
 
-async function mountAsRoot(path: string, mode: number, options: MountOptions, device?: number): Promise<number> {
+async function mountAsRoot(
+  path: string,
+  mode: number,
+  options: MountOptions,
+  owner: MountOwner,
+  device?: number,
+): Promise<number> {
   const flags = mountFlags(options);
   let fd: number;
   try {
@@ -77,7 +94,7 @@ async function mountAsRoot(path: string, mode: number, options: MountOptions, de
   }
   let errno: number;
   try {
-    const data = mountData(options, fd, mode, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+    const data = mountData(options, fd, mode, owner.uid, owner.gid);
     errno = await mount(options.source, path, FUSE_TYPE, flags, data);
   } catch (error) {
     if (device === undefined) closeSync(fd);

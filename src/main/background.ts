@@ -41,7 +41,7 @@ export interface BackgroundMount {
 }
 
 /** Variables that name files: made absolute, because the daemon's working directory is /. */
-const fileVariables = [
+export const fileVariables = [
   'AWS_CONFIG_FILE',
   'AWS_SHARED_CREDENTIALS_FILE',
   'AWS_WEB_IDENTITY_TOKEN_FILE',

@@ -6,6 +6,7 @@
 import type { StoreOptions, VerifyMode } from '../engine/api.js';
 import type { ObjectWriteOptions } from '../engine/write-options.js';
 import type { MetricsSettings } from './metrics/settings.js';
+import type { RunAs } from './run-as/run-as.js';
 import type { SettingsRecord } from './settings-record.js';
 
 /** What becomes of somebody else's change to an object that is being written here: their work stays, or ours replaces it. */
@@ -53,7 +54,9 @@ export interface MountConfig {
   readonly supervised: boolean;
   /** How long a daemon's main thread may be silent before it is replaced; null = for ever. */
   readonly watchdogMs: number | null;
-  /** Owner shown for everything; default the mounting user. */
+  /** The daemon is this user, and the mount is theirs; absent: who mounts. */
+  readonly runAs?: RunAs;
+  /** Owner shown for everything; default the user that the daemon is. */
   readonly uid: number;
   readonly gid: number;
   /** Permission bits, e.g. 0o755. */

@@ -42,17 +42,24 @@ export interface ControlFailure {
 
 type Answer = { readonly progress: unknown } | { readonly result: unknown } | { readonly error: ControlFailure };
 
-/** Who is at the other end; undefined when that cannot be found out. Given by tests. */
-export type AskPeer = (socket: Socket) => PeerCredentials | undefined;
+export interface ControlSocketOptions {
+  /** Who is at the other end; undefined when that cannot be found out. Given by tests. */
+  readonly askPeer?: (socket: Socket) => PeerCredentials | undefined;
+  /** Who may ask, besides root; this process's user by default. */
+  readonly ownerUid?: number;
+  /** Does what touches the file system: with the rights of whose the directory is. */
+  readonly inPlace?: <T>(work: () => T) => T;
+}
 
 /** Listens. Returns what ends it, and all commands under way with it. Throws as listen(2) does. */
 export async function openControlSocket(
   path: string,
   handlers: ControlHandlers,
   log: Log,
-  askPeer: AskPeer = peerCredentials,
+  options: ControlSocketOptions = {},
 ): Promise<() => Promise<void>> {
-  rmSync(path, { force: true });
+  const { askPeer = peerCredentials, ownerUid = process.geteuid?.() ?? 0, inPlace = (work) => work() } = options;
+  inPlace(() => rmSync(path, { force: true }));
   const clients = new Set<Socket>();
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -60,7 +67,7 @@ export async function openControlSocket(
       socket.destroy();
       return;
     }
-    const stranger = refusePeer(askPeer(socket), process.geteuid?.() ?? 0);
+    const stranger = refusePeer(askPeer(socket), ownerUid);
     if (stranger !== undefined) {
       log.warn({ path }, `control socket: ${stranger}`);
       const refusal: Answer = { error: { errno: EPERM, message: stranger } };
@@ -74,8 +81,9 @@ export async function openControlSocket(
     socket.on('close', () => clients.delete(socket));
     serve(socket, handlers, log);
   });
-  await listen(server, path);
-  chmodSync(path, 0o600);
+  // Node binds before it returns from listen(), for a path.
+  await inPlace(() => listen(server, path));
+  inPlace(() => chmodSync(path, 0o600));
   server.unref();
   return async () => {
     for (const socket of clients) socket.destroy();

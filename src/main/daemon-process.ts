@@ -6,8 +6,9 @@
  */
 import { closeSync } from 'node:fs';
 import { isatty } from 'node:tty';
-import { describeFailure } from './failure.js';
-import { EXIT_FAILURE } from './exit-codes.js';
+import type { MountConfig } from './config.js';
+import { describeFailure, type Failure } from './failure.js';
+import { EXIT_CREDENTIALS, EXIT_FAILURE } from './exit-codes.js';
 import { endProcess } from './fatal.js';
 import { loadStartDaemon } from './load-daemon.js';
 import { openLogging } from './logging.js';
@@ -18,6 +19,8 @@ import { currentOwner } from './state-directory.js';
 import { sendDescriptor } from '../fuse/libc.js';
 import { packageVersion } from './version.js';
 import { aloneLife, type FromDaemon, type Life, type LiveLife, type ToDaemon } from './supervisor/api.js';
+import { refuseRights, type RunAs } from './run-as/run-as.js';
+import { rootHand } from './supervisor/errands.js';
 import { mapFile } from './supervisor/map-file.js';
 import { DaemonPage, PAGE_BYTES } from './supervisor/page.js';
 
@@ -58,6 +61,8 @@ async function run(value: unknown, { load, reread, disconnected }: Surroundings)
   try {
     const start = asStartMessage(value);
     if (start === undefined) throw new Error('the start message makes no sense: is the installation of one version?');
+    const { runAs } = start.config;
+    if (runAs !== undefined) refuseRights(runAs);
     const owner = currentOwner();
     const logging = openLogging(start.config, { owner, isTerminal: isatty(2) });
     const { life } = start;
@@ -67,7 +72,7 @@ async function run(value: unknown, { load, reread, disconnected }: Surroundings)
         startDaemon: async (config, deps) => (await load())(config, deps),
         owner,
         ...(life ? { orphaned: disconnected } : { abandoned: disconnected }),
-        life: life ? liveLife(life) : aloneLife,
+        life: life ? liveLife(life, start.config) : aloneLife,
         onReady: async () => {
           await tell({ type: 'ready', log: logging.description, version: packageVersion() });
           if (!life && process.connected) process.disconnect();
@@ -84,11 +89,20 @@ async function run(value: unknown, { load, reread, disconnected }: Surroundings)
       logging.close();
     }
   } catch (error) {
-    const failure = describeFailure(error);
+    const failure = withUser(describeFailure(error), asStartMessage(value)?.config.runAs);
     exitCode = failure.exitCode;
     await tell(failedMessage(failure));
   }
   endProcess(exitCode);
+}
+
+/** Root's credentials, which whoever mounted may have had in mind, are not looked at. */
+function withUser(failure: Failure, runAs: RunAs | undefined): Failure {
+  if (runAs === undefined || failure.exitCode !== EXIT_CREDENTIALS) return failure;
+  const { name, home } = runAs;
+  const where = home === undefined ? 'in no home directory' : `in ${home}/.aws`;
+  const hint = `the daemon runs as user ${name}, so they are looked for ${where}, not in root's`;
+  return { ...failure, remedy: failure.remedy === undefined ? hint : `${failure.remedy}; ${hint}` };
 }
 
 /** From now on the supervisor may ask for what is in memory only. */
@@ -99,13 +113,14 @@ function listenToSupervisor(handOver: () => Promise<void>): void {
 }
 
 /** What the supervisor said, with what stands behind its descriptors. Throws when the journal file cannot be mapped. */
-function liveLife(life: Life): LiveLife {
+function liveLife(life: Life, { runAs, mountPoint }: MountConfig): LiveLife {
   const { generation, journalFd, handoverFd } = life;
   const page = journalFd === undefined ? undefined : new DaemonPage(mapFile(journalFd, PAGE_BYTES));
   page?.begin(generation, process.pid);
   return {
     ...life,
     ...(page && { page }),
+    ...(runAs && { rootHand: rootHand(mountPoint) }),
     mounted: (deviceFd) => {
       if (handoverFd === undefined) return Promise.resolve();
       const errno = sendDescriptor(handoverFd, deviceFd);

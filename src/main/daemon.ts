@@ -200,7 +200,7 @@ export async function startDaemon(
   };
   try {
     // A mount that is taken over has answered before, and what it is asked first may be what others wait for.
-    if (!life.takesOver && !life.isAdopted) await answers(config.mountPoint);
+    if (!life.takesOver && !life.isAdopted && mayEnter(config)) await answers(config.mountPoint);
   } catch (error) {
     await stop('the mount did not answer');
     await done;
@@ -507,6 +507,11 @@ function spoolId(): string {
 /** A dead thread of ours cannot be lived without: as an uncaught exception this ends the process at once. */
 function dieOf(error: Error): never {
   throw error;
+}
+
+/** With --user USER:GROUP the kernel keeps the daemon itself out, if GROUP is not the one that the user's programs have. */
+function mayEnter({ runAs, allowOther, allowRoot }: MountConfig): boolean {
+  return runAs === undefined || runAs.gid === runAs.loginGid || allowOther || allowRoot;
 }
 
 /** The first system call on the mount, by a thread of Node's pool, so that this one is free to serve it. */

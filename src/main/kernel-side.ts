@@ -25,13 +25,14 @@ import { cloneConnection, pageBytes } from '../fuse/libc.js';
 import { MountError } from '../fuse/mount-error.js';
 import { mountFuse, setReadAhead, type FuseMount, type MountOptions } from '../fuse/mount.js';
 import { mountNative } from '../fuse/native/mount.js';
-import { findMount, type MountRecord } from '../fuse/mountinfo.js';
+import { findMount } from '../fuse/mountinfo.js';
 import type { Negotiated } from '../fuse/negotiate.js';
 import { runNotification } from '../fuse/notify.js';
 import { SlotLender, allocateLoans } from '../fuse/slot-loans.js';
 import { handshake } from '../fuse/session.js';
 import { abortConnection, unmountFuse } from '../fuse/unmount.js';
 import type { MountConfig } from './config.js';
+import { mountOptionsOf } from './mount-source.js';
 import { Notifier } from './notifier.js';
 import { ReaderThreads, type ReaderCounts } from './reader-threads.js';
 import type { LiveLife } from './supervisor/api.js';
@@ -102,13 +103,7 @@ export interface KernelWatch {
 
 /** Mounts and serves by the binding that the user chose. Throws MountError with nothing left mounted. */
 export function serveKernel(config: MountConfig, deps: KernelSideDeps): Promise<KernelSide> {
-  const options: MountOptions = {
-    source: `s3://${config.store.bucket}/${config.store.prefix}`,
-    readOnly: config.readOnly,
-    allowOther: config.allowOther,
-    allowRoot: config.allowRoot,
-    extra: config.mountOptions,
-  };
+  const options = mountOptionsOf(config);
   return config.fuseBinding === 'native' ? serveNative(config, options, deps) : serveDevice(config, options, deps);
 }
 
@@ -127,7 +122,8 @@ async function serveNative(config: MountConfig, options: MountOptions, deps: Ker
     oldestRequestMs: () => 0,
     durations: () => ({ requests: {}, hits: [] }),
     watched: undefined,
-    unmount: () => endMount(mount.mountPoint, undefined, mount.ended, giveUp, log),
+    unmount: () =>
+      endMount({ mountPoint: mount.mountPoint, record: undefined, unmount: unmountFuse }, mount.ended, giveUp, log),
   };
 }
 
@@ -181,7 +177,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     readers.start(fd, negotiated.requestBufferBytes, dispatcher);
   } catch (error) {
     // A mount that others began is the supervisor's to give up.
-    if (!deps.life.takesOver) await unmountFuse(mount.mountPoint, { lazy: true }).catch(() => undefined);
+    if (!deps.life.takesOver) await unmounter(deps.life)(mount.mountPoint, { lazy: true }).catch(() => undefined);
     for (const each of new Set([fd, mount.fd])) closeSync(each);
     await readers.abandon();
     throw error;
@@ -208,7 +204,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
       hits: readers.accounts.map((account) => account.latencies),
     }),
     watched: { accounts: readers.accounts, observe: (observer) => (dispatcher.observer = observer) },
-    unmount: () => endMount(mount.mountPoint, mount.record, threadsEnded, giveUp, log),
+    unmount: () => endMount({ ...mount, unmount: unmounter(deps.life) }, threadsEnded, giveUp, log),
   };
 }
 
@@ -217,8 +213,13 @@ async function openConnection(config: MountConfig, options: MountOptions, life: 
   const { deviceFd, takesOver, isAdopted } = life;
   if (deviceFd !== undefined && (takesOver || isAdopted)) {
     const { mountPoint } = config;
-    const via = process.geteuid?.() === 0 ? 'mount' : 'fusermount3';
+    const via = life.rootHand ? 'supervisor' : process.geteuid?.() === 0 ? 'mount' : 'fusermount3';
     return { fd: deviceFd, mountPoint, via, record: findMount(mountPoint) };
+  }
+  if (deviceFd !== undefined && life.rootHand) {
+    const { mountPoint } = config;
+    await life.rootHand.mount();
+    return { fd: deviceFd, mountPoint, via: 'supervisor', record: findMount(mountPoint) };
   }
   const mount = await mountFuse(config.mountPoint, options, deviceFd);
   try {
@@ -269,7 +270,7 @@ function ownDescriptor(
   if (negotiated.hasResend || life.supervisor === undefined) return fd;
   let fresh: number;
   try {
-    fresh = openDevFuse();
+    fresh = life.spareFd ?? openDevFuse();
   } catch (error) {
     log.warn({ err: error }, 'no descriptor of its own: calls that wait when this daemon dies would wait for ever');
     return fd;
@@ -284,6 +285,11 @@ function ownDescriptor(
   return fd;
 }
 
+/** Unmounts as this daemon may: itself, or through its supervisor. */
+function unmounter({ rootHand }: LiveLife): typeof unmountFuse {
+  return rootHand === undefined ? unmountFuse : (_mountPoint, { lazy }) => rootHand.unmount(lazy);
+}
+
 function promiseOf(): { promise: Promise<void>; resolve: () => void } {
   let settle: () => void = () => undefined;
   const promise = new Promise<void>((resolve) => (settle = resolve));
@@ -291,6 +297,8 @@ function promiseOf(): { promise: Promise<void>; resolve: () => void } {
 }
 
 function tune(mount: FuseMount, log: Log): void {
+  // A supervisor that mounted has done it.
+  if (mount.via === 'supervisor') return;
   if (!mount.record || mount.via !== 'mount') {
     log.debug({}, "the kernel's own read-ahead stays at 128 KiB: only root can raise it");
     return;
@@ -305,19 +313,24 @@ function tune(mount: FuseMount, log: Log): void {
  * other mount namespaces, a lazy one may, and so may the unmount of somebody else.
  */
 async function endMount(
-  mountPoint: string,
-  record: MountRecord | undefined,
+  { mountPoint, record, unmount }: Pick<FuseMount, 'mountPoint' | 'record'> & { readonly unmount: typeof unmountFuse },
   ended: Promise<void>,
   giveUp: () => void,
   log: Log,
 ): Promise<void> {
   try {
-    await unmountFuse(mountPoint, { lazy: false });
+    await unmount(mountPoint, { lazy: false });
   } catch (error) {
     if (!(error instanceof MountError)) throw error;
-    if (error.kind !== 'not-mounted') {
+    if (error.kind === 'permission') {
+      log.error(
+        { mountPoint, reason: error.message },
+        'the mount cannot be taken away: what is below it fails from now on',
+      );
+      if (!record || !abortConnection(record)) giveUp();
+    } else if (error.kind !== 'not-mounted') {
       log.warn({ mountPoint, reason: error.message }, 'still in use: detaching it');
-      await unmountFuse(mountPoint, { lazy: true });
+      await unmount(mountPoint, { lazy: true });
     }
   }
   const late = new Promise<'late'>((resolve) => void setTimeout(resolve, DETACHED_GRACE_MS, 'late').unref());

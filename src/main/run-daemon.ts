@@ -79,12 +79,16 @@ const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<number> {
   const { logging, owner, life = aloneLife } = deps;
   const { log } = logging;
+  // With --user this process may not: its supervisor, or the supervisor's guard, does.
+  const detach = (): void => {
+    if (config.runAs === undefined) detachOursNow(config.mountPoint, owner.uid);
+  };
   settleV8();
   registerEnvironmentSecrets(owner.env);
   captureStrayOutput(log);
   const removeFatalHandlers = installFatalHandlers(log, (reason) => {
     life.page?.fatal(reason);
-    if (config.autoUnmount && life.supervisor === undefined) detachOursNow(config.mountPoint, owner.uid);
+    if (config.autoUnmount && life.supervisor === undefined) detach();
   });
 
   let daemon: DaemonHandle | undefined;
@@ -92,7 +96,7 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
   const stop = (reason: string): void => {
     if (stopReason !== undefined) {
       log.warn({ reason }, 'told to end a second time: not waiting');
-      detachOursNow(config.mountPoint, owner.uid);
+      detach();
       endProcess(EXIT_INTERRUPTED);
       return;
     }
@@ -105,7 +109,7 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
     }
     setTimeout(() => {
       if (daemon !== undefined) return;
-      detachOursNow(config.mountPoint, owner.uid);
+      detach();
       endProcess(EXIT_INTERRUPTED);
     }, STOP_DURING_START_MS).unref();
   };
@@ -132,7 +136,7 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
   deps.abandoned?.addEventListener('abort', onAbandoned, { once: true });
   const onOrphaned = (): void => {
     log.error({ mountPoint: config.mountPoint }, 'the supervisor has died: detaching the mount and ending');
-    detachOursNow(config.mountPoint, owner.uid);
+    detach();
     if (stopReason === undefined) stop('the supervisor has died');
   };
   deps.orphaned?.addEventListener('abort', onOrphaned, { once: true });

@@ -5,6 +5,7 @@
  * Refuses to hold what an environment held: only the names of variables stand here, and values of options, none of which
  * is a secret.
  */
+import type { RunAs } from './run-as/run-as.js';
 
 /** Where a setting was said. */
 export type Origin =
@@ -30,4 +31,6 @@ export interface SettingsRecord {
   readonly cwd: string;
   readonly uid: number;
   readonly gid: number;
+  /** What --user came to; it is not looked up again. */
+  readonly runAs?: RunAs;
 }

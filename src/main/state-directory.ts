@@ -3,6 +3,7 @@
  * a reboot empties, and log files in the state directory, which it does not. XDG names when they are set.
  *
  *   runtime   $XDG_RUNTIME_DIR/mount-s3x   or, as root, /run/mount-s3x         or $TMPDIR/mount-s3x-UID
+ *             or /run/mount-s3x-UID, which root makes for a user as whom it runs a daemon (--user)
  *   state     $XDG_STATE_HOME/mount-s3x    or, as root, /var/log/mount-s3x     or ~/.local/state/mount-s3x
  *   spool     spool in $XDG_STATE_HOME/mount-s3x or, as root, /var/spool/mount-s3x or ~/.local/state/mount-s3x/spool
  *
@@ -32,9 +33,14 @@ export function runtimeCandidates(owner: Owner): string[] {
   const candidates: string[] = [];
   const runtime = absoluteVariable(owner.env, 'XDG_RUNTIME_DIR');
   if (runtime !== undefined) candidates.push(join(runtime, 'mount-s3x'));
-  if (owner.uid === 0) candidates.push('/run/mount-s3x');
+  candidates.push(owner.uid === 0 ? '/run/mount-s3x' : userRuntimeDirectory(owner.uid));
   candidates.push(join(absoluteVariable(owner.env, 'TMPDIR') ?? '/tmp', `mount-s3x-${owner.uid}`));
   return candidates;
+}
+
+/** Only root can make it. */
+export function userRuntimeDirectory(uid: number): string {
+  return `/run/mount-s3x-${uid}`;
 }
 
 /** State directories to try, best first. */
@@ -98,12 +104,13 @@ export function runtimeSearchPath(owner: Owner): string[] {
   const path = new Set([...runtimeCandidates(owner), '/run/mount-s3x']);
   if (owner.uid === 0) {
     for (const [parent, keep] of [
+      ['/run', /^mount-s3x-\d+$/],
       ['/run/user', /^\d+$/],
       ['/tmp', /^mount-s3x-\d+$/],
     ] as const) {
       for (const name of listDirectory(parent)) {
         if (!keep.test(name)) continue;
-        path.add(parent === '/tmp' ? join(parent, name) : join(parent, name, 'mount-s3x'));
+        path.add(parent === '/run/user' ? join(parent, name, 'mount-s3x') : join(parent, name));
       }
     }
   }

@@ -106,7 +106,9 @@ void t.test('only the owner and root may ask', async (t) => {
     const path = join(directory, 'x.sock');
     const log = new LineLog();
     let asked = 0;
-    const close = await openControlSocket(path, { hello: () => Promise.resolve(++asked) }, log, () => peer);
+    const close = await openControlSocket(path, { hello: () => Promise.resolve(++asked) }, log, {
+      askPeer: () => peer,
+    });
     const answer = await failure(askControl(path, { command: 'hello' }));
     t.equal(asked, allowed ? 1 : 0, what);
     if (!allowed) {

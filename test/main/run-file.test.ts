@@ -89,6 +89,7 @@ t.test('directories', (t) => {
   const root = directory(t);
   t.strictSame(runtimeCandidates({ env: { XDG_RUNTIME_DIR: '/r', TMPDIR: '/t' }, uid: 5 }), [
     '/r/mount-s3x',
+    '/run/mount-s3x-5',
     '/t/mount-s3x-5',
   ]);
   t.strictSame(runtimeCandidates({ env: { XDG_RUNTIME_DIR: 'relative' }, uid: 0 }), [

@@ -34,7 +34,7 @@ export function buildSettled(
 export function recordOf(
   settled: Settled,
   typed: TypedSettings,
-  { cwd, uid, gid }: Pick<ConfigContext, 'cwd' | 'uid' | 'gid'>,
+  { cwd, uid, gid, runAs }: Pick<ConfigContext, 'cwd' | 'uid' | 'gid' | 'runAs'>,
 ): SettingsRecord {
   const words = (of: Pick<Settled, 'bucket' | 'directory'>): SaidSetting[] => [
     ...(of.bucket === undefined ? [] : [{ name: 'bucket', value: of.bucket.text, origin: of.bucket.origin }]),
@@ -50,6 +50,7 @@ export function recordOf(
     cwd,
     uid,
     gid,
+    ...(runAs && { runAs }),
   };
 }
 

@@ -49,7 +49,10 @@ export const awsVariables: Readonly<Partial<Record<OptionName, readonly string[]
 export const NOT_SET = '-';
 
 /** Other names of an option, which are shown with it. */
-const aliases: Readonly<Partial<Record<OptionName, OptionName>>> = { 'memory-target': 'max-memory-target' };
+const aliases: Readonly<Partial<Record<OptionName, OptionName>>> = {
+  'memory-target': 'max-memory-target',
+  user: 'run-as',
+};
 
 /** Rows in the table's order, `bucket` and `directory` first. */
 export function effectiveSettings(sources: EffectiveSources): SettingRow[] {

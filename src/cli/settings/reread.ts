@@ -17,8 +17,8 @@ export async function rereadSettings(
 ): Promise<{ readonly config: MountConfig; readonly notes: readonly string[] }> {
   await prepareYaml(record.typed, env);
   const typed = typedOf(record);
-  const { cwd, uid, gid } = record;
-  const built = buildSettled(settle(typed, { env, cwd }), typed, { env, cwd, uid, gid });
+  const { cwd, uid, gid, runAs } = record;
+  const built = buildSettled(settle(typed, { env, cwd }), typed, { env, cwd, uid, gid, ...(runAs && { runAs }) });
   return { config: { ...built.config, settings: built.record }, notes: built.notes };
 }
 

@@ -4,12 +4,14 @@
  *   MOUNT_S3X_REGISTRY=DIR    there, whoever asks; `off`: this mount neither tells nor divides
  *   root                      /run/mount-s3x/mounts: one place, whatever session it was mounted from. An XDG_RUNTIME_DIR that
  *                             is no session's (/run/user/UID) is taken: somebody set it
- *   everybody else            `mounts` in the user's runtime directory (state-directory.ts)
+ *   everybody else            `mounts` in the user's runtime directory (state-directory.ts); the one that root made for daemons
+ *                             of this user (--user) goes before a session's
  *
  * So mounts of different users do not know each other: no user could trust what another writes there.
  */
+import { existsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { makePrivateDirectory, runtimeCandidates, type Owner } from '../state-directory.js';
+import { makePrivateDirectory, runtimeCandidates, userRuntimeDirectory, type Owner } from '../state-directory.js';
 
 const OFF = 'off';
 
@@ -19,7 +21,8 @@ export function registryCandidates(owner: Owner): string[] {
   if (said === OFF) return [];
   if (said !== undefined && isAbsolute(said)) return [said];
   const session = owner.env['XDG_RUNTIME_DIR'];
-  const isSession = owner.uid === 0 && session !== undefined && /^\/run\/user\/\d+\/*$/.test(session);
+  const isShared = owner.uid === 0 || existsSync(userRuntimeDirectory(owner.uid));
+  const isSession = isShared && session !== undefined && /^\/run\/user\/\d+\/*$/.test(session);
   const env = isSession ? { ...owner.env, XDG_RUNTIME_DIR: undefined } : owner.env;
   return runtimeCandidates({ env, uid: owner.uid }).map((directory) => join(directory, 'mounts'));
 }

@@ -123,6 +123,8 @@ const reasons: Readonly<Record<string, string>> = {
   'memory-target': 'the pool is allocated once',
   'max-memory-target': 'the pool is allocated once',
   'part-size': 'uploads under way count on it; `read-part-size` can change',
+  user: 'a daemon cannot become another user',
+  'run-as': 'a daemon cannot become another user',
   bucket: 'another bucket is another mount',
   prefix: 'another prefix is another mount',
   directory: 'another directory is another mount',

@@ -6,15 +6,18 @@
  * be added here, and none may change its meaning. Refuses to say how either side works.
  *
  * Descriptors that a daemon inherits: 3 the channel of messages, JOURNAL_FD the journal file, and DEVICE_FD the connection,
- * or HANDOVER_FD a socket over which the first daemon of an ordinary user gives it to the supervisor (SCM_RIGHTS).
+ * or HANDOVER_FD a socket over which the first daemon of an ordinary user gives it to the supervisor (SCM_RIGHTS). SPARE_FD is
+ * /dev/fuse once more, for a daemon that is not root any more (--user).
  */
 import type { MountConfig } from '../config.js';
 import type { ReadyMessage } from '../readiness.js';
+import type { ErrandAnswer, ErrandMessage, RootHand } from './errands.js';
 import type { DaemonPage } from './page.js';
 
 export const JOURNAL_FD = 4;
 export const DEVICE_FD = 5;
 export const HANDOVER_FD = 6;
+export const SPARE_FD = 7;
 
 /** The kernel's id of a request, without the bit that marks a resent one. */
 export interface RequestId {
@@ -28,6 +31,8 @@ export interface SupervisorName {
   /** Clock ticks since boot at which it started. */
   readonly startTicks: number;
   readonly socket?: string;
+  /** It also unmounts when asked there: the mount's user may not (--user). */
+  readonly unmounts?: true;
 }
 
 /** Where a daemon stands among those that serve one mount. Travels as JSON. */
@@ -44,6 +49,8 @@ export interface Life {
   readonly journalFd?: number;
   /** A socket on which the first daemon of an ordinary user hands the descriptor over. */
   readonly handoverFd?: number;
+  /** /dev/fuse, opened anew and of no connection yet, for a daemon that may not open it. */
+  readonly spareFd?: number;
   /** Requests that killed earlier daemons twice: EIO. */
   readonly refused: readonly RequestId[];
   /** The process that stands for the mount, for the run file; absent without a supervisor. */
@@ -57,6 +64,8 @@ export const GENERATION_IDS = 2 ** 40;
 export interface LiveLife extends Life {
   /** The first page of the journal; absent without a supervisor. */
   readonly page?: DaemonPage;
+  /** Mounts and unmounts for a daemon that may not; absent: it may. */
+  readonly rootHand?: RootHand;
   /** The mount is there on this descriptor, and INIT not answered yet. Resolves when the supervisor may be relied on. */
   mounted(deviceFd: number): Promise<void>;
 }
@@ -90,7 +99,8 @@ export function adoptedDescriptor(mountPoint: string): number | undefined {
 export type ToDaemon =
   | { readonly type: 'start'; readonly config: MountConfig; readonly life?: Life }
   /** A newer version will take over: put on disk what is only in memory, then say `handed-over`. No answer in time: killed. */
-  | { readonly type: 'hand-over' };
+  | { readonly type: 'hand-over' }
+  | ErrandAnswer;
 
 /** From a daemon to the supervisor. `ready` and `failed` come once, as without a supervisor. */
 export type FromDaemon =
@@ -98,6 +108,8 @@ export type FromDaemon =
   /** The mount is gone and everything is in the bucket that will ever be. The process ends now. */
   | { readonly type: 'ended'; readonly reason: string; readonly exitCode: number }
   | { readonly type: 'handed-over' }
+  /** To be done by root. */
+  | ErrandMessage
   /** A reload changed what is in force: the next daemon starts with this. */
   | { readonly type: 'configured'; readonly config: MountConfig };
 

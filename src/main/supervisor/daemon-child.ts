@@ -8,15 +8,18 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { asReadyMessage } from '../readiness.js';
 import { mountSource } from '../mount-source.js';
 import type { MountConfig } from '../config.js';
+import { commandAs, userEnvironment, type RunAs } from '../run-as/run-as.js';
 import {
   asSuperviseMessage,
   DEVICE_FD,
   HANDOVER_FD,
   JOURNAL_FD,
+  SPARE_FD,
   type FromDaemon,
   type Life,
   type ToDaemon,
 } from './api.js';
+import { asErrand } from './errands.js';
 
 /** How long a daemon that was killed may take to be gone before the next one starts. */
 export const KILL_WAIT_MS = 1000;
@@ -24,11 +27,14 @@ export const KILL_WAIT_MS = 1000;
 export interface DaemonOptions {
   readonly entry: string;
   readonly config: MountConfig;
-  readonly life: Omit<Life, 'journalFd' | 'deviceFd' | 'handoverFd'>;
+  readonly life: Omit<Life, 'journalFd' | 'deviceFd' | 'handoverFd' | 'spareFd'>;
   /** The supervisor's descriptors; the daemon's numbers are in api.ts. */
   readonly journalFd: number;
   readonly deviceFd?: number;
   readonly handoverFd?: number;
+  readonly spareFd?: number;
+  /** As whom; absent: as this process. Not `config`'s, which a daemon may have changed. */
+  readonly runAs?: RunAs;
 }
 
 /** How a daemon ended. */
@@ -46,11 +52,15 @@ export class DaemonChild {
   #end: (end: DaemonEnd) => void = () => undefined;
 
   constructor(options: DaemonOptions, onMessage: (message: FromDaemon) => void) {
-    const { config, journalFd, deviceFd, handoverFd } = options;
-    this.#child = spawn(process.execPath, [options.entry, mountSource(config), config.mountPoint], {
+    const { config, journalFd, deviceFd, handoverFd, spareFd, runAs } = options;
+    const words = [process.execPath, options.entry, mountSource(config), config.mountPoint] as const;
+    const [program, ...args] = runAs === undefined ? words : commandAs(runAs, words);
+    const descriptors = [journalFd, ...[deviceFd, handoverFd, spareFd].map((fd) => fd ?? ('ignore' as const))];
+    this.#child = spawn(program, args, {
       cwd: '/',
       detached: true,
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc', journalFd, deviceFd ?? 'ignore', handoverFd ?? 'ignore'],
+      ...(runAs && { env: userEnvironment(process.env, runAs) }),
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...descriptors],
       serialization: 'json',
     });
     this.pid = this.#child.pid ?? 0;
@@ -73,6 +83,7 @@ export class DaemonChild {
       journalFd: JOURNAL_FD,
       ...(deviceFd === undefined ? {} : { deviceFd: DEVICE_FD }),
       ...(handoverFd === undefined ? {} : { handoverFd: HANDOVER_FD }),
+      ...(spareFd === undefined ? {} : { spareFd: SPARE_FD }),
     };
     this.send({ type: 'start', config, life });
   }
@@ -107,6 +118,8 @@ export class DaemonChild {
 function asFromDaemon(value: unknown): FromDaemon | undefined {
   const ready = asReadyMessage(value);
   if (ready !== undefined) return ready;
+  const errand = asErrand(value);
+  if (errand !== undefined) return errand;
   if (typeof value !== 'object' || value === null) return undefined;
   const { type, reason, exitCode, config } = value as Record<string, unknown>;
   if (type === 'ended' && typeof reason === 'string' && typeof exitCode === 'number') return { type, reason, exitCode };

@@ -18,14 +18,21 @@ export interface SupervisorLog {
 const WAITING_MAX = 64;
 const SYSLOG_LEVELS: Readonly<Record<Level, number>> = { info: 30, warn: 40, error: 50 };
 
-export function supervisorLog(now: () => Date = () => new Date()): SupervisorLog {
+/** `inFile` runs what writes to the daemon's file: with the daemon's rights, which said where it is. */
+export function supervisorLog(
+  inFile: (write: () => void) => void = (write) => write(),
+  now: () => Date = () => new Date(),
+): SupervisorLog {
   let description: string | undefined;
   let waiting: (() => void)[] = [];
   const write = (level: Level, json: string, human: string): void => {
     try {
       if (description === 'standard error') writeSync(2, isatty(2) ? human : json);
       else if (description === 'syslog' || description === 'journald') void toSyslog(level, json);
-      else if (description?.startsWith('/')) appendFileSync(description, json, { mode: 0o600 });
+      else if (description?.startsWith('/')) {
+        const file = description;
+        inFile(() => appendFileSync(file, json, { mode: 0o600 }));
+      }
     } catch {
       // a line that cannot be written is lost
     }

@@ -5,23 +5,29 @@
  */
 import { rmSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { EINVAL, EIO, ErrnoError } from '../../base/errno.js';
+import { EBUSY, EINVAL, EIO, ErrnoError } from '../../base/errno.js';
 import { silentLog } from '../../base/log.js';
 import { openControlSocket, SOCKET_PATH_BYTES_MAX } from '../control-socket.js';
+import { MountError } from '../../fuse/mount-error.js';
 import type { MountConfig } from '../config.js';
+import { asUser } from '../run-as/run-as.js';
 import { makePrivateDirectory, mountId, runtimeCandidates, type Owner } from '../state-directory.js';
 import type { UpgradeResult } from './api.js';
 
 export interface SupervisorCommands {
   /** A daemon of the version whose JavaScript file this is takes over. */
   upgrade(daemonEntry: string): Promise<UpgradeResult>;
+  /** Takes the mount away for a user who may not; rejects with MountError. Absent: the user may. */
+  unmount?(lazy: boolean): Promise<void>;
 }
 
 export async function listenForCommands(
-  { config, owner }: { readonly config: Pick<MountConfig, 'mountPoint'>; readonly owner: Owner },
+  { config, owner }: { readonly config: Pick<MountConfig, 'mountPoint' | 'runAs'>; readonly owner: Owner },
   commands: SupervisorCommands,
 ): Promise<{ readonly path: string; close(): Promise<void> } | undefined> {
-  const directory = makePrivateDirectory(runtimeCandidates(owner), owner.uid);
+  const { runAs } = config;
+  const inPlace = <T>(work: () => T): T => asUser(runAs, work);
+  const directory = inPlace(() => makePrivateDirectory(runtimeCandidates(owner), owner.uid));
   if (directory === undefined) return undefined;
   const path = join(directory, `${mountId(config.mountPoint)}.supervisor.sock`);
   if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) return undefined;
@@ -39,17 +45,28 @@ export async function listenForCommands(
             throw new ErrnoError(EIO, error instanceof Error ? error.message : String(error));
           }
         },
+        ...(commands.unmount && { unmount: ({ lazy }) => unmountFor(commands, lazy === true) }),
       },
       silentLog,
+      { ownerUid: owner.uid, inPlace },
     );
     return {
       path,
       close: async () => {
         await close();
-        rmSync(path, { force: true });
+        inPlace(() => rmSync(path, { force: true }));
       },
     };
   } catch {
     return undefined;
+  }
+}
+
+async function unmountFor(commands: SupervisorCommands, lazy: boolean): Promise<void> {
+  try {
+    await commands.unmount?.(lazy);
+  } catch (error) {
+    const isBusy = error instanceof MountError && error.kind === 'busy';
+    throw new ErrnoError(isBusy ? EBUSY : EIO, error instanceof Error ? error.message : String(error));
   }
 }

@@ -8,16 +8,17 @@
  * Order of an end without a daemon: detach, so that nobody new comes in, then close the connection, whereupon every call on
  * it fails instead of hanging (kernel fact 4).
  */
-import { closeSync, existsSync } from 'node:fs';
+import { closeSync, existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MountConfig } from '../config.js';
+import { asUser, userEnvironment } from '../run-as/run-as.js';
 import { endsWithTerminal } from '../terminal.js';
 import { detachOursNow } from '../detach.js';
 import { EXIT_CRASH_LOOP, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_NOT_READY } from '../exit-codes.js';
 import { giveBackProgramText } from '../memory/program-text.js';
 import type { ReadyMessage } from '../readiness.js';
 import { processStartTicks, removeRunFileOf } from '../run-file.js';
-import type { Owner } from '../state-directory.js';
+import { lastWordsFile, runtimeCandidates, type Owner } from '../state-directory.js';
 import type { FromDaemon, SupervisorName, ToCommand, UpgradeResult } from './api.js';
 import { CrashPolicy } from './crash-policy.js';
 import { DaemonChild, type DaemonEnd } from './daemon-child.js';
@@ -27,9 +28,10 @@ import { openHandover, tryOpenDevice } from './connection.js';
 import { openJournalFile } from './journal-file.js';
 import { PAGE_BYTES, readPage, type PageView } from './page.js';
 import { processState } from './process-state.js';
+import { RootPart } from './root-part.js';
 import { noHooks, type ServiceHooks } from './service-hooks.js';
 import { listenForCommands } from './supervisor-socket.js';
-import { supervisorLog } from './supervisor-log.js';
+import { supervisorLog, type SupervisorLog } from './supervisor-log.js';
 import { Upgrade } from './upgrade.js';
 
 /** After the second signal, and before the first daemon was ready: how long it may take to end before it is killed. */
@@ -75,13 +77,17 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
 class Supervisor {
   readonly #options: SuperviseOptions;
   readonly #hooks: ServiceHooks;
-  readonly #log = supervisorLog();
+  readonly #log: SupervisorLog;
   readonly #policy = new CrashPolicy();
   /** In force: a reload changes it. */
   #config: MountConfig;
   readonly #journalFd: number;
   readonly #pageBuffer = Buffer.alloc(PAGE_BYTES);
   #deviceFd: number | undefined;
+  /** What the daemons may not do, being another user's; undefined: they may. */
+  readonly #rootPart: RootPart | undefined;
+  /** Whose the daemons and their files are. */
+  readonly #user: Owner;
   #name: SupervisorName = { pid: process.pid, startTicks: processStartTicks(process.pid) ?? 0 };
   #entry: string;
   #generation = 0;
@@ -106,14 +112,27 @@ class Supervisor {
     this.#entry = options.daemonEntry;
     // An ordinary user's comes from fusermount3; one that cannot be opened is the daemon's to explain.
     this.#deviceFd = options.adoptedFd ?? (options.owner.uid === 0 ? tryOpenDevice() : undefined);
+    const { owner, adoptedFd } = options;
+    const { runAs } = options.config;
+    this.#user = runAs === undefined ? owner : { uid: runAs.uid, env: userEnvironment(owner.env, runAs) };
+    this.#log = supervisorLog((work) => asUser(runAs, work));
+    if (runAs !== undefined) {
+      this.#rootPart = new RootPart(options.config, runAs, adoptedFd === undefined ? this.#deviceFd : undefined);
+    }
   }
 
   async run(): Promise<number> {
     const cleanups = this.#listen();
-    const commands = await listenForCommands(this.#options, {
-      upgrade: (daemonEntry) => this.#startUpgrade(daemonEntry),
-    });
-    if (commands) this.#name = { ...this.#name, socket: commands.path };
+    const rootPart = this.#rootPart;
+    const { config } = this.#options;
+    const commands = await listenForCommands(
+      { config, owner: this.#user },
+      {
+        upgrade: (daemonEntry) => this.#startUpgrade(daemonEntry),
+        ...(rootPart && { unmount: (lazy) => rootPart.unmount(lazy) }),
+      },
+    );
+    if (commands) this.#name = { ...this.#name, socket: commands.path, ...(rootPart && { unmounts: true }) };
     try {
       for (;;) {
         const end = await this.#runDaemon();
@@ -124,6 +143,7 @@ class Supervisor {
     } finally {
       this.#upgrade?.failed('the mount has ended');
       await commands?.close();
+      await this.#rootPart?.close();
       for (const cleanup of cleanups) cleanup();
     }
   }
@@ -154,11 +174,13 @@ class Supervisor {
   async #runDaemon(): Promise<DaemonEnd> {
     const { owner, adoptedFd } = this.#options;
     const config = this.#config;
+    const { runAs } = this.#options.config;
     this.#serves = false;
     this.#lastMessage = undefined;
     this.#killedBecause = undefined;
     const needsHandover = this.#deviceFd === undefined && owner.uid !== 0;
     const handover = needsHandover ? await openHandover() : undefined;
+    const spareFd = runAs === undefined ? undefined : tryOpenDevice();
     const daemon = new DaemonChild(
       {
         entry: this.#entry,
@@ -166,6 +188,8 @@ class Supervisor {
         journalFd: this.#journalFd,
         ...(this.#deviceFd === undefined ? {} : { deviceFd: this.#deviceFd }),
         ...(handover ? { handoverFd: handover.theirs } : {}),
+        ...(spareFd === undefined ? {} : { spareFd }),
+        ...(runAs && { runAs }),
         life: {
           generation: this.#generation,
           takesOver: this.#generation > 0,
@@ -174,9 +198,11 @@ class Supervisor {
           supervisor: this.#name,
         },
       },
-      (message) => this.#heard(message),
+      (message) => this.#heard(message, daemon),
     );
     this.#daemon = daemon;
+    // The daemon's copy alone keeps a clone of the connection alive.
+    if (spareFd !== undefined) closeSync(spareFd);
     const handedOver = handover?.descriptor().then((fd) => (this.#deviceFd = fd));
     const stopWatching = this.#watch(daemon);
     const end = await daemon.ended;
@@ -220,8 +246,10 @@ class Supervisor {
   #endHanging(daemon: DaemonChild, reason: string): void {
     if (this.#killedBecause !== undefined) return;
     this.#killedBecause = reason;
-    const { config, owner } = this.#options;
-    const report = reportHang({ pid: daemon.pid, reason, page: this.#page(), config, owner });
+    const { config } = this.#options;
+    const report = asUser(config.runAs, () =>
+      reportHang({ pid: daemon.pid, reason, page: this.#page(), config, owner: this.#user }),
+    );
     this.#log.line(
       'error',
       { daemon: daemon.pid, reason, ...report },
@@ -230,7 +258,7 @@ class Supervisor {
     daemon.kill();
   }
 
-  #heard(message: FromDaemon): void {
+  #heard(message: FromDaemon, from: DaemonChild): void {
     switch (message.type) {
       case 'ready':
         this.#isReady(message);
@@ -245,6 +273,9 @@ class Supervisor {
         break;
       case 'handed-over':
         this.#upgrade?.handedOver();
+        break;
+      case 'errand':
+        void this.#rootPart?.answer(message).then((answer) => from.send(answer));
         break;
     }
   }
@@ -265,6 +296,9 @@ class Supervisor {
       return;
     }
     this.#everReady = true;
+    void this.#rootPart?.tune().then((trouble) => {
+      if (trouble !== undefined) this.#log.line('warn', { trouble }, 'read_ahead_kb could not be raised');
+    });
     this.#hooks.ready('serving');
     void this.#options.report(message);
   }
@@ -273,7 +307,10 @@ class Supervisor {
   async #afterDeath(end: DaemonEnd): Promise<number | undefined> {
     const how = end.signal === null ? `exit code ${end.code ?? 'unknown'}` : `signal ${end.signal}`;
     const last = this.#lastMessage;
-    if (last?.type === 'ended') return last.exitCode;
+    if (last?.type === 'ended') {
+      this.#removeLastWords();
+      return last.exitCode;
+    }
     if (!this.#everReady) return this.#failedStart(how);
     if (this.#stopSignal !== undefined && this.#serves) {
       this.#log.line(
@@ -341,13 +378,22 @@ class Supervisor {
     return EXIT_NOT_READY;
   }
 
+  /** A daemon that is another user's cannot: they lie where the command that started us put them. */
+  #removeLastWords(): void {
+    const { config, owner } = this.#options;
+    if (config.runAs === undefined) return;
+    for (const directory of runtimeCandidates(owner)) {
+      rmSync(lastWordsFile(directory, config.mountPoint), { force: true });
+    }
+  }
+
   /** Takes the mount away without a daemon. */
   #giveUp(): void {
     const { config, owner } = this.#options;
     detachOursNow(config.mountPoint, owner.uid);
     if (this.#deviceFd !== undefined) closeSync(this.#deviceFd);
     this.#deviceFd = undefined;
-    removeRunFileOf(config.mountPoint, owner);
+    asUser(config.runAs, () => removeRunFileOf(config.mountPoint, this.#user));
   }
 
   /** The first signal ends the mount in order, the second does not wait. */
@@ -368,7 +414,8 @@ class Supervisor {
     if (!daemon || !this.#serves || this.#stopSignal !== undefined || this.#upgrade !== undefined) {
       throw new Error('the mount is ending, or another daemon is taking over just now: try again in a while');
     }
-    if (!existsSync(daemonEntry)) throw new Error(`there is no ${daemonEntry}`);
+    if (!asUser(this.#options.config.runAs, () => existsSync(daemonEntry)))
+      throw new Error(`there is no ${daemonEntry}`);
     const upgrade = new Upgrade({ from: this.#entry, to: daemonEntry, fromVersion: this.#version });
     this.#upgrade = upgrade;
     this.#log.line('info', { from: this.#entry, to: daemonEntry }, 'another version takes over');

@@ -77,5 +77,20 @@ check 'stop' 'systemctl stop mount-s3x@data'
 check 'nothing is mounted, and the unit is inactive' '! mounted && [ "$(property ActiveState)" = inactive ]'
 check 'what was written last is in the bucket' 'cmp /tmp/source /tmp/buckets/bucket/last'
 check 'uninstall' '$cli systemd uninstall data >/tmp/uninstall 2>&1 && [ ! -e /etc/mount-s3x/data.yaml ]'
-[ "$failures" = 0 ] || { tail -5 /tmp/install /tmp/server; journalctl --no-pager -u 'mount-s3x@data' 2>/dev/null | tail -60; }
+
+# Root mounts, the daemon is somebody else.
+install -d -m 0700 -o daemon /var/spool/mount-s3x-daemon
+$cli systemd install user bucket /mnt/user --run-as daemon --allow-root --spool-dir /var/spool/mount-s3x-daemon \
+  --endpoint-url http://127.0.0.1:9000 --force-path-style >>/tmp/install 2>&1
+install -m 0600 /etc/mount-s3x/data.env /etc/mount-s3x/user.env
+systemctl daemon-reload
+check 'a daemon of another user: start' 'systemctl start mount-s3x@user && [ "$(timeout 20 cat /mnt/user/a)" = bytes ]'
+main=$(systemctl show -P MainPID mount-s3x@user)
+daemon=$(child "$main")
+check 'it has no rights' '[ "$(stat -c %U /proc/$daemon)" = daemon ] && grep -q "^CapEff:.0*$" /proc/$daemon/status'
+kill -9 "$main"
+check 'its supervisor dies: the unit is restarted' 'until_true "[ \"\$(systemctl show -P NRestarts mount-s3x@user)\" = 1 ] && [ \"\$(timeout 20 cat /mnt/user/a 2>/dev/null)\" = bytes ]"'
+check 'over no dead mount, either' '[ "$(grep -c " /mnt/user " /proc/mounts)" = 1 ]'
+check 'and stops' 'systemctl stop mount-s3x@user && ! grep -q " /mnt/user " /proc/mounts'
+[ "$failures" = 0 ] || { tail -5 /tmp/install /tmp/server; journalctl --no-pager -u 'mount-s3x@*' 2>/dev/null | tail -60; }
 exit "$failures"
