@@ -148,6 +148,11 @@ export class ConnectionPool {
     return this.#waiters.reduce((sum, queue) => sum + queue.length, 0);
   }
 
+  /** Opens a connection that nobody has asked for yet, unless there is one: the first request need not wait for handshakes. */
+  openAhead(): void {
+    if (this.#connections.size === 0 && !this.#isClosed) this.#open();
+  }
+
   /** Gets in line; false when the line is full. `got` or `failed` may be called before this returns. */
   acquire(waiter: Waiter): boolean {
     invariant(!this.#isClosed, 'connection pool in use after close');

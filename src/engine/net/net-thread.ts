@@ -256,6 +256,13 @@ export class NetThread {
     this.#armSweep();
   }
 
+  /** Requests are about to come: the first finds a connection. */
+  openAhead(): void {
+    if (this.#isClosed) return;
+    this.#connections.openAhead();
+    this.#armSweep();
+  }
+
   /** What is open and under way, for tests and debug lines. */
   get counts(): { connections: number; idle: number; fetches: number; parkedReads: number } {
     return {

@@ -76,8 +76,10 @@ const ENDS_REHEARSAL: ReadonlySet<ToNetWorker['type']> = new Set(['fetch', 'list
 port.on('message', (messages: readonly ToNetWorker[]) => {
   for (const message of messages) {
     if (ENDS_REHEARSAL.has(message.type)) rehearsal.abort();
-    if (message.type === 'device') replier.bind(message.fd);
-    else if (message.type === 'collect') collectGarbage();
+    if (message.type === 'device') {
+      replier.bind(message.fd);
+      thread.openAhead();
+    } else if (message.type === 'collect') collectGarbage();
     else thread.handle(message);
   }
 });

@@ -190,6 +190,26 @@ t.test('a failed open fails the first in line, only that one', async (t) => {
   t.same(bench.log.slice(1), ['got b']);
 });
 
+t.test("opened ahead: one, for whoever comes first; that it failed is nobody's loss", async (t) => {
+  const bench = new Bench(8);
+  bench.pool.openAhead();
+  bench.pool.openAhead();
+  t.equal(bench.opens.length, 1);
+  await bench.opens[0]?.reject();
+  t.equal(bench.pool.size, 0);
+  bench.pool.openAhead();
+  bench.acquire('a', 0);
+  await bench.opens[1]?.resolve();
+  t.same(bench.log, ['got a']);
+  t.equal(bench.opens.length, 2, 'the first request did not open another');
+  bench.giveBack('a');
+  bench.pool.openAhead();
+  t.equal(bench.opens.length, 2);
+  bench.pool.close();
+  bench.pool.openAhead();
+  t.equal(bench.opens.length, 2);
+});
+
 t.test('withdrawn waiters get nothing; a full line says no', async (t) => {
   const bench = new Bench(1, 2);
   const a = bench.acquire('a');
