@@ -37,6 +37,8 @@ export interface BuiltinOptions extends CommonServerOptions {
   readonly publicBuckets?: readonly string[];
   /** Smallest part but the last. Default 5 MiB. */
   readonly minPartBytes?: number;
+  /** Life of a directory bucket's session. Default 300, as S3. */
+  readonly sessionSeconds?: number;
   /** The key pair is temporary and needs this token. */
   readonly sessionToken?: string;
 }
@@ -79,6 +81,7 @@ export async function startBuiltin(options: BuiltinOptions = {}): Promise<Builti
       ...(options.bucketRegions === undefined ? {} : { bucketRegions: options.bucketRegions }),
       ...(options.publicBuckets === undefined ? {} : { publicBuckets: options.publicBuckets }),
       ...(options.minPartBytes === undefined ? {} : { minPartBytes: options.minPartBytes }),
+      ...(options.sessionSeconds === undefined ? {} : { sessionSeconds: options.sessionSeconds }),
     });
     return { ...describe(prepared, controls.port, () => controls.close()), controls, reports };
   } catch (error) {
@@ -113,6 +116,7 @@ export async function startBuiltinProcess(
     }
     if (options.sessionToken !== undefined) flag('session-token', options.sessionToken);
     if (options.minPartBytes !== undefined) flag('min-part-size', String(options.minPartBytes));
+    if (options.sessionSeconds !== undefined) flag('session-seconds', String(options.sessionSeconds));
     for (const bucket of options.publicBuckets ?? []) flag('public-bucket', bucket);
     for (const [bucket, region] of Object.entries(options.bucketRegions ?? {})) {
       flag('bucket-region', `${bucket}=${region}`);
