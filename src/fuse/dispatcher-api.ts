@@ -43,6 +43,18 @@ export interface DispatcherDeps {
   readonly onRoom?: () => void;
 }
 
+/** A request that waits for its answer. */
+export interface UnansweredRequest {
+  readonly operation: string;
+  readonly nodeId: number;
+  readonly ageMs: number;
+  readonly pid: number;
+  readonly id: number;
+  readonly isResent: boolean;
+  /** A READ whose bytes another thread is to write. */
+  readonly isHandedOver: boolean;
+}
+
 export interface DispatcherStats {
   readonly requests: number;
   /** Requests by the opcode's name; names never seen are left out. */

@@ -18,7 +18,13 @@ import * as abi from './abi.js';
 import { BufferPool } from './buffer-pool.js';
 import { OUT_OF_RANGE } from './decode.js';
 import { PackingSink } from './directory-sink.js';
-import type { DispatcherDeps, DispatcherOptions, DispatcherStats, DispatchWitness } from './dispatcher-api.js';
+import type {
+  DispatcherDeps,
+  DispatcherOptions,
+  DispatcherStats,
+  DispatchWitness,
+  UnansweredRequest,
+} from './dispatcher-api.js';
 import * as encode from './encode.js';
 import { Failures } from './failures.js';
 import type {
@@ -286,6 +292,15 @@ export class FuseDispatcher implements Desk, ReadDesk {
       if (++looked >= OLDEST_LOOKS_MAX) break;
     }
     return 0;
+  }
+
+  /** Requests that were not answered yet, oldest first. */
+  *unanswered(): Iterable<UnansweredRequest> {
+    const nowMs = this.#clock.nowMs();
+    for (const { row, nodeId, startedMs, pid, id, isResent, onInterrupt } of this.#interrupts.waiting()) {
+      const isHandedOver = onInterrupt !== undefined;
+      yield { operation: row.name, nodeId, ageMs: nowMs - startedMs, pid, id, isResent, isHandedOver };
+    }
   }
 
   /** How long requests took that were answered, by name; those that were refused unread are left out. */

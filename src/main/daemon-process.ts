@@ -14,7 +14,7 @@ import { loadStartDaemon } from './load-daemon.js';
 import { openLogging } from './logging.js';
 import { asStartMessage, failedMessage } from './readiness.js';
 import type { Reread } from './reload/live-settings.js';
-import { runDaemon, type StartDaemon } from './run-daemon.js';
+import { runDaemon, type DaemonHandle, type StartDaemon } from './run-daemon.js';
 import { currentOwner } from './state-directory.js';
 import { sendDescriptor } from '../fuse/libc.js';
 import { packageVersion } from './version.js';
@@ -77,7 +77,7 @@ async function run(value: unknown, { load, reread, disconnected }: Surroundings)
           await tell({ type: 'ready', log: logging.description, version: packageVersion() });
           if (!life && process.connected) process.disconnect();
         },
-        onHandOver: (handOver) => void listenToSupervisor(handOver),
+        onServing: listenToSupervisor,
         ...(reread && { reread }),
         onConfig: (config) => void (life && tell({ type: 'configured', config })),
         onEnded: (reason, code) => tell({ type: 'ended', reason, exitCode: code }),
@@ -106,9 +106,10 @@ function withUser(failure: Failure, runAs: RunAs | undefined): Failure {
 }
 
 /** From now on the supervisor may ask for what is in memory only. */
-function listenToSupervisor(handOver: () => Promise<void>): void {
-  process.on('message', (value: ToDaemon) => {
-    if (value.type === 'hand-over') void handOver().then(() => tell({ type: 'handed-over' }));
+function listenToSupervisor(daemon: Pick<DaemonHandle, 'handOver' | 'waiting'>): void {
+  process.on('message', ({ type }: ToDaemon) => {
+    if (type === 'hand-over') void Promise.resolve(daemon.handOver?.()).then(() => tell({ type: 'handed-over' }));
+    else if (type === 'tell-waiting') void daemon.waiting?.().then((waiting) => tell({ type: 'waiting', waiting }));
   });
 }
 

@@ -56,6 +56,7 @@ import { controllerBounds } from './sizing-bounds.js';
 import { SchedulerDriver } from './scheduler/driver.js';
 import { FeedbackController } from '../engine/scheduler/controller.js';
 import { Descriptions } from './stats/descriptions.js';
+import { describeWaiting } from './stats/waiting.js';
 import { explainMount } from './stats/explanation.js';
 import { gatherStats } from './stats/gather.js';
 import { startMetrics } from './metrics/start.js';
@@ -67,7 +68,7 @@ import { joinHost } from './registry/join.js';
 import { rehearseMain } from './rehearsal/rehearse-main.js';
 import { deriveSizing, type Sizing } from './sizing.js';
 import { currentOwner } from './state-directory.js';
-import { GENERATION_IDS, type LiveLife } from './supervisor/api.js';
+import { GENERATION_IDS, type LiveLife, type Waiting } from './supervisor/api.js';
 
 /** What is being written goes to the spool before an upgrade: less than the supervisor waits (15 s). */
 const HAND_OVER_MS = 12_000;
@@ -99,6 +100,8 @@ export interface RunningDaemon {
   handOver(): Promise<void>;
   /** Of the requests that the engine's deadlines bound, how long the oldest has waited. */
   oldestRequestMs(): number;
+  /** What has not been answered, and what the store was asked for. Never rejects. */
+  waiting(): Promise<Waiting>;
 }
 
 /** What runs between the kernel's side and the store; each part with how it ends. */
@@ -261,7 +264,8 @@ export async function startDaemon(
       return undefined;
     },
   });
-  return { done, stop, handOver, commands, live, oldestRequestMs: () => kernel.oldestRequestMs() };
+  const waiting = (): Promise<Waiting> => describeWaiting({ ...parts, kernel, prefix: config.store.prefix });
+  return { done, stop, handOver, commands, live, waiting, oldestRequestMs: () => kernel.oldestRequestMs() };
 }
 
 async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promise<Parts> {
@@ -306,6 +310,7 @@ async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promis
         anonymous,
         verify: config.verify,
         isAwaited: life.takesOver,
+        ...(index === 0 && life.stackFd !== undefined ? { stackFd: life.stackFd } : {}),
         ...(cpus === undefined ? {} : { cpus }),
       })),
       {

@@ -18,6 +18,7 @@ import type { PoolView } from '../base/pool/pool-view.js';
 import { DevFuseTransport, openDevFuse } from '../fuse/dev-fuse.js';
 import type { HistogramState } from '../base/latency-histogram.js';
 import { FuseDispatcher, type DispatcherStats, type RequestObserver } from '../fuse/dispatcher.js';
+import type { UnansweredRequest } from '../fuse/dispatcher-api.js';
 import type { AccountView } from '../fuse/reader-account.js';
 import type { FuseHandlers } from '../fuse/handlers.js';
 import { isToldToEnd } from '../fuse/pending-signals.js';
@@ -84,6 +85,8 @@ export interface KernelSide {
   counts(): { readonly readers?: ReaderCounts; readonly requests?: DispatcherStats };
   /** How long the oldest waits of those requests that the engine's deadlines bound; 0 for none. */
   oldestRequestMs(): number;
+  /** Requests that were not answered yet, oldest first; borrowed for this turn. */
+  unanswered(): Iterable<UnansweredRequest>;
   /** For metrics, at more cost: how long requests took, by name; and those that reader threads answered, a sample. */
   durations(): {
     readonly requests: Readonly<Record<string, HistogramState>>;
@@ -120,6 +123,7 @@ async function serveNative(config: MountConfig, options: MountOptions, deps: Ker
     namesLost: () => undefined,
     counts: () => ({}),
     oldestRequestMs: () => 0,
+    unanswered: () => [],
     durations: () => ({ requests: {}, hits: [] }),
     watched: undefined,
     unmount: () =>
@@ -199,6 +203,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     bytesChanged: (nodeId, offset) => notifier.tell({ type: 'invalidateInode', nodeId, offset, lengthBytes: 0 }),
     counts: () => ({ readers: readers.counts(), requests: dispatcher.stats() }),
     oldestRequestMs: () => dispatcher.oldestBoundedMs(),
+    unanswered: () => dispatcher.unanswered(),
     durations: () => ({
       requests: dispatcher.durations(),
       hits: readers.accounts.map((account) => account.latencies),

@@ -17,7 +17,7 @@ import { captureStrayOutput, nextLevel, type Logging } from './logging.js';
 import { endsWithTerminal } from './terminal.js';
 import { mountSource } from './mount-source.js';
 import { registerEnvironmentSecrets } from './redact.js';
-import { aloneLife, type LiveLife } from './supervisor/api.js';
+import { aloneLife, type LiveLife, type Waiting } from './supervisor/api.js';
 import { HEARTBEAT_MS, LIFE_ENDING, LIFE_SERVING } from './supervisor/page.js';
 import type { LiveParts, Reread } from './reload/live-settings.js';
 import { SettingsService } from './reload/settings-service.js';
@@ -40,6 +40,8 @@ export interface DaemonHandle {
   handOver?(): Promise<void>;
   /** How long the kernel has waited for its oldest answer, in ms; 0 for not at all. */
   oldestRequestMs?(): number;
+  /** What has not been answered. Never rejects. */
+  waiting?(): Promise<Waiting>;
 }
 
 /** Resolves once the mount answers; throws StoreError, MountError or another error with nothing left mounted. */
@@ -60,8 +62,8 @@ export interface RunDeps {
   readonly abandoned?: AbortSignal;
   /** Where this daemon stands among those of its mount; the only one by default. */
   readonly life?: LiveLife;
-  /** Called with what puts everything on disk, once the mount answers. */
-  readonly onHandOver?: (handOver: () => Promise<void>) => void;
+  /** Called once the mount answers, with what a supervisor may ask of it. */
+  readonly onServing?: (served: Pick<DaemonHandle, 'handOver' | 'waiting'>) => void;
   /** Aborts when the supervisor has died: nobody would take over after us, so the mount ends. */
   readonly orphaned?: AbortSignal;
   /** Reads the places of the settings again; absent: they cannot be. */
@@ -179,8 +181,7 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
     life.page?.setState(LIFE_SERVING);
     const done = life.takesOver ? 'took the mount over' : 'mounted';
     log.info({ mountPoint: config.mountPoint, source: mountSource(config) }, done);
-    const served = daemon;
-    deps.onHandOver?.(async () => served.handOver?.());
+    deps.onServing?.(daemon);
     await deps.onReady();
     deps.abandoned?.removeEventListener('abort', onAbandoned);
     const { reason, exitCode } = await daemon.done;

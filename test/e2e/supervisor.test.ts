@@ -75,8 +75,8 @@ async function mounted(t: Test, ...flags: readonly string[]): Promise<Mount> {
   return mount;
 }
 
-async function until<T>(t: Test, what: string, look: () => T | undefined | false): Promise<T> {
-  for (let tries = 0; tries < 600; tries++) {
+async function until<T>(t: Test, what: string, look: () => T | undefined | false, waitMs = 30_000): Promise<T> {
+  for (let tries = 0; tries < waitMs / 50; tries++) {
     const found = look();
     if (found !== undefined && found !== false) return found;
     await sleep(50);
@@ -86,11 +86,23 @@ async function until<T>(t: Test, what: string, look: () => T | undefined | false
 }
 
 /** The run file of the daemon that has taken over from `pid`. */
-const successor = (t: Test, mount: Mount, pid: number): Promise<RunFile> =>
-  until(t, 'another daemon serves', () => {
+const successor = (t: Test, mount: Mount, pid: number, waitMs?: number): Promise<RunFile> => {
+  const look = (): RunFile | undefined => {
     const found = findRunFile(mount.path, owner);
     return found && found.pid !== pid && processStartTicks(found.pid) === found.startTicks ? found : undefined;
-  });
+  };
+  return until(t, 'another daemon serves', look, waitMs);
+};
+
+/** What the supervisor wrote down of the daemon `pid`. */
+async function hangReport(t: Test, pid: number): Promise<object> {
+  const reports = join(work, 'state', 'mount-s3x', 'reports');
+  return until(t, `a report about ${pid}`, () =>
+    readdirSync(reports)
+      .map((name) => JSON.parse(readFileSync(join(reports, name), 'utf8')) as { pid?: number })
+      .find((report) => report.pid === pid),
+  );
+}
 
 const isGone = (pid: number): boolean => processStartTicks(pid) === undefined;
 
@@ -191,9 +203,35 @@ await t.test('a daemon that hangs is reported and replaced; one that somebody ha
   const next = await successor(t, mount, pid);
   t.not(next.pid, pid);
   t.match(mount.log(), /the daemon hangs: it is killed, another takes over/);
-  const reports = join(work, 'state', 'mount-s3x', 'reports');
-  const report = JSON.parse(readFileSync(join(reports, readdirSync(reports)[0] ?? ''), 'utf8')) as object;
-  t.match(report, { pid, reason: /silent for 2 s/, page: { pid }, threads: [{ tid: pid, state: 'R' }] });
+  t.match(await hangReport(t, pid), {
+    reason: /silent for 2 s/,
+    page: { pid },
+    threads: [{ tid: pid, state: 'R' }],
+    javascript: { state: 'running', frames: [/^spinForEver \(\S+breakable-daemon\.js:\d+:\d+\)$/] },
+  });
+});
+
+await t.test('a request past its deadline: the report names it, and says that the main thread is idle', async (t) => {
+  const mount = await mounted(t);
+  const pid = await makeBreakable(t, mount);
+  process.kill(pid, 'SIGXFSZ');
+  const reader = spawn('dd', [`if=${join(mount.path, 'silent')}`, 'of=/dev/null', 'bs=64k', 'count=1'], {
+    stdio: 'ignore',
+  });
+  t.teardown(() => reader.kill('SIGKILL'));
+  // The watch wants to see it late for half a minute.
+  const next = await successor(t, mount, pid, 90_000);
+  t.not(next.pid, pid);
+  t.match(await hangReport(t, pid), {
+    reason: /left a request unanswered/,
+    javascript: { state: 'idle', frames: [] },
+    waiting: {
+      requests: [
+        { operation: 'READ', key: 'silent', waitsFor: /bytes of the object/, ageMs: Number, wasSentAgain: false },
+      ],
+      store: { fetches: Number, threads: [{ fetches: { transfer: Number } }] },
+    },
+  });
 });
 
 await t.test('a descriptor that somebody else has mounted', async (t) => {

@@ -8,6 +8,7 @@
  * Descriptors that a daemon inherits: 3 the channel of messages, JOURNAL_FD the journal file, and DEVICE_FD the connection,
  * or HANDOVER_FD a socket over which the first daemon of an ordinary user gives it to the supervisor (SCM_RIGHTS). SPARE_FD is
  * /dev/fuse once more, for a daemon that is not root any more (--user).
+ * STACK_FD is a socket on which a net thread says where the main thread is (../threads/stack-teller.ts).
  */
 import type { MountConfig } from '../config.js';
 import type { ReadyMessage } from '../readiness.js';
@@ -18,6 +19,7 @@ export const JOURNAL_FD = 4;
 export const DEVICE_FD = 5;
 export const HANDOVER_FD = 6;
 export const SPARE_FD = 7;
+export const STACK_FD = 8;
 
 /** The kernel's id of a request, without the bit that marks a resent one. */
 export interface RequestId {
@@ -51,6 +53,8 @@ export interface Life {
   readonly handoverFd?: number;
   /** /dev/fuse, opened anew and of no connection yet, for a daemon that may not open it. */
   readonly spareFd?: number;
+  /** A socket on which the supervisor asks where the main thread is. */
+  readonly stackFd?: number;
   /** Requests that killed earlier daemons twice: EIO. */
   readonly refused: readonly RequestId[];
   /** The process that stands for the mount, for the run file; absent without a supervisor. */
@@ -100,7 +104,31 @@ export type ToDaemon =
   | { readonly type: 'start'; readonly config: MountConfig; readonly life?: Life }
   /** A newer version will take over: put on disk what is only in memory, then say `handed-over`. No answer in time: killed. */
   | { readonly type: 'hand-over' }
+  /** Say what waits: `waiting`. No answer in time: the report does without. */
+  | { readonly type: 'tell-waiting' }
   | ErrandAnswer;
+
+/** A request that was not answered yet. */
+export interface WaitingRequest {
+  readonly operation: string;
+  readonly nodeId: number;
+  /** Of the node (of the directory, where the operation names something in it), as far as it is known. */
+  readonly key?: string;
+  readonly ageMs: number;
+  /** Who asks. */
+  readonly pid: number;
+  readonly id: number;
+  readonly wasSentAgain: boolean;
+  readonly waitsFor: string;
+}
+
+/** What a daemon waits for. */
+export interface Waiting {
+  /** Oldest first. */
+  readonly requests: readonly WaitingRequest[];
+  /** Requests to the store that are under way, by kind; what each net thread has to do. For people. */
+  readonly store: object;
+}
 
 /** From a daemon to the supervisor. `ready` and `failed` come once, as without a supervisor. */
 export type FromDaemon =
@@ -110,6 +138,7 @@ export type FromDaemon =
   | { readonly type: 'handed-over' }
   /** To be done by root. */
   | ErrandMessage
+  | { readonly type: 'waiting'; readonly waiting: Waiting }
   /** A reload changed what is in force: the next daemon starts with this. */
   | { readonly type: 'configured'; readonly config: MountConfig };
 

@@ -5,6 +5,7 @@
  * KILL_WAIT_MS at most. Refuses to decide anything.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { Socket } from 'node:net';
 import { asReadyMessage } from '../readiness.js';
 import { mountSource } from '../mount-source.js';
 import type { MountConfig } from '../config.js';
@@ -15,9 +16,11 @@ import {
   HANDOVER_FD,
   JOURNAL_FD,
   SPARE_FD,
+  STACK_FD,
   type FromDaemon,
   type Life,
   type ToDaemon,
+  type Waiting,
 } from './api.js';
 import { asErrand } from './errands.js';
 
@@ -27,7 +30,7 @@ export const KILL_WAIT_MS = 1000;
 export interface DaemonOptions {
   readonly entry: string;
   readonly config: MountConfig;
-  readonly life: Omit<Life, 'journalFd' | 'deviceFd' | 'handoverFd' | 'spareFd'>;
+  readonly life: Omit<Life, 'journalFd' | 'deviceFd' | 'handoverFd' | 'spareFd' | 'stackFd'>;
   /** The supervisor's descriptors; the daemon's numbers are in api.ts. */
   readonly journalFd: number;
   readonly deviceFd?: number;
@@ -60,13 +63,14 @@ export class DaemonChild {
       cwd: '/',
       detached: true,
       ...(runAs && { env: userEnvironment(process.env, runAs) }),
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...descriptors],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...descriptors, 'pipe'],
       serialization: 'json',
     });
     this.pid = this.#child.pid ?? 0;
     this.ended = new Promise((resolve) => {
       this.#end = (end) => {
         this.#isGone = true;
+        this.stackSocket?.destroy();
         resolve(end);
       };
       // 'close' would wait for the last message too; it is 'exit' that says the end, and messages come before it unless
@@ -74,6 +78,7 @@ export class DaemonChild {
       this.#child.once('exit', (code, signal) => setImmediate(() => this.#end({ code, signal })));
       this.#child.once('error', () => this.#end({ code: null, signal: null }));
     });
+    this.stackSocket?.on('error', () => undefined);
     this.#child.on('message', (value) => {
       const message = asFromDaemon(value);
       if (message !== undefined) onMessage(message);
@@ -81,11 +86,18 @@ export class DaemonChild {
     const life: Life = {
       ...options.life,
       journalFd: JOURNAL_FD,
+      stackFd: STACK_FD,
       ...(deviceFd === undefined ? {} : { deviceFd: DEVICE_FD }),
       ...(handoverFd === undefined ? {} : { handoverFd: HANDOVER_FD }),
       ...(spareFd === undefined ? {} : { spareFd: SPARE_FD }),
     };
     this.send({ type: 'start', config, life });
+  }
+
+  /** Where its main thread says anything of it; undefined when this daemon has none. */
+  get stackSocket(): Socket | undefined {
+    const socket = (this.#child.stdio as readonly unknown[])[STACK_FD];
+    return socket instanceof Socket ? socket : undefined;
   }
 
   get isGone(): boolean {
@@ -124,6 +136,8 @@ function asFromDaemon(value: unknown): FromDaemon | undefined {
   const { type, reason, exitCode, config } = value as Record<string, unknown>;
   if (type === 'ended' && typeof reason === 'string' && typeof exitCode === 'number') return { type, reason, exitCode };
   if (type === 'handed-over') return { type };
+  const { waiting } = value as { waiting?: Partial<Waiting> | null };
+  if (type === 'waiting' && Array.isArray(waiting?.requests)) return { type, waiting: waiting as Waiting };
   if (type === 'configured' && asSuperviseMessage({ type: 'supervise', daemonEntry: '', config }) !== undefined) {
     return { type, config: config as MountConfig };
   }

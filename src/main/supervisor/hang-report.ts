@@ -1,20 +1,26 @@
 /**
  * What a daemon that hangs was doing, in one JSON file in the state directory, written before it is killed: what the page
- * says, its request at hand above all, and for each thread where it waits in the kernel (/proc/PID/task: name, state, wait
- * channel, system call, kernel stack, as far as this user may see them).
- * Bounded: REPORTS_MAX files a mount, the oldest go; THREADS_MAX threads.
- * Refuses to ask the daemon anything (it would not answer), and so has no JavaScript stack of a main thread that runs in
- * circles: Node gives that only to an inspector, whose port would be open to others. No bytes, keys' contents or settings are in it.
+ * says, its request at hand above all; where its main thread is in JavaScript, which another thread of it tells; the requests
+ * that wait, which its main thread tells if it lives; and for each thread where it waits in the kernel (/proc/PID/task: name,
+ * state, wait channel, system call, kernel stack, as far as this user may see them).
+ * Bounded: REPORTS_MAX files a mount, the oldest go; THREADS_MAX threads; WAITING_MS and TELL_MS for the daemon's own words.
+ * Refuses to need an answer of the daemon. No bytes, values of variables or settings are in it.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { MountConfig } from '../config.js';
 import { makePrivateDirectory, mountId, runtimeCandidates, stateCandidates, type Owner } from '../state-directory.js';
+import type { Waiting } from './api.js';
 import type { PageView } from './page.js';
+import type { StackAnswer } from './stack-question.js';
 
 export const REPORTS_MAX = 5;
 const THREADS_MAX = 256;
 const FILE_BYTES_MAX = 4096;
+
+/** For the main thread's own words: it takes a second where a net thread does not answer it. */
+const WAITING_MS = 2000;
 
 export interface HangReportInput {
   readonly pid: number;
@@ -22,25 +28,53 @@ export interface HangReportInput {
   readonly page: PageView | undefined;
   readonly config: Pick<MountConfig, 'mountPoint'>;
   readonly owner: Owner;
+  /** What the daemon says of itself; each may take its time. */
+  readonly ask: { readonly stack: () => Promise<StackAnswer>; readonly waiting: () => Promise<Waiting | undefined> };
 }
 
-/** Writes the report; returns its path, or why there is none. Never throws. */
-export function reportHang(input: HangReportInput): { readonly report: string } {
-  const { pid, reason, page, config, owner } = input;
+/**
+ * Writes the report; resolves with its path, or why there is none. Never rejects; ends within WAITING_MS and TELL_MS. `asOwner`
+ * runs what touches the owner's directory.
+ */
+export async function reportHang(
+  input: HangReportInput,
+  asOwner: <T>(write: () => T) => T = (write) => write(),
+): Promise<{ readonly report: string; readonly stack?: string }> {
+  const { pid, reason, page, config, owner, ask } = input;
   try {
-    const directory = reportDirectory(owner);
-    if (directory === undefined) return { report: 'no directory for it' };
     const time = new Date().toISOString();
+    // In this order: who is asked for its stack stands still for a moment, and its threads are then elsewhere.
     const threads = readThreads(pid);
-    const prefix = `hang-${mountId(config.mountPoint)}-`;
-    const file = join(directory, `${prefix}${time.replace(/[:.]/g, '-')}.json`);
-    const content = { time, mountPoint: config.mountPoint, pid, reason, page, threads };
-    writeFileSync(file, `${JSON.stringify(content, undefined, 2)}\n`, { mode: 0o600 });
-    forget(directory, prefix);
-    return { report: file };
+    const waiting = (await Promise.race([ask.waiting(), sleep(WAITING_MS)])) ?? 'the main thread did not say';
+    const javascript = await ask.stack();
+    const atHand = page?.atHand && { operation: await operationOf(page.atHand.opcode), ...page.atHand };
+    const content = {
+      ...{ time, mountPoint: config.mountPoint, pid, reason, page: page && { ...page, atHand } },
+      ...{ javascript, waiting, threads },
+    };
+    const [innermost] = 'frames' in javascript ? javascript.frames : [];
+    const report = asOwner(() => write(`${JSON.stringify(content, undefined, 2)}\n`, time, config, owner));
+    return { report, ...(innermost === undefined ? {} : { stack: innermost }) };
   } catch (error) {
     return { report: `not written: ${error instanceof Error ? error.message : String(error)}` };
   }
+}
+
+/** The path. */
+function write(text: string, time: string, { mountPoint }: Pick<MountConfig, 'mountPoint'>, owner: Owner): string {
+  const directory = reportDirectory(owner);
+  if (directory === undefined) return 'no directory for it';
+  const prefix = `hang-${mountId(mountPoint)}-`;
+  const file = join(directory, `${prefix}${time.replace(/[:.]/g, '-')}.json`);
+  writeFileSync(file, text, { mode: 0o600 });
+  forget(directory, prefix);
+  return file;
+}
+
+/** Brings the table of operations into this process, so only now. */
+async function operationOf(opcode: number): Promise<string> {
+  const { opcodeRow } = await import('../../fuse/opcodes.js');
+  return opcodeRow(opcode)?.name ?? 'unknown';
 }
 
 /** Where reports lie: `reports` in the state directory, or the runtime directory where there is none. */

@@ -19,7 +19,7 @@ import { giveBackProgramText } from '../memory/program-text.js';
 import type { ReadyMessage } from '../readiness.js';
 import { processStartTicks, removeRunFileOf } from '../run-file.js';
 import { lastWordsFile, runtimeCandidates, type Owner } from '../state-directory.js';
-import type { FromDaemon, SupervisorName, ToCommand, UpgradeResult } from './api.js';
+import type { FromDaemon, SupervisorName, ToCommand, UpgradeResult, Waiting } from './api.js';
 import { CrashPolicy } from './crash-policy.js';
 import { DaemonChild, type DaemonEnd } from './daemon-child.js';
 import { reportHang } from './hang-report.js';
@@ -30,6 +30,7 @@ import { PAGE_BYTES, readPage, type PageView } from './page.js';
 import { processState } from './process-state.js';
 import { RootPart } from './root-part.js';
 import { noHooks, type ServiceHooks } from './service-hooks.js';
+import { askStack } from './stack-question.js';
 import { listenForCommands } from './supervisor-socket.js';
 import { supervisorLog, type SupervisorLog } from './supervisor-log.js';
 import { Upgrade } from './upgrade.js';
@@ -100,6 +101,7 @@ class Supervisor {
   #killedBecause: string | undefined;
   /** Some daemon has served: the command has its answer. */
   #everReady = false;
+  #onWaiting: (waiting: Waiting) => void = () => undefined;
   #upgrade: Upgrade | undefined;
   #stopSignal: NodeJS.Signals | undefined;
   #stops = 0;
@@ -227,10 +229,10 @@ class Supervisor {
         oldestRequestMs: page?.oldestRequestMs ?? 0,
       });
       if (verdict.type === 'unreaped') daemon.takeForGone();
-      else if (verdict.type === 'hangs') this.#endHanging(daemon, verdict.reason);
+      else if (verdict.type === 'hangs') void this.#endHanging(daemon, verdict.reason);
       else if (verdict.type === 'well') this.#hooks.alive();
       if (this.#generation > 0 && !this.#serves && nowMs - startedMs > TAKE_OVER_MS_MAX) {
-        this.#endHanging(daemon, `it did not take over within ${TAKE_OVER_MS_MAX / 1000} s`);
+        void this.#endHanging(daemon, `it did not take over within ${TAKE_OVER_MS_MAX / 1000} s`);
       }
     };
     const timer = setInterval(look, TICK_MS);
@@ -243,12 +245,22 @@ class Supervisor {
     return page?.generation === this.#generation && page.pid !== 0 ? page : undefined;
   }
 
-  #endHanging(daemon: DaemonChild, reason: string): void {
+  /** Reports it, for which it may be asked for some seconds, and kills it. */
+  async #endHanging(daemon: DaemonChild, reason: string): Promise<void> {
     if (this.#killedBecause !== undefined) return;
     this.#killedBecause = reason;
     const { config } = this.#options;
-    const report = asUser(config.runAs, () =>
-      reportHang({ pid: daemon.pid, reason, page: this.#page(), config, owner: this.#user }),
+    const ask = {
+      stack: () => askStack(daemon.stackSocket),
+      waiting: async () => {
+        if (!this.#serves) return undefined;
+        daemon.send({ type: 'tell-waiting' });
+        return new Promise<Waiting>((resolve) => (this.#onWaiting = resolve));
+      },
+    };
+    const report = await reportHang(
+      { pid: daemon.pid, reason, page: this.#page(), config, owner: this.#user, ask },
+      (write) => asUser(config.runAs, write),
     );
     this.#log.line(
       'error',
@@ -270,6 +282,9 @@ class Supervisor {
         break;
       case 'configured':
         this.#config = message.config;
+        break;
+      case 'waiting':
+        this.#onWaiting(message.waiting);
         break;
       case 'handed-over':
         this.#upgrade?.handedOver();

@@ -16,6 +16,8 @@ export interface NetWorkerData {
   readonly readDeadlineMs?: number;
   /** Somebody waits already: a mount that is taken over. */
   readonly isAwaited?: boolean;
+  /** Where the supervisor asks for the main thread's stack; one thread has it. */
+  readonly stackFd?: number;
   /** Numbers of the CPUs that the thread stays on; absent: any. */
   readonly cpus?: readonly number[];
 }

@@ -19,6 +19,7 @@ import { LateReplier } from '../late-replier.js';
 import type { NetWorkerData, ToNetWorker } from './messages.js';
 import { Outbox } from './outbox.js';
 import { pinThisThread } from './pin-thread.js';
+import { tellStacks } from './stack-teller.js';
 
 const port = parentPort;
 invariant(port !== null, 'net-worker runs as a worker');
@@ -62,6 +63,8 @@ if (data.cpus !== undefined) {
   if (why === undefined) post({ type: 'log', level: 'debug', fields, message: 'a net thread stays beside its card' });
   else post({ type: 'log', level: 'warn', fields, message: `a net thread could not be kept on its CPUs: ${why}` });
 }
+
+if (data.stackFd !== undefined) tellStacks(data.stackFd);
 
 // Beside the rest of the start, which has nothing to spare when a mount is taken over; the first command for the store ends it.
 const rehearsal = new AbortController();
