@@ -18,12 +18,16 @@ export interface DispatcherOptions {
   readonly ownerUid?: number;
   /** Requests that are answered EIO unserved, because two daemons died of them. */
   readonly refused?: readonly RequestTicket[];
+  /** Daemons died of a request and nobody knows which: these first, one at a time (trial.ts). */
+  readonly trial?: readonly RequestTicket[];
 }
 
 /** Learns which request the main thread is busy with, so that a death can be laid at its door. */
 export interface DispatchWitness {
   /** `opcode` 0: with none. */
   atHand(opcode: number, uniqueLo: number, uniqueHi: number): void;
+  /** During a trial: all that wait for their answer, in the order in which they began. */
+  inService(requests: readonly RequestTicket[]): void;
 }
 
 export interface DispatcherDeps {

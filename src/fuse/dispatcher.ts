@@ -10,7 +10,7 @@
  */
 import { systemClock, type Clock } from '../base/clock.js';
 import { EACCES, EINTR, EINVAL, EIO, ENAMETOOLONG, ENOSYS, ERANGE, ESTALE } from '../base/errno.js';
-import { invariant } from '../base/invariant.js';
+import { invariant, InvariantError } from '../base/invariant.js';
 import { LatencyHistogram, type HistogramState } from '../base/latency-histogram.js';
 import type { Log } from '../base/log.js';
 import { MIB } from '../base/units.js';
@@ -34,6 +34,7 @@ import type {
   FuseHandlers,
   MaybePromise,
   OpenReply,
+  RequestTicket,
 } from './handlers.js';
 import { InterruptTable } from './interrupts.js';
 import { Message } from './message.js';
@@ -43,11 +44,12 @@ import { OPCODE_END, OPCODE_ROWS, opcodeRow } from './opcodes.js';
 import { serveOf, type Desk } from './operations.js';
 import { PendingRead, type ReadDesk } from './read-reply.js';
 import { Replier, type ReplyOutcome } from './reply.js';
-import { PendingRequest, requestId } from './request.js';
+import { isSentAgain, PendingRequest, requestId } from './request.js';
 import { SlowReads } from './slow-reads.js';
 import { LENT_HEAD_BYTES } from './ring-records.js';
 import { LOAN_BYTES_MIN, type SlotLender } from './slot-loans.js';
 import { SlotLoan } from './slot-loan.js';
+import { Trial } from './trial.js';
 
 /**
  * Requests that wait for their handlers. The kernel bounds the asynchronous ones (max_background) but not the threads
@@ -136,6 +138,8 @@ export class FuseDispatcher implements Desk, ReadDesk {
   readonly #prepare: DispatcherDeps['prepare'];
   /** Numbers of requests. */
   readonly #refused: ReadonlySet<number>;
+  /** Undefined but for a while after daemons died of a request that nobody knows. */
+  #trial: Trial | undefined;
   /** Of the message that is being dispatched. */
   #loan: SlotLoan | undefined;
 
@@ -157,6 +161,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
     this.#writeBytesMax = options.writeBytesInFlightMax ?? WRITE_BYTES_IN_FLIGHT_MAX;
     this.#ownerUid = options.ownerUid;
     this.replier = new Replier(deps.writer, (message) => deps.log.error({}, message));
+    this.#trial = options.trial && this.#tryOneByOne(options.trial, clock);
   }
 
   /** How many more messages may be dispatched now; 0 = wait for onRoom. */
@@ -177,6 +182,10 @@ export class FuseDispatcher implements Desk, ReadDesk {
       return;
     }
     const { header } = message;
+    if (this.#trial !== undefined && !isPrepared && isSentAgain(header)) {
+      const { uniqueLo: lo, uniqueHi: hi } = header;
+      if (this.#trial.hold({ lo, hi }, bytes, lent)) return;
+    }
     if (this.#prepare !== undefined && !isPrepared && NAMES_NODE.has(header.opcode)) {
       const prepared = this.#prepare(header.nodeId);
       if (prepared) {
@@ -224,7 +233,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
       if (this.#refused.size > 0 && this.#refused.has(request.id)) {
         this.#log.error(
           { operation: row.name, nodeId: request.nodeId, unique: request.id },
-          `${row.name} is answered EIO: two daemons died while they served it; please report this`,
+          `${row.name} is answered EIO: daemons died while they served it; please report this`,
         );
         this.answerError(request, EIO);
         return;
@@ -417,7 +426,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
     try {
       this.handlers.read(request, request.nodeId, handle, offset, request.payloadBytes, reply);
     } catch (error) {
-      const errno = this.#failures.errnoFor(request, error);
+      const errno = this.#errnoFor(request, error);
       if (reply.open) reply.error(errno);
       return;
     }
@@ -536,6 +545,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
   park(request: PendingRequest): void {
     request.wasParked = true;
     this.#interrupts.add(request);
+    this.#trial?.began(request);
     this.#slowReads?.parked(request);
     this.#inFlightPeak = Math.max(this.#inFlightPeak, this.#interrupts.size);
   }
@@ -568,12 +578,30 @@ export class FuseDispatcher implements Desk, ReadDesk {
   }
 
   #fail(request: PendingRequest, error: unknown): void {
-    this.answerError(request, this.#failures.errnoFor(request, error));
+    this.answerError(request, this.#errnoFor(request, error));
+  }
+
+  /** Throws a broken invariant on, and leaves the request at hand, also when its handler comes to that in a later turn. */
+  #errnoFor(request: PendingRequest, error: unknown): number {
+    if (error instanceof InvariantError) this.#witness?.atHand(request.row.opcode, request.lo, request.hi);
+    return this.#failures.errnoFor(request, error);
+  }
+
+  #tryOneByOne(first: readonly RequestTicket[], clock: Clock): Trial {
+    return new Trial(first, {
+      clock,
+      serve: (bytes, lent) => this.dispatch(bytes, lent),
+      note: (requests) => this.#witness?.inService(requests),
+      onOver: () => (this.#trial = undefined),
+    });
   }
 
   #finished(request: PendingRequest): void {
     request.answered = true;
-    if (request.wasParked) this.#took(request);
+    if (request.wasParked) {
+      this.#took(request);
+      this.#trial?.answered(request);
+    }
     const full = this.room === 0;
     this.#interrupts.remove(request);
     if (full && this.room > 0) this.#onRoom();

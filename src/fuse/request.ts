@@ -20,6 +20,10 @@ export function requestId(lo: number, hi: number): number {
   return plainHi > ID_HI_MAX ? -1 : lo + plainHi * TWO_32;
 }
 
+export function isSentAgain({ uniqueHi }: InHeader): boolean {
+  return uniqueHi > ID_HI_MASK;
+}
+
 export class PendingRequest implements RequestContext, RequestTicket {
   readonly row: OpcodeRow;
   readonly lo: number;

@@ -163,6 +163,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     dispatcher = new FuseDispatcher(
       {
         refused: deps.life.refused,
+        ...(deps.life.trial && negotiated.hasResend ? { trial: deps.life.trial } : {}),
         ...(config.allowRoot ? { ownerUid: process.geteuid?.() ?? 0 } : {}),
       },
       {

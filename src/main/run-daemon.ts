@@ -132,6 +132,14 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
     logging.setLevel(level);
     log.info({ level }, `the log level is ${level} now (SIGUSR2)`);
   };
+  // abort() of V8 or a library never gets here: it ends the process from within the signal.
+  const onAbort = (): void => {
+    life.page?.killedFromOutside();
+    process.off('SIGABRT', onAbort);
+    process.kill(process.pid, 'SIGABRT');
+  };
+  process.on('SIGABRT', onAbort);
+  handlers.push(() => process.off('SIGABRT', onAbort));
   process.on('SIGUSR2', onLevel);
   handlers.push(() => process.off('SIGUSR2', onLevel));
   const onAbandoned = (): void => stop('the command that started this process is gone');

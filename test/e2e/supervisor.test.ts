@@ -1,124 +1,34 @@
 /**
- * The supervisor around a real mount: daemons that are killed, crash, hang and are replaced by another version, while
+ * The supervisor around a real mount: daemons that are killed, crash and are replaced by another version, while
  * programs use the mount; a supervisor that dies; and what people ask of a mount before and after.
  * Nothing here depends on how long anything takes, only on what becomes true in the end.
  */
-import { createHash, randomBytes } from 'node:crypto';
 import { spawn } from 'node:child_process';
-import {
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { mount } from '../../src/fuse/libc.js';
 import { ControlError, askControl } from '../../src/main/control-socket.js';
-import { findRunFile, processStartTicks, type RunFile } from '../../src/main/run-file.js';
+import { processStartTicks } from '../../src/main/run-file.js';
+import { cliPath, daemonOf, isMounted, run, shell } from '../support/mount.js';
 import {
-  cliPath,
-  daemonOf,
-  isMounted,
-  run,
-  serverEnvironment,
-  shell,
-  startMount,
-  whyNoMount,
-  type Mount,
-  type Result,
-} from '../support/mount.js';
-import { startBuiltinProcess } from '../support/servers/builtin.js';
-
-t.setTimeout(240_000);
-const noMount = whyNoMount();
-if (noMount) {
-  t.pass('a supervised mount', { skip: noMount });
-  process.exit();
-}
-
-const FILE_BYTES = 20 * 1024 * 1024 + 123;
-const work = mkdtempSync(join(tmpdir(), 'mount-s3x-supervisor-'));
-t.teardown(() => rmSync(work, { recursive: true, force: true }));
-const dataDir = join(work, 'buckets');
-mkdirSync(join(dataDir, 'bucket', 'many'), { recursive: true });
-const content = randomBytes(FILE_BYTES);
-const digest = createHash('sha256').update(content).digest('hex');
-writeFileSync(join(dataDir, 'bucket', 'file'), content);
-for (let each = 0; each < 50; each++) writeFileSync(join(dataDir, 'bucket', 'many', `f${each}`), `content ${each}\n`);
-writeFileSync(join(dataDir, 'bucket', 'silent'), Buffer.alloc(1 << 20));
-const silence = { operation: 'GetObject', key: '^silent$', firstByteMs: 600_000 };
-const server = await startBuiltinProcess({ dataDir, faults: [silence] });
-t.teardown(() => server.stop());
-
-const runtime = join(work, 'run');
-mkdirSync(runtime, { mode: 0o700 });
-const env = { ...serverEnvironment(server), XDG_RUNTIME_DIR: runtime, XDG_STATE_HOME: join(work, 'state') };
-const owner = { env, uid: process.getuid?.() ?? 0 };
-const breakable = fileURLToPath(new URL('../support/breakable-daemon.js', import.meta.url));
-const daemonEntry = join(cliPath, '../mount-s3x-daemon.js');
-
-const ask = (...args: readonly string[]): Promise<Result> =>
-  run(process.execPath, [cliPath, ...args], { env, timeoutMs: 60_000 });
-
-async function mounted(t: Test, ...flags: readonly string[]): Promise<Mount> {
-  const mount = await startMount(server, { bucket: 'bucket', flags, env });
-  t.teardown(() => mount.stop());
-  return mount;
-}
-
-async function until<T>(t: Test, what: string, look: () => T | undefined | false, waitMs = 30_000): Promise<T> {
-  for (let tries = 0; tries < waitMs / 50; tries++) {
-    const found = look();
-    if (found !== undefined && found !== false) return found;
-    await sleep(50);
-  }
-  t.fail(`never: ${what}`);
-  throw new Error(what);
-}
-
-/** The run file of the daemon that has taken over from `pid`. */
-const successor = (t: Test, mount: Mount, pid: number, waitMs?: number): Promise<RunFile> => {
-  const look = (): RunFile | undefined => {
-    const found = findRunFile(mount.path, owner);
-    return found && found.pid !== pid && processStartTicks(found.pid) === found.startTicks ? found : undefined;
-  };
-  return until(t, 'another daemon serves', look, waitMs);
-};
-
-/** What the supervisor wrote down of the daemon `pid`. */
-async function hangReport(t: Test, pid: number): Promise<object> {
-  const reports = join(work, 'state', 'mount-s3x', 'reports');
-  return until(t, `a report about ${pid}`, () =>
-    readdirSync(reports)
-      .map((name) => JSON.parse(readFileSync(join(reports, name), 'utf8')) as { pid?: number })
-      .find((report) => report.pid === pid),
-  );
-}
-
-const isGone = (pid: number): boolean => processStartTicks(pid) === undefined;
-
-async function serves(t: Test, mount: Mount, what: string): Promise<void> {
-  const read = await shell(mount, 'sha256sum < "$M/file"; ls "$M/many" | wc -l; cat "$M/many/f7"');
-  t.equal(read.stdout, `${digest}  -\n50\ncontent 7\n`, `${what}: ${read.stderr}`);
-}
-
-/** Has a daemon that can be broken take over; its pid. */
-async function makeBreakable(t: Test, mount: Mount): Promise<number> {
-  const { supervisor } = findRunFile(mount.path, owner) ?? {};
-  if (supervisor?.socket === undefined) throw new Error('no supervisor');
-  const result = await askControl(supervisor.socket, { command: 'upgrade', daemonEntry: breakable });
-  t.match(result, { from: String, to: String, pid: Number });
-  return (await successor(t, mount, mount.pid)).pid;
-}
+  ask,
+  daemonEntry,
+  digest,
+  env,
+  isGone,
+  makeBreakable,
+  mounted,
+  owner,
+  runtime,
+  server,
+  serves,
+  successor,
+  until,
+  work,
+} from './support/supervised.js';
 
 await t.test('kill -9: another daemon takes over, again and again; everything can be asked', async (t) => {
   const mount = await mounted(t);
@@ -188,50 +98,6 @@ await t.test('the same crash again and again ends the mount with the reason', as
   // A zombie counts as gone; its code comes when it is reaped.
   await until(t, 'its exit code is known', () => mount.exitCode() !== null);
   t.equal(mount.exitCode(), 13);
-});
-
-await t.test('a daemon that hangs is reported and replaced; one that somebody has stopped is not', async (t) => {
-  const mount = await mounted(t, '--watchdog', '2');
-  const pid = await makeBreakable(t, mount);
-  process.kill(pid, 'SIGSTOP');
-  await sleep(4000);
-  process.kill(pid, 'SIGCONT');
-  await serves(t, mount, 'after it was stopped for longer than the watchdog waits');
-  t.equal(findRunFile(mount.path, owner)?.pid, pid, 'it is the same daemon');
-  process.kill(pid, 'SIGPWR');
-  await serves(t, mount, 'while it hangs');
-  const next = await successor(t, mount, pid);
-  t.not(next.pid, pid);
-  t.match(mount.log(), /the daemon hangs: it is killed, another takes over/);
-  t.match(await hangReport(t, pid), {
-    reason: /silent for 2 s/,
-    page: { pid },
-    threads: [{ tid: pid, state: 'R' }],
-    javascript: { state: 'running', frames: [/^spinForEver \(\S+breakable-daemon\.js:\d+:\d+\)$/] },
-  });
-});
-
-await t.test('a request past its deadline: the report names it, and says that the main thread is idle', async (t) => {
-  const mount = await mounted(t);
-  const pid = await makeBreakable(t, mount);
-  process.kill(pid, 'SIGXFSZ');
-  const reader = spawn('dd', [`if=${join(mount.path, 'silent')}`, 'of=/dev/null', 'bs=64k', 'count=1'], {
-    stdio: 'ignore',
-  });
-  t.teardown(() => reader.kill('SIGKILL'));
-  // The watch wants to see it late for half a minute.
-  const next = await successor(t, mount, pid, 90_000);
-  t.not(next.pid, pid);
-  t.match(await hangReport(t, pid), {
-    reason: /left a request unanswered/,
-    javascript: { state: 'idle', frames: [] },
-    waiting: {
-      requests: [
-        { operation: 'READ', key: 'silent', waitsFor: /bytes of the object/, ageMs: Number, wasSentAgain: false },
-      ],
-      store: { fetches: Number, threads: [{ fetches: { transfer: Number } }] },
-    },
-  });
 });
 
 await t.test('a descriptor that somebody else has mounted', async (t) => {

@@ -57,6 +57,8 @@ export interface Life {
   readonly stackFd?: number;
   /** Requests that killed earlier daemons twice: EIO. */
   readonly refused: readonly RequestId[];
+  /** Daemons died of a request in a later turn, and nobody knows of which: what is sent again is tried one by one, these first. */
+  readonly trial?: readonly RequestId[];
   /** The process that stands for the mount, for the run file; absent without a supervisor. */
   readonly supervisor?: SupervisorName;
 }

@@ -1,11 +1,13 @@
 /**
  * What becomes of a mount whose daemon died: another daemon, or the end. Pure: deaths go in, a decision comes out.
  *
- * A daemon that served and was killed from outside (kill -9, the OOM killer, SIGABRT) is replaced at once, as often as it
+ * A daemon that served and was killed from outside (kill -9, the OOM killer) is replaced at once, as often as it
  * happens. What ends the mount, because another daemon would die the same way: STARTS_MAX lives in a row that ended themselves
  * before they came to serve, STARTS_KILLED_MAX in a row that were killed before that (a killer that meets one or two daemons on their way up is
  * no reason to give up; one that meets all is: a memory limit too low to start in), and SAME_REASON_MAX deaths within SAME_REASON_MS for the same reason of the daemon's own (an uncaught error, a
- * broken invariant, the watchdog). A request that was at hand in two such deaths is refused from then on.
+ * broken invariant, the watchdog). A request that was at hand in two such deaths is refused from then on. Deaths of that kind
+ * with none at hand came in a later turn: after TRIAL_AFTER of them the next daemon tries what is sent again one by one
+ * (src/fuse/trial.ts), and a request that was alone in service when it died is refused.
  * Refuses to blame a request for a death from outside: the innocent one would get EIO.
  */
 import type { RequestId } from './api.js';
@@ -18,6 +20,8 @@ export const STARTS_KILLED_MAX = 12;
 export const START_WAITS_MS = [0, 250, 1000] as const;
 export const SAME_REASON_MAX = 5;
 export const SAME_REASON_MS = 60_000;
+/** Deaths within SAME_REASON_MS that nobody knows the request of. One may be bad luck, and a trial makes others wait. */
+export const TRIAL_AFTER = 2;
 /** Requests that are refused, and that are suspected: the oldest is forgotten. */
 const REQUESTS_MAX = 64;
 
@@ -33,6 +37,8 @@ export interface Death {
   readonly reason: string | undefined;
   /** The request that its main thread was busy with. */
   readonly atHand: RequestId | undefined;
+  /** During a trial: those that waited for their answer, in the order in which they began. */
+  readonly inService: readonly RequestId[];
 }
 
 export type Decision =
@@ -46,15 +52,27 @@ export class CrashPolicy {
   #own: { readonly atMs: number; readonly reason: string }[] = [];
   #suspects: RequestId[] = [];
   #refused: RequestId[] = [];
+  /** When deaths came that no request was at hand in. */
+  #unexplained: number[] = [];
+  #trial: readonly RequestId[] | undefined;
 
   /** For the next daemon. */
   get refused(): readonly RequestId[] {
     return this.#refused;
   }
 
+  /** For the next daemon: what is sent again is tried one by one, these first; undefined: all at once. */
+  get trial(): readonly RequestId[] | undefined {
+    return this.#trial;
+  }
+
   died(death: Death): Decision {
     const { nowMs, how, reason } = death;
-    const refuses = reason === undefined ? undefined : this.#blame(death.atHand);
+    const refuses = reason === undefined ? undefined : this.#findGuilty(death);
+    this.#unexplained = this.#unexplained.filter((atMs) => nowMs - atMs < SAME_REASON_MS);
+    if (this.#unexplained.length < TRIAL_AFTER) this.#trial = undefined;
+    // The last begun is the most suspicious: those before it had their time.
+    else if (reason !== undefined) this.#trial = death.inService.toReversed();
     const because = reason === undefined ? how : `${how}, ${reason}`;
     this.#unserved = death.served ? 0 : this.#unserved + 1;
     if (death.served) this.#failedStarts = 0;
@@ -80,17 +98,25 @@ export class CrashPolicy {
     return START_WAITS_MS[this.#failedStarts] ?? lastMs;
   }
 
-  /** The request, when this is the second death that it was at hand in. */
-  #blame(request: RequestId | undefined): RequestId | undefined {
-    if (request === undefined) return undefined;
-    const isIt = (other: RequestId): boolean => other.lo === request.lo && other.hi === request.hi;
-    if (!this.#suspects.some(isIt)) {
-      this.#suspects = [...this.#suspects, request].slice(-REQUESTS_MAX);
+  /** The request that is refused from now on because of this death. */
+  #findGuilty({ nowMs, atHand, inService }: Death): RequestId | undefined {
+    if (atHand !== undefined) {
+      if (this.#suspects.some((other) => isSame(other, atHand))) return this.#refuse(atHand);
+      this.#suspects = [...this.#suspects, atHand].slice(-REQUESTS_MAX);
       return undefined;
     }
-    if (this.#refused.some(isIt)) return undefined;
-    const { lo, hi } = request;
+    this.#unexplained = [...this.#unexplained, nowMs].slice(-REQUESTS_MAX);
+    const [alone, ...others] = inService;
+    return alone === undefined || others.length > 0 ? undefined : this.#refuse(alone);
+  }
+
+  #refuse({ lo, hi }: RequestId): RequestId | undefined {
+    if (this.#refused.some((other) => isSame(other, { lo, hi }))) return undefined;
     this.#refused = [...this.#refused, { lo, hi }].slice(-REQUESTS_MAX);
     return { lo, hi };
   }
+}
+
+function isSame(one: RequestId, other: RequestId): boolean {
+  return one.lo === other.lo && one.hi === other.hi;
 }

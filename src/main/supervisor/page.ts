@@ -11,7 +11,9 @@
  *    7 D opcode of the request that the main thread handles just now, 0 for none    8, 9 D its unique id (lo, hi)
  *   16 D bytes of the reason of a death by its own hand, 0 for none   17.. the reason, UTF-8, REASON_BYTES_MAX
  *   96 D bytes of the bucket's region, 0 before it is known   97.. the region, ASCII
- *  128 D bytes of what INIT agreed on, 0 before it    129.. as JSON, to the end of the page
+ *   10 D 1: the signal that this process dies of came from outside
+ *  128 D bytes of what INIT agreed on, 0 before it    129.. as JSON, to word 511
+ *  512 D requests in service during a trial, 0 without one    513.. their unique ids (lo, hi), TRIED_MAX of them
  * Order: bytes first, then their length by Atomics.store. All D words but 96 and 128 are reset by each daemon when it starts.
  * Blocks? Never. Refuses to grow: later fields go where nothing is yet.
  */
@@ -40,12 +42,16 @@ const WORD_OLDEST = 6;
 const WORD_AT_HAND_OPCODE = 7;
 const WORD_AT_HAND_LO = 8;
 const WORD_AT_HAND_HI = 9;
+const WORD_FROM_OUTSIDE = 10;
 const WORD_REASON = 16;
 const WORD_REGION = 96;
 const WORD_NEGOTIATED = 128;
+const WORD_TRIED = 512;
+/** More at once are not worth knowing: only one alone is blamed. */
+export const TRIED_MAX = 32;
 export const REASON_BYTES_MAX = (WORD_REGION - WORD_REASON - 1) * 4;
 const REGION_BYTES_MAX = (WORD_NEGOTIATED - WORD_REGION - 1) * 4;
-const NEGOTIATED_BYTES_MAX = PAGE_BYTES - (WORD_NEGOTIATED + 1) * 4;
+const NEGOTIATED_BYTES_MAX = (WORD_TRIED - WORD_NEGOTIATED - 1) * 4;
 
 /** The bit of a unique id's high half that marks a request as sent again (FUSE_UNIQUE_RESEND). */
 const RESEND_BIT_HI = 0x8000_0000;
@@ -75,6 +81,7 @@ export class DaemonPage {
   /** A daemon begins: what the last one left is gone, but for what INIT agreed on. */
   begin(generation: number, pid: number): void {
     for (let word = WORD_STATE; word <= WORD_REASON; word++) Atomics.store(this.#words, word, 0);
+    Atomics.store(this.#words, WORD_TRIED, 0);
     Atomics.store(this.#words, WORD_GENERATION, generation);
     Atomics.store(this.#words, WORD_PID, pid);
     Atomics.store(this.#words, WORD_STATE, LIFE_STARTING);
@@ -97,6 +104,21 @@ export class DaemonPage {
       this.#words[WORD_AT_HAND_HI] = uniqueHi;
     }
     this.#words[WORD_AT_HAND_OPCODE] = opcode;
+  }
+
+  /** What waits for its answer during a trial. Once for each beginning and end, and only then. */
+  inService(requests: readonly RequestId[]): void {
+    Atomics.store(this.#words, WORD_TRIED, 0);
+    for (const [index, { lo, hi }] of requests.slice(0, TRIED_MAX).entries()) {
+      this.#words[WORD_TRIED + 1 + index * 2] = lo;
+      this.#words[WORD_TRIED + 2 + index * 2] = hi;
+    }
+    Atomics.store(this.#words, WORD_TRIED, requests.length);
+  }
+
+  /** Somebody sent this process the signal that it is about to die of. */
+  killedFromOutside(): void {
+    Atomics.store(this.#words, WORD_FROM_OUTSIDE, 1);
   }
 
   /** This process ends itself for this reason. The last word of it: what was said first stands. */
@@ -149,6 +171,10 @@ export interface PageView {
   readonly oldestRequestMs: number;
   /** The request that the main thread was busy with. */
   readonly atHand: (RequestId & { readonly opcode: number }) | undefined;
+  /** During a trial: all requests in service, in the order in which they began; TRIED_MAX at most. */
+  readonly inService: readonly RequestId[];
+  /** The signal that it died of was sent to it. */
+  readonly wasSignalled: boolean;
   /** Why the daemon ended itself. */
   readonly reason: string | undefined;
 }
@@ -164,17 +190,20 @@ export function readPage(fd: number, into: Buffer = Buffer.alloc(PAGE_BYTES)): P
   const reasonBytes = Math.min(word(WORD_REASON), REASON_BYTES_MAX);
   const at = (WORD_REASON + 1) * 4;
   const opcode = word(WORD_AT_HAND_OPCODE);
-  const hi = word(WORD_AT_HAND_HI);
+  const id = (atWord: number): RequestId => {
+    const hi = word(atWord + 1);
+    return { lo: word(atWord), hi: hi >= RESEND_BIT_HI ? hi - RESEND_BIT_HI : hi };
+  };
+  const tried = Math.min(word(WORD_TRIED), TRIED_MAX);
   return {
     generation: word(WORD_GENERATION),
     state: word(WORD_STATE),
     pid: word(WORD_PID),
     beat: word(WORD_BEAT),
     oldestRequestMs: word(WORD_OLDEST),
-    atHand:
-      opcode === 0
-        ? undefined
-        : { opcode, lo: word(WORD_AT_HAND_LO), hi: hi >= RESEND_BIT_HI ? hi - RESEND_BIT_HI : hi },
+    atHand: opcode === 0 ? undefined : { opcode, ...id(WORD_AT_HAND_LO) },
+    inService: Array.from({ length: tried }, (_, index) => id(WORD_TRIED + 1 + index * 2)),
+    wasSignalled: word(WORD_FROM_OUTSIDE) === 1,
     reason: reasonBytes === 0 ? undefined : into.toString('utf8', at, at + reasonBytes),
   };
 }

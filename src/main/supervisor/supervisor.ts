@@ -46,8 +46,16 @@ const REST_MS = 3000;
 const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 /** Meant for the daemon, whatever it makes of them. */
 const passedSignals = ['SIGHUP', 'SIGUSR2'] as const;
-/** Ways to die that nobody asks for from outside: the daemon's own doing, as an uncaught error is. */
-const ownSignals: ReadonlySet<string> = new Set(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP', 'SIGSYS']);
+/** Ways to die that are the daemon's own doing, as an uncaught error is (V8 without memory aborts); see wasSignalled. */
+const ownSignals: ReadonlySet<string> = new Set([
+  'SIGABRT',
+  'SIGSEGV',
+  'SIGBUS',
+  'SIGILL',
+  'SIGFPE',
+  'SIGTRAP',
+  'SIGSYS',
+]);
 
 export interface SuperviseOptions {
   readonly config: MountConfig;
@@ -197,6 +205,7 @@ class Supervisor {
           takesOver: this.#generation > 0,
           isAdopted: adoptedFd !== undefined,
           refused: this.#policy.refused,
+          ...(this.#policy.trial ? { trial: this.#policy.trial } : {}),
           supervisor: this.#name,
         },
       },
@@ -348,7 +357,8 @@ class Supervisor {
   async #afterCrash(how: string, signal: string): Promise<number | undefined> {
     const { config } = this.#options;
     const page = this.#page();
-    const reason = this.#killedBecause ?? page?.reason ?? (ownSignals.has(signal) ? how : undefined);
+    const isOwn = ownSignals.has(signal) && page?.wasSignalled !== true;
+    const reason = this.#killedBecause ?? page?.reason ?? (isOwn ? how : undefined);
     const decision = this.#policy.died({
       nowMs: performance.now(),
       served: this.#serves,
@@ -356,6 +366,7 @@ class Supervisor {
       wasKilled: reason === undefined && signal !== '',
       reason,
       atHand: page?.atHand,
+      inService: page?.inService ?? [],
     });
     if (decision.type === 'end') {
       const fields = { mountPoint: config.mountPoint, exitCode: EXIT_CRASH_LOOP };
@@ -368,7 +379,7 @@ class Supervisor {
     const because = reason === undefined ? {} : { reason };
     this.#log.line('error', { how, generation: this.#generation, ...because }, 'the daemon died, another takes over');
     if (decision.refuses) {
-      this.#log.line('error', { ...decision.refuses }, 'a request that killed two daemons is answered EIO from now on');
+      this.#log.line('error', { ...decision.refuses }, 'a request that daemons died of is answered EIO from now on');
     }
     this.#hooks.status('a daemon died, another takes over');
     if (decision.waitMs > 0) await sleep(decision.waitMs);

@@ -15,6 +15,7 @@ const killed: Death = {
   wasKilled: true,
   reason: undefined,
   atHand: undefined,
+  inService: [],
 };
 const request = { lo: 77, hi: 3 };
 
@@ -89,5 +90,31 @@ t.test('a request that was at hand in two deaths of the daemon itself is refused
   t.same(policy.refused, [request]);
   t.match(policy.died({ ...own, nowMs: 4, atHand: request, reason: 'c' }), { refuses: undefined }, 'said once');
   t.same(policy.refused, [request]);
+  t.end();
+});
+
+t.test('deaths that no request was at hand in: a trial, and who is alone in service when it ends is refused', (t) => {
+  const policy = new CrashPolicy();
+  const later = { ...killed, wasKilled: false, reason: 'uncaught exception' };
+  const [one, other] = [
+    { lo: 5, hi: 0 },
+    { lo: 7, hi: 0 },
+  ];
+  policy.died({ ...later, nowMs: 0 });
+  t.equal(policy.trial, undefined, 'once may be bad luck');
+  policy.died({ ...later, nowMs: 1000 });
+  t.same(policy.trial, []);
+  t.match(
+    policy.died({ ...killed, nowMs: 1500, inService: [other] }),
+    { refuses: undefined },
+    'a kill is nobodys fault',
+  );
+  t.same(policy.trial, [], 'the trial goes on');
+  t.match(policy.died({ ...later, nowMs: 2000, inService: [one, other] }), { refuses: undefined }, 'it may be either');
+  t.same(policy.trial, [other, one]);
+  t.match(policy.died({ ...later, nowMs: 3000, inService: [other] }), { type: 'restart', refuses: other });
+  t.same(policy.refused, [other]);
+  policy.died({ ...killed, nowMs: 70_000 });
+  t.equal(policy.trial, undefined, 'a minute later it is forgotten');
   t.end();
 });
