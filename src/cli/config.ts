@@ -20,12 +20,9 @@ import { mountOptionNames } from './options.js';
 import { declareMountOptions, type ParsedArguments } from './parse.js';
 import { buildSettled } from './settings/build.js';
 import { awsVariables, effectiveSettings, isChanged, sourceText, type SettingRow } from './settings/effective.js';
+import { withPlaceholders } from './settings/as-if.js';
 import { settle } from './settings/settle.js';
 import { prepareYaml } from './settings/yaml-file.js';
-
-/** Stand in for what nobody said, so that everything else can be looked at. */
-const NO_BUCKET = 'some-bucket';
-const NO_DIRECTORY = '/';
 
 /** Values that are longer only push their own source to the right. */
 const VALUE_COLUMNS_MAX = 24;
@@ -76,13 +73,8 @@ async function config(parsed: ParsedArguments, io: CliIo): Promise<number> {
 async function toBe(typed: ReturnType<typeof typedSettings>, io: CliIo): Promise<Shown> {
   const { env, uid } = io.owner;
   const settled = settle(typed, { env, cwd: io.cwd });
-  const filled = {
-    ...settled,
-    bucket: settled.bucket ?? { text: NO_BUCKET, origin: { kind: 'flag' as const } },
-    directory: settled.directory ?? { text: NO_DIRECTORY, origin: { kind: 'flag' as const } },
-  };
   const context = { env, uid, gid: io.gid, cwd: io.cwd };
-  const built = buildSettled(filled, typed, context);
+  const built = buildSettled(withPlaceholders(settled), typed, context);
   const said = built.record.said.filter(
     ({ name }) =>
       (name !== 'bucket' || settled.bucket !== undefined) && (name !== 'directory' || settled.directory !== undefined),

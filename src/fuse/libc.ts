@@ -161,14 +161,9 @@ export function socketPair(): [number, number] {
   return [left, right];
 }
 
-/**
- * Waits for one message on a socket and takes the descriptor that travels in it (closed on exec). Undefined when the
- * other side closed, or sent none.
- */
-export async function receiveDescriptor(socket: number): Promise<number | undefined> {
-  const data = Buffer.alloc(1);
-  const control = Buffer.alloc(CMSG_BYTES);
-  const message = {
+/** struct msghdr of `data` with `control` beside it. */
+function messageOf(data: Buffer, control: Buffer): object {
+  return {
     name: null,
     nameLength: 0,
     iov: [{ base: data, length: data.length }],
@@ -177,6 +172,16 @@ export async function receiveDescriptor(socket: number): Promise<number | undefi
     controlLength: control.length,
     flags: 0,
   };
+}
+
+/**
+ * Waits for one message on a socket and takes the descriptor that travels in it (closed on exec). Undefined when the
+ * other side closed, or sent none.
+ */
+export async function receiveDescriptor(socket: number): Promise<number | undefined> {
+  const data = Buffer.alloc(1);
+  const control = Buffer.alloc(CMSG_BYTES);
+  const message = messageOf(data, control);
   const { recvmsg } = calls();
   let received = 0;
   const errno = await errnoLater((done) =>
@@ -198,15 +203,6 @@ export function sendDescriptor(socket: number, fd: number): number {
   control.writeInt32LE(SCM_RIGHTS, CMSG_TYPE);
   control.writeInt32LE(fd, CMSG_DATA);
   const data = Buffer.alloc(1);
-  const message = {
-    name: null,
-    nameLength: 0,
-    iov: [{ base: data, length: data.length }],
-    iovLength: 1,
-    control,
-    controlLength: control.length,
-    flags: 0,
-  };
   const { sendmsg, errno } = calls();
-  return sendmsg(socket, message, 0) === 1 ? 0 : errno();
+  return sendmsg(socket, messageOf(data, control), 0) === 1 ? 0 : errno();
 }

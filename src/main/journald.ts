@@ -1,17 +1,16 @@
 /**
  * Lines to systemd's journal in its own protocol: a datagram of FIELD=value lines, so that `journalctl -o json` and
  * `journalctl MOUNT_S3X_MOUNT_POINT=/mnt/data` work. What a line holds besides its sentence goes along as JSON.
- * Refuses to wait or to throw: what the journal does not take is counted and told later. Messages beyond BYTES_MAX are cut:
+ * Refuses to wait or to throw: what the journal does not take is counted and told later (datagram-sink.ts). Messages beyond BYTES_MAX are cut:
  * larger ones would have to travel in a file of their own.
  */
+import { datagramSink } from './datagram-sink.js';
 import { severity, type LineSink } from './log-sinks.js';
-import { openSyslogSocket, type SyslogSocket } from './syslog-socket.js';
 
 export const JOURNAL_SOCKET = '/run/systemd/journal/socket';
 
 /** A datagram holds some 200 KiB by default (net.core.wmem_default); lines are far shorter. */
 const VALUE_BYTES_MAX = 32 * 1024;
-const RECONNECT_MS = 1_000;
 
 /** A field as the journal wants it; a value of several lines is preceded by its length (systemd.io, "Native Journal Protocol"). */
 function field(name: string, value: string): Buffer {
@@ -49,32 +48,10 @@ function parse(line: string): Record<string, unknown> {
 
 /** Undefined when there is no journal. */
 export function journaldSink(fields: Readonly<Record<string, string>>, path = JOURNAL_SOCKET): LineSink | undefined {
-  let socket: SyslogSocket | undefined = openSyslogSocket(path);
-  if (socket === undefined) return undefined;
-  let lost = 0;
-  let reconnectAtMs = 0;
-  const send = (message: Buffer): boolean => {
-    if (socket?.send(message) === true) return true;
-    const nowMs = performance.now();
-    if (nowMs < reconnectAtMs) return false;
-    reconnectAtMs = nowMs + RECONNECT_MS;
-    socket?.close();
-    socket = openSyslogSocket(path);
-    return socket?.send(message) === true;
-  };
-  return {
-    lastLevel: 30,
+  return datagramSink({
+    path,
     description: 'journald',
-    write(line) {
-      if (lost > 0) {
-        const note = JSON.stringify({ msg: `${lost} log lines were lost: the journal did not take them` });
-        if (send(journalMessage(40, note, fields))) lost = 0;
-      }
-      if (!send(journalMessage(this.lastLevel, line, fields))) lost++;
-    },
-    close() {
-      socket?.close();
-      socket = undefined;
-    },
-  };
+    listener: 'the journal',
+    message: (level, line) => journalMessage(level, line, fields),
+  });
 }

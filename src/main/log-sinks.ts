@@ -4,7 +4,7 @@
  * Every sink writes synchronously: the last line before a crash is the one that is needed, and a write to the page cache
  * or to a datagram socket does not wait. Refuses to throw or to block: a line that cannot be written is counted and lost.
  */
-import { openSyslogSocket, type SyslogSocket } from './syslog-socket.js';
+import { datagramSink } from './datagram-sink.js';
 
 /** What pino writes to. */
 export interface LineSink {
@@ -50,40 +50,10 @@ export function syslogMessage(level: number, line: string, now: Date, pid: numbe
 
 /** Lines to the log daemon's socket, undefined when nobody listens there. Lines it does not take are counted and reported. */
 export function syslogSink(path = '/dev/log'): LineSink | undefined {
-  let socket: SyslogSocket | undefined = openSyslogSocket(path);
-  if (socket === undefined) return undefined;
-  let lost = 0;
-  let reconnectAtMs = 0;
-
-  const send = (message: Buffer): boolean => {
-    if (socket?.send(message) === true) return true;
-    // The log daemon restarted: its socket is a new one. Ask once a second at most.
-    const nowMs = performance.now();
-    if (nowMs < reconnectAtMs) return false;
-    reconnectAtMs = nowMs + 1000;
-    socket?.close();
-    socket = openSyslogSocket(path);
-    return socket?.send(message) === true;
-  };
-
-  return {
-    lastLevel: 30,
+  return datagramSink({
+    path,
     description: 'syslog',
-    write(line) {
-      if (lost > 0) {
-        const note = syslogMessage(
-          40,
-          `{"msg":"${lost} log lines were lost: the log daemon did not take them"}`,
-          new Date(),
-          process.pid,
-        );
-        if (send(note)) lost = 0;
-      }
-      if (!send(syslogMessage(this.lastLevel, line, new Date(), process.pid))) lost++;
-    },
-    close() {
-      socket?.close();
-      socket = undefined;
-    },
-  };
+    listener: 'the log daemon',
+    message: (level, line) => syslogMessage(level, line, new Date(), process.pid),
+  });
 }

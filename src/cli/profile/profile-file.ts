@@ -11,18 +11,10 @@ import type { YAMLMap } from 'yaml';
 import { CommandError } from '../../main/command-error.js';
 import { EXIT_USAGE } from '../../main/exit-codes.js';
 import type { Origin } from '../../main/settings-record.js';
-import { isOptionName, mountOptionNames, mountOptions, type GivenOptions, type OptionName } from '../options.js';
+import { isOptionName, mountOptionNames, type GivenOptions, type OptionName } from '../options.js';
 import { Layer, nothingGiven } from '../settings/layers.js';
-import {
-  isMap,
-  isScalar,
-  isSeq,
-  keyText,
-  readSettingsText,
-  SettingsYaml,
-  valueBoolean,
-  valueText,
-} from '../settings/yaml-file.js';
+import { setFromPair } from '../settings/pair-layer.js';
+import { isMap, isScalar, keyText, readSettingsText, SettingsYaml } from '../settings/yaml-file.js';
 import { nearest } from '../suggest.js';
 import { boto3Names, isBoto3Name, readBoto3Value, translateBoto3, type Boto3Name } from './boto3-names.js';
 
@@ -102,16 +94,7 @@ function readSettings(settings: YAMLMap, yaml: SettingsYaml): Profile {
     }
     if (!isOptionName(key)) throw unknown(key, where);
     if (notInProfiles.has(key)) throw wrong(where, `${key} belongs to one mount`, 'give it on the command line');
-    const { kind } = mountOptions[key];
-    if (kind === 'flag') {
-      layer.setFlag(key, valueBoolean(pair.value, key, where), origin);
-    } else if (kind === 'list') {
-      const items: unknown[] = isSeq(pair.value) ? pair.value.items : [pair.value];
-      const words = items.map((item) => valueText(item, key, where));
-      layer.setList(key, words, origin);
-    } else {
-      layer.setValue(key, valueText(pair.value, key, where), origin);
-    }
+    setFromPair(layer, key, pair, { where, origin });
   }
   const translated = translateBoto3(boto3);
   for (const [name, value] of translated.options) {

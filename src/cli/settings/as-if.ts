@@ -6,10 +6,10 @@ import type { MountConfig } from '../../main/config.js';
 import type { CliIo } from '../io.js';
 import type { GivenOptions } from '../options.js';
 import { buildSettled } from './build.js';
-import { settle, type TypedSettings } from './settle.js';
+import { settle, type Settled, type TypedSettings } from './settle.js';
 
-const NO_BUCKET = 'some-bucket';
-const NO_DIRECTORY = '/';
+const NO_BUCKET = { text: 'some-bucket', origin: { kind: 'flag' } } as const;
+const NO_DIRECTORY = { text: '/', origin: { kind: 'flag' } } as const;
 
 export interface AsIf {
   readonly config: MountConfig;
@@ -18,16 +18,17 @@ export interface AsIf {
   readonly hasBucket: boolean;
 }
 
+/** What stands where nobody named a bucket or a directory. */
+export function withPlaceholders(settled: Settled): Settled {
+  return { ...settled, bucket: settled.bucket ?? NO_BUCKET, directory: settled.directory ?? NO_DIRECTORY };
+}
+
 /** Throws CommandError. */
 export function settingsAsIf(typed: TypedSettings, io: Pick<CliIo, 'owner' | 'gid' | 'cwd' | 'complain'>): AsIf {
   const { env, uid } = io.owner;
   const settled = settle(typed, { env, cwd: io.cwd });
-  const filled = {
-    ...settled,
-    bucket: settled.bucket ?? { text: NO_BUCKET, origin: { kind: 'flag' as const } },
-    directory: settled.directory ?? { text: NO_DIRECTORY, origin: { kind: 'flag' as const } },
-  };
-  const { config, notes, record } = buildSettled(filled, typed, { env, uid, gid: io.gid, cwd: io.cwd });
+  const context = { env, uid, gid: io.gid, cwd: io.cwd };
+  const { config, notes, record } = buildSettled(withPlaceholders(settled), typed, context);
   for (const note of notes) io.complain(`mount-s3x: ${note}`);
   return { config: { ...config, settings: record }, given: settled.given, hasBucket: settled.bucket !== undefined };
 }

@@ -10,11 +10,12 @@ import { dirname, resolve } from 'node:path';
 import { CommandError } from '../../main/command-error.js';
 import { EXIT_USAGE } from '../../main/exit-codes.js';
 import type { Origin } from '../../main/settings-record.js';
-import { isOptionName, isPathOption, mountOptionNames, mountOptions, type GivenOptions } from '../options.js';
+import { isOptionName, isPathOption, mountOptionNames, type GivenOptions } from '../options.js';
 import { isBoto3Name } from '../profile/boto3-names.js';
 import { nearest } from '../suggest.js';
 import { Layer } from './layers.js';
-import { isSeq, keyText, readSettingsText, SettingsYaml, valueBoolean, valueText } from './yaml-file.js';
+import { setFromPair } from './pair-layer.js';
+import { keyText, readSettingsText, SettingsYaml, valueText } from './yaml-file.js';
 
 const HELP = 'docs/CONFIG.md shows how such a file looks';
 
@@ -59,17 +60,7 @@ export function parseConfigFile(text: string, path: string): FileSettings {
     if (!isOptionName(key)) throw unknown(key, where);
     const why = notHere.get(key);
     if (why !== undefined) throw new CommandError(EXIT_USAGE, `${where}: ${key} does not belong here`, why);
-    const { kind } = mountOptions[key];
-    if (kind === 'flag') {
-      layer.setFlag(key, valueBoolean(pair.value, key, where), origin);
-    } else if (kind === 'list') {
-      const items: unknown[] = isSeq(pair.value) ? pair.value.items : [pair.value];
-      const words = items.map((item) => valueText(item, key, where));
-      layer.setList(key, words, origin);
-    } else {
-      const said = valueText(pair.value, key, where);
-      layer.setValue(key, isPathOption(key) ? beside(path, said) : said, origin);
-    }
+    setFromPair(layer, key, pair, { where, origin }, (said) => (isPathOption(key) ? beside(path, said) : said));
   }
   return {
     given: layer.given,
