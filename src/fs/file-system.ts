@@ -5,7 +5,7 @@
  * promised. Answers at once whatever needs no request. Refuses what the mount may not write (WritePolicy).
  */
 import type { DeleteProgress, DeleteTreeResult } from '../engine/writing/delete-tree.js';
-import { EINVAL, EIO, ENAMETOOLONG, ENODATA, ENOENT, ENOSYS, ENXIO, EPERM, EROFS, ErrnoError } from '../base/errno.js';
+import { EINVAL, EIO, ENAMETOOLONG, ENODATA, ENOSYS, ENXIO, EPERM, EROFS, ErrnoError } from '../base/errno.js';
 import type {
   AttributeChanges,
   AttributesReply,
@@ -21,12 +21,11 @@ import type {
 } from '../fuse/handlers.js';
 import { ARCHIVE_CLASSES, statistics } from './attributes.js';
 import type { FileSystemDeps, FileSystemOptions, FileSystemStats } from './file-system-api.js';
-import { inoOfKey } from './ino.js';
 import type { DirectoryNode, FileNode } from './inode-table.js';
 import { couldBeKey } from './keymap.js';
-import type { KnownName } from './known-names.js';
 import type { ListingCache } from './listing-cache.js';
 import type { ListingPage } from './listing-page.js';
+import { NameReplies } from './name-replies.js';
 import { buildParts, type FileSystemParts } from './parts.js';
 import { handleOfBefore, inherit } from './restore/inherit.js';
 import { RefusedWrites } from './refused-writes.js';
@@ -49,6 +48,7 @@ export type { FileSystemDeps, FileSystemOptions, FileSystemStats } from './file-
 export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   readonly #options: FileSystemOptions;
   readonly #parts: FileSystemParts;
+  readonly #replies: NameReplies;
   readonly #firstHandle: number;
   #nextHandle: number;
 
@@ -56,6 +56,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     super();
     this.#options = options;
     this.#parts = buildParts(options, deps);
+    this.#replies = new NameReplies(this.#parts);
     this.#firstHandle = options.firstNodeId ?? 2;
     this.#nextHandle = this.#firstHandle;
     inherit(this.#parts);
@@ -113,10 +114,12 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   lookup(context: RequestContext, parent: number, name: string): MaybePromise<Entry> {
     const { key } = this.#parts.table.directory(parent);
     const unsaved = this.#parts.written?.find(key + name);
-    if (unsaved?.isUncommitted === true) return this.#entryOf(unsaved.node);
+    if (unsaved?.isUncommitted === true) return this.#replies.held(unsaved.node);
     const known = this.#parts.lookup.known(key, name);
-    if (known) return this.#found(context, key, name, known);
-    return this.#parts.lookup.ask(key, name, context.signal).then((fact) => this.#found(context, key, name, fact));
+    if (known) return this.#replies.found(context, key, name, known);
+    return this.#parts.lookup
+      .ask(key, name, context.signal)
+      .then((fact) => this.#replies.found(context, key, name, fact));
   }
 
   forget(nodeId: number, count: number): void {
@@ -192,14 +195,14 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     this.#parts.remembered.made(node, { mode, usual: this.#parts.attributes.fileMode, owner });
     this.#parts.writing.created(context, handle, node, flags);
     this.#parts.files.open(handle, node, false);
-    return { entry: this.#entryOf(node), open: { handle, keepCache: true } };
+    return { entry: this.#replies.held(node), open: { handle, keepCache: true } };
   }
 
   /** What an earlier daemon made for this very request, and perhaps never told the kernel of. */
   #madeBefore(context: RequestContext): { entry: Entry; open: OpenReply } | undefined {
     const inherited = this.#parts.writing?.inheritedFor(context);
     if (!inherited) return undefined;
-    return { entry: this.#entryOf(inherited.node), open: { handle: inherited.handle, keepCache: true } };
+    return { entry: this.#replies.held(inherited.node), open: { handle: inherited.handle, keepCache: true } };
   }
 
   override write(
@@ -514,53 +517,10 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     if (this.#parts.remembered.size > 0) this.#parts.remembered.written(this.#parts.table.node(nodeId));
   }
 
-  /** The entry of a node that holds what the bucket does not; one lookup counted. */
-  #entryOf(node: FileNode): Entry {
-    this.#parts.table.remember(node);
-    return this.#parts.entries.entry(node, this.#parts.freshness.nowMs());
-  }
-
   /** The file that a fresh fact says the name is. */
   #knownFile(directoryKey: string, name: string): FileNode | undefined {
     const fact = this.#parts.names.find(directoryKey, name);
     return fact?.kind === 'file' ? this.#parts.table.fileOf(fact.head, fact.sentAtMs) : undefined;
-  }
-
-  /** With --posix-metadata what is kept with the object comes first. */
-  #found(context: RequestContext, directoryKey: string, name: string, fact: KnownName): MaybePromise<Entry> {
-    const entry = this.#answer(directoryKey, name, fact);
-    const { posix, table, entries } = this.#parts;
-    if (!posix || entry.nodeId === 0) return entry;
-    const node = table.node(entry.nodeId);
-    if (!posix.needs(node)) return entries.entry(node, fact.sentAtMs);
-    return posix.load(node, context.signal).then(
-      () => entries.entry(node, fact.sentAtMs),
-      (error: unknown) => {
-        table.forget(node.nodeId, 1);
-        throw error;
-      },
-    );
-  }
-
-  /** One entry to the kernel, one lookup counted. */
-  #answer(directoryKey: string, name: string, fact: KnownName): Entry {
-    if (fact.kind === 'none') {
-      const ttlMs = this.#parts.freshness.negativeRemainingMs(fact.sentAtMs);
-      if (ttlMs === 0) throw new ErrnoError(ENOENT, `no '${directoryKey}${name}'`);
-      return this.#parts.entries.nothing(ttlMs);
-    }
-    if (fact.kind === 'file' && fact.page && fact.row !== undefined) {
-      const ino = inoOfKey(directoryKey + name);
-      const nodeId = this.#parts.table.listed(fact.page, fact.row, ino);
-      this.#parts.table.rememberListed(nodeId);
-      return this.#parts.entries.entry(this.#parts.table.view(nodeId, ino), fact.sentAtMs);
-    }
-    const node =
-      fact.kind === 'directory'
-        ? this.#parts.table.directoryOf(`${directoryKey}${name}/`)
-        : this.#parts.table.fileOf(fact.head, fact.sentAtMs);
-    this.#parts.table.remember(node);
-    return this.#parts.entries.entry(node, fact.sentAtMs);
   }
 
   /**

@@ -11,7 +11,7 @@
 import { systemClock, type Clock } from '../base/clock.js';
 import { EACCES, EINTR, EINVAL, EIO, ENAMETOOLONG, ENOSYS, ERANGE, ESTALE } from '../base/errno.js';
 import { invariant, InvariantError } from '../base/invariant.js';
-import { LatencyHistogram, type HistogramState } from '../base/latency-histogram.js';
+import type { HistogramState } from '../base/latency-histogram.js';
 import type { Log } from '../base/log.js';
 import { MIB } from '../base/units.js';
 import * as abi from './abi.js';
@@ -40,10 +40,12 @@ import { InterruptTable } from './interrupts.js';
 import { Message } from './message.js';
 import type { Negotiated } from './negotiate.js';
 import { REQUEST_BYTES_MAX } from './negotiate.js';
-import { OPCODE_END, OPCODE_ROWS, opcodeRow } from './opcodes.js';
+import { opcodeRow } from './opcodes.js';
 import { serveOf, type Desk } from './operations.js';
 import { PendingRead, type ReadDesk } from './read-reply.js';
 import { Replier, type ReplyOutcome } from './reply.js';
+import { RequestCounts } from './request-counts.js';
+import { BOUNDED, NAMES_NODE, OPEN_ALREADY } from './request-kinds.js';
 import { isSentAgain, PendingRequest, requestId } from './request.js';
 import { SlowReads } from './slow-reads.js';
 import { LENT_HEAD_BYTES } from './ring-records.js';
@@ -65,44 +67,11 @@ const BUFFERS_KEPT_BYTES_MAX = 16 * MIB;
 
 export type { DispatcherDeps, DispatcherOptions, DispatcherStats } from './dispatcher-api.js';
 
-/** Requests that `ownerUid` does not refuse: their file or directory was opened by somebody who was let in. */
-const OPEN_ALREADY: ReadonlySet<number> = new Set([
-  abi.FUSE_READ,
-  abi.FUSE_WRITE,
-  abi.FUSE_FLUSH,
-  abi.FUSE_FSYNC,
-  abi.FUSE_RELEASE,
-  abi.FUSE_READDIR,
-  abi.FUSE_READDIRPLUS,
-  abi.FUSE_FSYNCDIR,
-  abi.FUSE_RELEASEDIR,
-  abi.FUSE_DESTROY,
-]);
-
-/** What waits for answers of the store alone, each within a deadline: a minute or two, more in a crowd before a slow link. */
-const BOUNDED: ReadonlySet<number> = new Set([
-  abi.FUSE_READ,
-  abi.FUSE_LOOKUP,
-  abi.FUSE_GETATTR,
-  abi.FUSE_READLINK,
-  abi.FUSE_GETXATTR,
-  abi.FUSE_STATFS,
-]);
 /** Of requests that wait, oldest first. */
 const OLDEST_LOOKS_MAX = 64;
 
 /** Who wants to know of each request that was answered here, and how long that took (`mount-s3x top`). */
 export type RequestObserver = (request: Readonly<PendingRequest>, tookMs: number) => void;
-
-/** Requests that name a file, on a mount that is only read. */
-const NAMES_NODE: ReadonlySet<number> = new Set([
-  abi.FUSE_GETATTR,
-  abi.FUSE_READ,
-  abi.FUSE_GETXATTR,
-  abi.FUSE_LISTXATTR,
-  abi.FUSE_READLINK,
-  abi.FUSE_LSEEK,
-]);
 
 export class FuseDispatcher implements Desk, ReadDesk {
   /** Undefined, which costs nothing, while nobody looks. */
@@ -120,18 +89,10 @@ export class FuseDispatcher implements Desk, ReadDesk {
   readonly #slowReads: SlowReads | undefined;
   readonly #buffers = new BufferPool(BUFFERS_KEPT_BYTES_MAX);
   readonly #message = new Message();
-  readonly #requestsByOpcode = new Float64Array(OPCODE_END);
-  /** From dispatch to answer. Two looks at the clock a request: 0.1 of the 50 microseconds that the cheapest one takes. */
-  readonly #durations: (LatencyHistogram | undefined)[] = [];
+  readonly #counts = new RequestCounts();
   readonly #clock: Clock;
-  #requests = 0;
   #inFlightPeak = 0;
   #writeBytesInFlight = 0;
-  #writeBytes = 0;
-  #errors = 0;
-  #gone = 0;
-  #malformed = 0;
-  #unknownOpcodes = 0;
   #destroyed = false;
   readonly #lender: SlotLender | undefined;
   readonly #witness: DispatchWitness | undefined;
@@ -178,7 +139,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
     const message = this.#message;
     if (!message.take(bytes, lent)) {
       // Not even an id to answer to.
-      this.#malformed++;
+      this.#counts.malformed++;
       return;
     }
     const { header } = message;
@@ -198,19 +159,17 @@ export class FuseDispatcher implements Desk, ReadDesk {
     const row = opcodeRow(header.opcode);
     const serve = serveOf(header.opcode);
     if (row === undefined || serve === undefined) {
-      this.#unknownOpcodes++;
-      this.#requests++;
+      this.#counts.unknown();
       // ENOSYS is how a server says that a request is newer than itself.
       this.replier.error({ lo: header.uniqueLo, hi: header.uniqueHi }, ENOSYS);
       return;
     }
-    this.#requests++;
-    this.#requestsByOpcode[header.opcode] = (this.#requestsByOpcode[header.opcode] ?? 0) + 1;
+    this.#counts.came(header.opcode);
     const request = new PendingRequest(row, header);
     request.startedMs = this.#clock.nowMs();
     const answered = row.reply !== 'none';
     if (message.bodyBytes < row.bodyBytes || requestId(request.lo, request.hi) < 0) {
-      this.#malformed++;
+      this.#counts.malformed++;
       if (answered) this.answerError(request, EIO);
       return;
     }
@@ -314,31 +273,15 @@ export class FuseDispatcher implements Desk, ReadDesk {
 
   /** How long requests took that were answered, by name; those that were refused unread are left out. */
   durations(): Readonly<Record<string, HistogramState>> {
-    const durations: Record<string, HistogramState> = {};
-    for (const { opcode, name } of OPCODE_ROWS) {
-      const histogram = this.#durations[opcode];
-      if (histogram) durations[name] = histogram.state;
-    }
-    return durations;
+    return this.#counts.durations();
   }
 
   stats(): DispatcherStats {
-    const requestsByName: Record<string, number> = {};
-    for (const { opcode, name } of OPCODE_ROWS) {
-      const count = this.#requestsByOpcode[opcode] ?? 0;
-      if (count > 0) requestsByName[name] = count;
-    }
     return {
-      requests: this.#requests,
-      requestsByName,
+      ...this.#counts.totals(),
       inFlight: this.#interrupts.size,
       inFlightPeak: this.#inFlightPeak,
       writeBytesInFlight: this.#writeBytesInFlight,
-      writeBytes: this.#writeBytes,
-      errors: this.#errors,
-      gone: this.#gone,
-      malformed: this.#malformed,
-      unknownOpcodes: this.#unknownOpcodes,
       interrupts: this.#interrupts.interrupts,
       earlyInterrupts: this.#interrupts.early,
     };
@@ -486,7 +429,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
     buffer?.set(data);
     loan?.hold();
     this.#writeBytesInFlight += bytes;
-    this.#writeBytes += bytes;
+    this.#counts.writeBytes += bytes;
     const over = (): void => {
       const full = this.room === 0;
       this.#writeBytesInFlight -= bytes;
@@ -527,7 +470,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
   }
 
   malformed(): void {
-    this.#malformed++;
+    this.#counts.malformed++;
   }
 
   interrupt(lo: number, hi: number): void {
@@ -551,7 +494,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
   }
 
   finish(request: PendingRequest, errno: number): void {
-    if (errno !== 0) this.#errors++;
+    if (errno !== 0) this.#counts.errors++;
     this.#finished(request);
   }
 
@@ -609,13 +552,12 @@ export class FuseDispatcher implements Desk, ReadDesk {
 
   #took(request: PendingRequest): void {
     const tookMs = this.#clock.nowMs() - request.startedMs;
-    const { opcode } = request.row;
-    (this.#durations[opcode] ??= new LatencyHistogram()).add(tookMs);
+    this.#counts.took(request.row.opcode, tookMs);
     this.observer?.(request, tookMs);
   }
 
   #sendError(request: PendingRequest, errno: number): void {
-    this.#errors++;
+    this.#counts.errors++;
     this.#sent(this.replier.error(request, errno));
   }
 
@@ -631,7 +573,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
   }
 
   #sent(outcome: ReplyOutcome): ReplyOutcome {
-    if (outcome === 'gone') this.#gone++;
+    if (outcome === 'gone') this.#counts.gone++;
     return outcome;
   }
 

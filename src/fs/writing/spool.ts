@@ -9,7 +9,8 @@
 import { access, open, mkdir, rm, type FileHandle } from 'node:fs/promises';
 import { EIO, ENOSPC, EDQUOT, errnoName, ErrnoError } from '../../base/errno.js';
 import { punchHole } from '../../fuse/libc.js';
-import { Journal, type JournalDeps } from './journal.js';
+import { Journal, type JournalBegin, type JournalDeps } from './journal.js';
+import { processStart } from './process-identity.js';
 
 export const DATA_SUFFIX = '.data';
 export const JOURNAL_SUFFIX = '.journal';
@@ -24,6 +25,22 @@ export interface SpoolOwner {
   readonly mountPoint: string;
   /** The supervisor, where there is one. */
   readonly keeper?: { readonly pid: number; readonly pidStart: string };
+}
+
+/** This process, as a journal names it. */
+export function thisWriter(): { readonly pid: number; readonly pidStart: string } {
+  return { pid: process.pid, pidStart: processStart(process.pid) ?? '' };
+}
+
+/** The first line of the journal of a file that is written under `key`. */
+export function beginLine(
+  { bucket, endpointUrl, mountPoint, keeper }: SpoolOwner,
+  key: string,
+  base: JournalBegin['base'],
+  atMs: number,
+): JournalBegin {
+  const mount = { bucket, endpointUrl, mountPoint };
+  return { type: 'begin', version: 1, ...mount, key, base, ...thisWriter(), ...(keeper && { keeper }), atMs };
 }
 
 export class SpoolDirectory {

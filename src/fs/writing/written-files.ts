@@ -22,21 +22,17 @@ import { BaseReader, type BaseVersion } from './base-reader.js';
 import { holdOf, type HoldHost } from './file-hold.js';
 import { LOOSE, type FileRecord, type FileRecords } from './file-records.js';
 import type { StreamedPart } from './file-upload.js';
-import type { JournalBegin } from './journal.js';
 import { MemoryRelief } from './memory-relief.js';
 import type { PartRules } from './part-plan.js';
-import { processStart } from './process-identity.js';
-import { SpoolFile, type SpoolDirectory } from './spool.js';
+import { beginLine, SpoolFile, thisWriter, type SpoolDirectory } from './spool.js';
 import { newEntry, type WrittenEntry, type WritingCounts } from './written-entry.js';
 import { WrittenFile } from './written-file.js';
+import { drainFiles, handOverFiles } from './written-files-end.js';
 import type { FoundSpool, InheritedFile, WrittenFileDeps, WrittenFileWatch } from './written-file-api.js';
 import { partRules, type WritingOptions } from './writing-options.js';
 
 /** Of an object that is removed or replaced while it is open for writing, so much is kept in the spool for its open handles. */
 const KEPT_BASE_BYTES_MAX = 256 * MIB;
-
-/** Between two looks at files whose writers the end of the mount waits for. */
-const DRAIN_POLL_MS = 100;
 
 export interface WrittenFilesDeps {
   readonly writer: ObjectWriter;
@@ -246,30 +242,12 @@ export class WrittenFiles implements UncommittedFiles {
    */
   async drain(timeoutMs: number, writersAreGone: boolean): Promise<void> {
     this.#interval?.cancel();
-    let isLate = false;
-    let late = (): void => undefined;
-    const deadline = new Promise<void>((resolve) => (late = resolve));
-    const timer = this.#deps.clock.after(timeoutMs, () => {
-      isLate = true;
-      late();
-    });
-    const isDone = ({ file, isOrphaned, isAbandoned }: WrittenEntry): boolean =>
-      !file.isDirty || isOrphaned || isAbandoned || file.failure !== undefined;
-    await Promise.all(
-      [...this.#entries.values()].map(async (entry) => {
-        const { file } = entry;
-        while (!isDone(entry) && !isLate) {
-          const isWhole = !file.isWritten || entry.isFlushed || this.#options.commitIntervalMs !== null;
-          if (!isWhole && writersAreGone) break;
-          const work = isWhole ? this.commit(entry).catch(() => undefined) : this.#pause(DRAIN_POLL_MS);
-          await Promise.race([work, deadline]);
-        }
-        if (!isDone(entry)) await this.#leaveAtEnd(entry);
-        // An upload of a file without a name is all that is left of it: the store may take its time.
-        await (entry.isOrphaned ? Promise.race([entry.keeping, deadline]) : entry.keeping);
-      }),
+    const { clock, log } = this.#deps;
+    await drainFiles(
+      [...this.#entries.values()],
+      { timeoutMs, writersAreGone, isClocked: this.#options.commitIntervalMs !== null },
+      { clock, log, commit: (entry) => this.commit(entry) },
     );
-    timer.cancel();
   }
 
   /**
@@ -281,17 +259,8 @@ export class WrittenFiles implements UncommittedFiles {
     const { clock, log } = this.#deps;
     this.#isHandedOver = true;
     this.#interval?.cancel();
-    const late = new Set<WrittenFile>();
-    const work = [...this.#entries.values()].map(async ({ file }) => {
-      late.add(file);
-      await file.turns.take();
-      if (await file.handOver()) late.delete(file);
-    });
-    let timer: Timer | undefined;
-    const deadline = new Promise<void>((resolve) => (timer = clock.after(timeoutMs, resolve)));
-    await Promise.race([Promise.all(work), deadline]);
-    timer?.cancel();
-    for (const { key } of late) log.warn({ key }, `'${key}' could not be put away in time: its writer will get EIO`);
+    const files = [...this.#entries.values()].map(({ file }) => file);
+    await handOverFiles(files, timeoutMs, { clock, log });
   }
 
   /** One more writer of a file that was inherited. */
@@ -365,22 +334,6 @@ export class WrittenFiles implements UncommittedFiles {
     for (const [key, entry] of this.#byKey) if (key.startsWith(prefix)) yield this.#asUncommitted(entry);
   }
 
-  #pause(waitMs: number): Promise<void> {
-    return new Promise((resolve) => void this.#deps.clock.after(waitMs, resolve));
-  }
-
-  /** What is under way ends now, so that the file can be left as it is. */
-  async #leaveAtEnd(entry: WrittenEntry): Promise<void> {
-    const { file } = entry;
-    const { log, clock } = this.#deps;
-    entry.isAbandoned = true;
-    const message = `the mount ended before '${file.key}' was in the bucket`;
-    file.failure ??= new ErrnoError(EIO, message);
-    file.upload.cancel();
-    const where = await file.leave('shutdown', message, clock.wallMs());
-    log.error({ key: file.key, spool: file.spool.path }, `${message}; ${where}`);
-  }
-
   /** `--commit-interval`: every dirty file is committed when so much time has passed since the first of them became so. */
   #startClock(): void {
     const { commitIntervalMs } = this.#options;
@@ -447,23 +400,8 @@ export class WrittenFiles implements UncommittedFiles {
 
   #newSpool(file: WrittenFile, was?: FoundSpool): SpoolFile {
     const { spool, clock, log } = this.#deps;
-    const { bucket, endpointUrl, mountPoint, keeper } = spool.owner;
-    const writer = (): { pid: number; pidStart: string } => {
-      return { pid: process.pid, pidStart: processStart(process.pid) ?? '' };
-    };
     const journal = {
-      begin: (): JournalBegin => ({
-        type: 'begin',
-        version: 1,
-        bucket,
-        endpointUrl,
-        mountPoint,
-        key: file.key,
-        base: file.base?.version ?? null,
-        ...writer(),
-        ...(keeper && { keeper }),
-        atMs: clock.wallMs(),
-      }),
+      begin: () => beginLine(spool.owner, file.key, file.base?.version ?? null, clock.wallMs()),
       failed: (error: unknown) => {
         if (this.#hasToldOfJournals) return;
         this.#hasToldOfJournals = true;
@@ -475,7 +413,7 @@ export class WrittenFiles implements UncommittedFiles {
       },
     };
     const made = new SpoolFile(spool, was?.name ?? spool.nextName(), journal, was);
-    if (was?.journal === true) made.journal.note({ type: 'taken', ...writer() });
+    if (was?.journal === true) made.journal.note({ type: 'taken', ...thisWriter() });
     return made;
   }
 
