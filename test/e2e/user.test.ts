@@ -175,6 +175,18 @@ async function tests(account: TestAccount): Promise<void> {
     t.notOk(isAlive(found));
   });
 
+  await t.test('told to end while a program is inside: it is detached, and both processes end', async (t) => {
+    for (const signals of [1, 2]) {
+      const { path, found } = await mounted(t, '--user', account.name, '--allow-other');
+      const { supervisor } = found;
+      const holder = await holdOpen(t, join(path, 'file'));
+      for (let each = 0; each < signals; each++) process.kill(supervisor?.pid ?? 0, 'SIGTERM');
+      await until(t, 'both end', () => !isAlive(found) && supervisor !== undefined && !isAlive(supervisor));
+      t.notOk(isMounted(path), `${signals} signals`);
+      await holder();
+    }
+  });
+
   await t.test('--allow-root lets root in and nobody else', async (t) => {
     const { path } = await mounted(t, '--user', account.name, '--allow-root');
     t.equal((await run('cat', [join(path, 'file')])).stdout, 'the bytes\n');
