@@ -11,6 +11,7 @@ import { askControl, ControlError, type ControlRequest } from '../main/control-s
 import { EXIT_FAILURE, EXIT_NOT_MOUNTED, EXIT_USAGE } from '../main/exit-codes.js';
 import { findRunFile, hasRunFile, isAlive } from '../main/run-file.js';
 import type { Owner } from '../main/state-directory.js';
+import { adoptedDescriptor } from '../main/supervisor/api.js';
 import type { CliIo } from './io.js';
 
 /** A daemon answers within its net threads' time to describe themselves, a second; more on a machine that is starved. */
@@ -40,12 +41,12 @@ export function findAsked(given: string | undefined, command: string, io: Pick<C
   }
   const path = resolve(io.cwd, given);
   const ours = readMounts().filter(({ type }) => type === FUSE_TYPE);
-  const holds = (name: string): MountRecord | undefined =>
+  const holds = (name: string): Pick<MountRecord, 'mountPoint'> | undefined =>
     ours
       .filter(({ mountPoint }) => name === mountPoint || name.startsWith(`${mountPoint}/`))
       .sort((a, b) => b.mountPoint.length - a.mountPoint.length)[0];
   // As it was given first: what is behind the mount is not looked at then.
-  const found = holds(path) ?? holds(realName(path));
+  const found = holds(path) ?? holds(realName(path)) ?? adopted(path, io.owner);
   if (found === undefined) {
     const others = ours.map(({ mountPoint }) => mountPoint).join(', ');
     throw new CommandError(
@@ -72,6 +73,11 @@ export function findAsked(given: string | undefined, command: string, io: Pick<C
     );
   }
   return { mountPoint, ask: (command, fields = {}) => ask(mountPoint, io.owner, { ...fields, command }) };
+}
+
+/** A connection that somebody else has mounted goes by its number, and only its run file knows of it. */
+function adopted(path: string, owner: Owner): Pick<MountRecord, 'mountPoint'> | undefined {
+  return adoptedDescriptor(path) !== undefined && hasRunFile(path, owner) ? { mountPoint: path } : undefined;
 }
 
 /** The path as the system knows it, as far as that can be said. The last component is not looked at: it may be a dead mount. */

@@ -1,6 +1,6 @@
 /**
- * `mount-s3x log-level DIR [LEVEL]`: says or changes how much a mount logs, while it runs. What is set holds until the daemon
- * ends; a mount that is made anew, or taken over after a crash, logs as its options say.
+ * `mount-s3x log-level DIR [LEVEL]`: says or changes how much a mount logs, while it runs. What is set holds until the mount
+ * ends, also when another daemon takes it over; one that is made anew logs as its options say.
  * Refuses to touch the mount itself.
  */
 import type { Argv } from 'yargs';

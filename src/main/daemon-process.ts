@@ -79,6 +79,7 @@ async function run(value: unknown, { load, reread, disconnected }: Surroundings)
         },
         onServing: listenToSupervisor,
         ...(reread && { reread }),
+        onReloaded: () => void (life && tell({ type: 'reloaded' })),
         onConfig: (config) => void (life && tell({ type: 'configured', config })),
         onEnded: (reason, code) => tell({ type: 'ended', reason, exitCode: code }),
       });
@@ -117,10 +118,12 @@ function listenToSupervisor(daemon: Pick<DaemonHandle, 'handOver' | 'waiting'>):
 function liveLife(life: Life, { runAs, mountPoint }: MountConfig): LiveLife {
   const { generation, journalFd, handoverFd } = life;
   const page = journalFd === undefined ? undefined : new DaemonPage(mapFile(journalFd, PAGE_BYTES));
+  const levelBefore = page?.level();
   page?.begin(generation, process.pid);
   return {
     ...life,
     ...(page && { page }),
+    ...(levelBefore && { levelBefore }),
     ...(runAs && { rootHand: rootHand(mountPoint) }),
     mounted: (deviceFd) => {
       if (handoverFd === undefined) return Promise.resolve();

@@ -9,6 +9,8 @@ import type { Logging, LogLevel } from './logging.js';
 /** From quiet to talkative. */
 export const SETTABLE_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const satisfies readonly LogLevel[];
 
+export type SettableLevel = (typeof SETTABLE_LEVELS)[number];
+
 /** Answer to `log-level`. */
 export interface LogLevelAnswer {
   readonly level: LogLevel;

@@ -68,6 +68,8 @@ export interface RunDeps {
   readonly orphaned?: AbortSignal;
   /** Reads the places of the settings again; absent: they cannot be. */
   readonly reread?: Reread;
+  /** A signal to reload was followed. */
+  readonly onReloaded?: () => void;
   /** A reload changed what is in force. */
   readonly onConfig?: (config: MountConfig) => void;
 }
@@ -118,7 +120,7 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
   let settings: SettingsService | undefined;
   const onHangUp = (): void => {
     if (life.supervisor === undefined && endsWithTerminal(config)) stop('SIGHUP');
-    else settings?.reloadNow('SIGHUP');
+    else void (settings?.reloadNow('SIGHUP') ?? Promise.resolve()).then(() => deps.onReloaded?.());
   };
   const handlers = [
     ...stopSignals.map((signal) => [signal, (): void => stop(signal)] as const),
@@ -150,7 +152,12 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
     if (stopReason === undefined) stop('the supervisor has died');
   };
   deps.orphaned?.addEventListener('abort', onOrphaned, { once: true });
-  const beat = (): void => life.page?.beat(daemon?.oldestRequestMs?.() ?? 0);
+  const level = life.takesOver ? life.levelBefore : undefined;
+  if (level !== undefined) logging.setLevel(level);
+  const beat = (): void => {
+    life.page?.setLevel(logging.level);
+    life.page?.beat(daemon?.oldestRequestMs?.() ?? 0);
+  };
   beat();
   const beats = life.page && setInterval(beat, HEARTBEAT_MS).unref();
 

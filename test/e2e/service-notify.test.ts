@@ -80,7 +80,10 @@ t.test('ready, alive, a crash that is survived, reload, end', async (t) => {
   t.equal(child.exitCode, null, 'in the same unit');
   await heard(/^WATCHDOG=1$/m, (await heard(/./)).filter((said) => said === 'WATCHDOG=1').length);
 
+  const readies = (await heard(/./)).filter((said) => /^READY=1$/m.test(said)).length;
   child.kill('SIGHUP');
+  t.match((await heard(/^RELOADING=1$/m)).join('\n'), /^MONOTONIC_USEC=\d+$/m, 'a reload is told');
+  await heard(/^READY=1$/m, readies);
   await heard(/^WATCHDOG=1$/m, (await heard(/./)).filter((said) => said === 'WATCHDOG=1').length);
   t.ok(isMounted(mountPoint), 'a reload (ExecReload) leaves it mounted');
 

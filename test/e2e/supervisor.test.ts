@@ -42,9 +42,11 @@ await t.test('kill -9: another daemon takes over, again and again; everything ca
     pid = next.pid;
   }
   t.equal((await ask('stats', mount.path, '--once')).code, 0);
+  t.equal((await ask('log-level', mount.path, 'debug')).code, 0);
   t.equal((await ask('explain', mount.path)).code, 0);
   process.kill(pid, 'SIGKILL');
   t.equal((await ask('stats', mount.path, '--once')).code, 0, 'who asks during a take-over waits for it');
+  t.match((await ask('log-level', mount.path)).stdout, /debug/, 'the level of the log stays what it was changed to');
   t.equal((await shell(mount, 'mkdir "$M/new" && echo x > "$M/new/y" && cat "$M/new/y"')).stdout, 'x\n');
   const removed = await ask('rm', '-r', join(mount.path, 'new'));
   t.equal(removed.code, 0, removed.stderr);
@@ -127,6 +129,8 @@ await t.test('a descriptor that somebody else has mounted', async (t) => {
   const adopted = { path, pid: daemonOf(child.pid ?? 0) };
   const read = async (): Promise<string> => (await run('sha256sum', [join(path, 'file')])).stdout.slice(0, 64);
   t.equal(await read(), digest);
+  const asked = await ask('stats', '/dev/fd/3', '--once');
+  t.equal(asked.code, 0, asked.stderr);
   process.kill(adopted.pid, 'SIGKILL');
   t.equal(await read(), digest, 'another daemon has taken it over');
   child.kill('SIGTERM');

@@ -77,9 +77,9 @@ export class SettingsService {
     };
   }
 
-  /** For a signal: what comes of it stands in the log. */
-  reloadNow(by: string): void {
-    this.#reloader.reload(by).catch(() => undefined);
+  /** For a signal: what comes of it stands in the log. Never rejects. */
+  async reloadNow(by: string): Promise<void> {
+    await this.#reloader.reload(by).catch(() => undefined);
   }
 
   #answer(): ConfigAnswer {

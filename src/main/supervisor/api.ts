@@ -11,6 +11,7 @@
  * STACK_FD is a socket on which a net thread says where the main thread is (../threads/stack-teller.ts).
  */
 import type { MountConfig } from '../config.js';
+import type { SettableLevel } from '../log-commands.js';
 import type { ReadyMessage } from '../readiness.js';
 import type { ErrandAnswer, ErrandMessage, RootHand } from './errands.js';
 import type { DaemonPage } from './page.js';
@@ -72,6 +73,8 @@ export interface LiveLife extends Life {
   readonly page?: DaemonPage;
   /** Mounts and unmounts for a daemon that may not; absent: it may. */
   readonly rootHand?: RootHand;
+  /** Of the log of the daemon before this one, which somebody may have changed. */
+  readonly levelBefore?: SettableLevel;
   /** The mount is there on this descriptor, and INIT not answered yet. Resolves when the supervisor may be relied on. */
   mounted(deviceFd: number): Promise<void>;
 }
@@ -140,6 +143,8 @@ export type FromDaemon =
   | { readonly type: 'handed-over' }
   /** To be done by root. */
   | ErrandMessage
+  /** SIGHUP was followed, whatever came of it. */
+  | { readonly type: 'reloaded' }
   | { readonly type: 'waiting'; readonly waiting: Waiting }
   /** A reload changed what is in force: the next daemon starts with this. */
   | { readonly type: 'configured'; readonly config: MountConfig };

@@ -135,7 +135,7 @@ function asFromDaemon(value: unknown): FromDaemon | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { type, reason, exitCode, config } = value as Record<string, unknown>;
   if (type === 'ended' && typeof reason === 'string' && typeof exitCode === 'number') return { type, reason, exitCode };
-  if (type === 'handed-over') return { type };
+  if (type === 'handed-over' || type === 'reloaded') return { type };
   const { waiting } = value as { waiting?: Partial<Waiting> | null };
   if (type === 'waiting' && Array.isArray(waiting?.requests)) return { type, waiting: waiting as Waiting };
   if (type === 'configured' && asSuperviseMessage({ type: 'supervise', daemonEntry: '', config }) !== undefined) {

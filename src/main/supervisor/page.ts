@@ -12,6 +12,7 @@
  *   16 D bytes of the reason of a death by its own hand, 0 for none   17.. the reason, UTF-8, REASON_BYTES_MAX
  *   96 D bytes of the bucket's region, 0 before it is known   97.. the region, ASCII
  *   10 D 1: the signal that this process dies of came from outside
+ *   11 D level of the log: 1 + its place in SETTABLE_LEVELS, 0 for none of them
  *  128 D bytes of what INIT agreed on, 0 before it    129.. as JSON, to word 511
  *  512 D requests in service during a trial, 0 without one    513.. their unique ids (lo, hi), TRIED_MAX of them
  * Order: bytes first, then their length by Atomics.store. All D words but 96 and 128 are reset by each daemon when it starts.
@@ -20,6 +21,7 @@
 import { readSync } from 'node:fs';
 import { endianness } from 'node:os';
 import type { Negotiated } from '../../fuse/negotiate.js';
+import { SETTABLE_LEVELS, type SettableLevel } from '../log-commands.js';
 import type { RequestId } from './api.js';
 
 export const PAGE_BYTES = 4096;
@@ -43,6 +45,7 @@ const WORD_AT_HAND_OPCODE = 7;
 const WORD_AT_HAND_LO = 8;
 const WORD_AT_HAND_HI = 9;
 const WORD_FROM_OUTSIDE = 10;
+const WORD_LEVEL = 11;
 const WORD_REASON = 16;
 const WORD_REGION = 96;
 const WORD_NEGOTIATED = 128;
@@ -119,6 +122,17 @@ export class DaemonPage {
   /** Somebody sent this process the signal that it is about to die of. */
   killedFromOutside(): void {
     Atomics.store(this.#words, WORD_FROM_OUTSIDE, 1);
+  }
+
+  /** The level of the log, for the daemon that takes over. */
+  setLevel(level: string): void {
+    const index = SETTABLE_LEVELS.findIndex((each) => each === level);
+    if (this.#words[WORD_LEVEL] !== index + 1) Atomics.store(this.#words, WORD_LEVEL, index + 1);
+  }
+
+  /** What the daemon before this one had; ask before `begin`. */
+  level(): SettableLevel | undefined {
+    return SETTABLE_LEVELS[Atomics.load(this.#words, WORD_LEVEL) - 1];
   }
 
   /** This process ends itself for this reason. The last word of it: what was said first stands. */

@@ -40,6 +40,9 @@ const HURRY_MS = 2500;
 /** What a daemon may take to take over; a store that does not answer is asked for less. */
 const TAKE_OVER_MS_MAX = 60_000;
 
+/** A reload waits for files and a credentials' source. One that takes longer goes on, and is not waited for. */
+const RELOAD_MS_MAX = 15_000;
+
 /** After a daemon has come up there is nothing to do: what that took is given back. */
 const REST_MS = 3000;
 
@@ -109,6 +112,7 @@ class Supervisor {
   #killedBecause: string | undefined;
   /** Some daemon has served: the command has its answer. */
   #everReady = false;
+  #reload: NodeJS.Timeout | undefined;
   #onWaiting: (waiting: Waiting) => void = () => undefined;
   #upgrade: Upgrade | undefined;
   #stopSignal: NodeJS.Signals | undefined;
@@ -173,11 +177,28 @@ class Supervisor {
       ...passedSignals.map((signal) =>
         on(signal, () => {
           if (signal === 'SIGHUP' && endsWithTerminal(this.#config)) this.#stop(signal);
-          else if (this.#serves) this.#daemon?.signal(signal);
+          else if (this.#serves) {
+            if (signal === 'SIGHUP') this.#isReloading();
+            this.#daemon?.signal(signal);
+          }
         }),
       ),
       () => abandoned?.removeEventListener('abort', onAbandoned),
     ];
+  }
+
+  /** The service manager hears the end of a reload in any case: from the daemon, from its successor, or late from here. */
+  #isReloading(): void {
+    if (this.#reload === undefined) this.#hooks.reloading();
+    clearTimeout(this.#reload);
+    this.#reload = setTimeout(() => this.#isReloaded(), RELOAD_MS_MAX).unref();
+  }
+
+  #isReloaded(): void {
+    if (this.#reload === undefined) return;
+    clearTimeout(this.#reload);
+    this.#reload = undefined;
+    this.#hooks.reloaded();
   }
 
   /** One daemon, from its start to its end. */
@@ -292,6 +313,9 @@ class Supervisor {
       case 'configured':
         this.#config = message.config;
         break;
+      case 'reloaded':
+        this.#isReloaded();
+        break;
       case 'waiting':
         this.#onWaiting(message.waiting);
         break;
@@ -313,7 +337,8 @@ class Supervisor {
       const fields = { generation: this.#generation, daemon: this.#daemon?.pid, version: this.#version };
       this.#log.line('info', fields, 'another daemon serves the mount');
       if (this.#upgrade?.succeeded(this.#version, this.#daemon?.pid ?? 0)) this.#upgrade = undefined;
-      this.#hooks.reloaded();
+      if (this.#reload === undefined) this.#hooks.reloaded();
+      else this.#isReloaded();
       this.#hooks.status('serving');
       // It was told to end while nobody was there to do it in order.
       if (this.#stopSignal !== undefined) this.#daemon?.signal(this.#stopSignal);
@@ -377,7 +402,8 @@ class Supervisor {
       return EXIT_CRASH_LOOP;
     }
     const because = reason === undefined ? {} : { reason };
-    this.#log.line('error', { how, generation: this.#generation, ...because }, 'the daemon died, another takes over');
+    // Why it died, where that was its own doing, stands in the log as the error that it is.
+    this.#log.line('warn', { how, generation: this.#generation, ...because }, 'the daemon died, another takes over');
     if (decision.refuses) {
       this.#log.line('error', { ...decision.refuses }, 'a request that daemons died of is answered EIO from now on');
     }
