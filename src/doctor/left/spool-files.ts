@@ -4,9 +4,10 @@
  * to `recover`. What is younger than a mount that runs may be its own, whichever daemon of it made it.
  * Names begin with the process that made them (daemon.ts, spoolId); others are not looked at.
  */
-import { readFile, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DATA_SUFFIX, JOURNAL_SUFFIX } from '../../fs/writing/spool.js';
+import { readSpoolText } from '../../fs/writing/spool-open.js';
 import { processStartTicks } from '../../main/run-file.js';
 import type { Owner } from '../../main/state-directory.js';
 import type { Garbage } from './garbage.js';
@@ -55,8 +56,9 @@ async function whyUseless(directory: string, name: string, deps: SpoolDeps): Pro
   if (facts === undefined || deps.wallMs() - facts.atMs < YOUNG_MS) return undefined;
   // The next daemon of a supervised mount goes on with the files of the one that died, and may be about to.
   if (facts.atMs >= (deps.usedSinceMs ?? Infinity)) return undefined;
-  const journal = await readFile(join(directory, id + JOURNAL_SUFFIX), 'utf8').catch((error: unknown) =>
-    (error as NodeJS.ErrnoException).code === 'ENOENT' ? '' : undefined,
+  const journal = await readSpoolText(join(directory, id + JOURNAL_SUFFIX)).then(
+    ({ text }) => text,
+    (error: unknown) => ((error as NodeJS.ErrnoException).code === 'ENOENT' ? '' : undefined),
   );
   if (journal === undefined || beginsWell(journal)) return undefined;
   return isData ? 'no journal says what its bytes are' : 'it names no object';

@@ -6,8 +6,9 @@
  * Lines are appended in order, by asynchronous calls that nobody waits for. A journal that cannot be written costs one line in the
  * log: the file is written all the same, and an upload left behind is then only found in the bucket.
  */
-import { open, rm, type FileHandle } from 'node:fs/promises';
+import { rm, type FileHandle } from 'node:fs/promises';
 import type { Upload, UploadedPart, WriteCondition } from '../../engine/write-api.js';
+import { openSpoolFile } from './spool-open.js';
 
 /**
  * Why a file was left. `shutdown`: the mount ended before it was whole in the bucket. `crashed`: the daemon died with bytes that
@@ -102,6 +103,7 @@ export interface JournalDeps {
 export class Journal {
   readonly path: string;
   readonly #deps: JournalDeps | undefined;
+  readonly #isThere: boolean;
   #handle: FileHandle | undefined;
   #isBegun: boolean;
   /** The process before this one may have died in the middle of a line. */
@@ -114,6 +116,7 @@ export class Journal {
   constructor(path: string, deps: JournalDeps | undefined, isBegun = false) {
     this.path = path;
     this.#deps = deps;
+    this.#isThere = isBegun;
     this.#isBegun = isBegun;
     this.#mayBeTorn = isBegun;
   }
@@ -162,7 +165,7 @@ export class Journal {
     try {
       if (!this.#handle) {
         await deps.ready();
-        this.#handle = await open(this.path, 'a', 0o600);
+        this.#handle = await openSpoolFile(this.path, this.#isThere ? 'append' : 'begin');
       }
       await this.#handle.appendFile(text);
     } catch (error) {

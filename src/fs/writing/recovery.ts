@@ -8,7 +8,7 @@
  * the spool had is known: the beginning of the file up to the first missing byte.
  * Refuses to guess what bytes are missing, and to replace somebody else's object unless it is told to.
  */
-import { appendFile, open, readdir, readFile, rm, stat, type FileHandle } from 'node:fs/promises';
+import { readdir, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EIO, ENOENT, EBUSY, ErrnoError } from '../../base/errno.js';
 import { MIB } from '../../base/units.js';
@@ -26,6 +26,7 @@ import type { JournalBegin, JournalLine, JournalRange, LeftBecause } from './jou
 import { PARTS_MAX, PART_BYTES_MAX, PART_BYTES_MIN, planParts, type PartRules, type SentPart } from './part-plan.js';
 import { processStart } from './process-identity.js';
 import { DATA_SUFFIX, JOURNAL_SUFFIX } from './spool.js';
+import { openSpoolFile, readSpoolText } from './spool-open.js';
 
 /** Parts that `complete` sends from the heap. */
 const PART_BYTES = 16 * MIB;
@@ -155,10 +156,9 @@ async function readKnown(directory: string, id: string): Promise<Known | undefin
   let text: string;
   let writtenMs: number;
   try {
-    text = await readFile(path, 'utf8');
-    writtenMs = (await stat(path)).mtimeMs;
+    ({ text, writtenMs } = await readSpoolText(path));
   } catch {
-    // Completed or dropped just now.
+    // Completed or dropped just now, or no journal of ours.
     return undefined;
   }
   const lines = parseLines(text);
@@ -212,7 +212,7 @@ function isAlive({ pid, pidStart }: { readonly pid: number; readonly pidStart: s
 /** The lines of a journal; undefined when there is none. */
 export async function readJournal(directory: string, id: string): Promise<JournalLine[] | undefined> {
   try {
-    return parseLines(await readFile(join(directory, id + JOURNAL_SUFFIX), 'utf8'));
+    return parseLines((await readSpoolText(join(directory, id + JOURNAL_SUFFIX))).text);
   } catch {
     return undefined;
   }
@@ -234,7 +234,8 @@ export async function leaveCrashed(
   if (!lines.some((line) => line.type === 'left')) {
     const left: JournalLine = { type: 'left', because: 'crashed', ...file, sizeBytes, ranges, dirtyParts: [] };
     // The last line may have been cut off.
-    await appendFile(join(directory, id + JOURNAL_SUFFIX), `\n${JSON.stringify(left)}\n`);
+    const journal = await openSpoolFile(join(directory, id + JOURNAL_SUFFIX), 'append');
+    await journal.appendFile(`\n${JSON.stringify(left)}\n`).finally(() => journal.close());
   }
   return { sizeBytes };
 }
@@ -270,17 +271,29 @@ export async function leaveUnclaimed(
   return left;
 }
 
-/** A line that a crash cut off is no line. */
+/** A line that a crash cut off is no line, and neither is one that a disk has damaged. */
 function parseLines(text: string): JournalLine[] {
   const lines: JournalLine[] = [];
   for (const line of text.split('\n')) {
     try {
-      if (line !== '') lines.push(JSON.parse(line) as JournalLine);
+      const parsed: unknown = line === '' ? undefined : JSON.parse(line);
+      if (isLine(parsed)) lines.push(parsed);
     } catch {
       continue;
     }
   }
   return lines;
+}
+
+/** What listing relies on; no more. */
+function isLine(line: unknown): line is JournalLine {
+  if (typeof line !== 'object' || line === null) return false;
+  const { type, bucket, key, pid, ranges, from, to } = line as Record<string, unknown>;
+  if (type === 'begin') return typeof bucket === 'string' && typeof key === 'string' && typeof pid === 'number';
+  if (type === 'left' || type === 'kept') return Array.isArray(ranges);
+  if (type === 'part' || type === 'spool' || type === 'dirty')
+    return typeof from === 'number' && typeof to === 'number';
+  return typeof type === 'string';
 }
 
 /** What a mount that crashed had put away: its parts, and where the spool is younger than a part, that. */
@@ -336,7 +349,7 @@ async function complete(
   if (needsParts && !upload) {
     throw new ErrnoError(EIO, `parts of '${leftOver.key}' are in its upload only, which cannot become another key`);
   }
-  const spool = await open(leftOver.spoolPath, 'r').catch(() => undefined);
+  const spool = await openSpoolFile(leftOver.spoolPath, 'read').catch(() => undefined);
   const read = (from: number, to: number): Promise<Uint8Array> => readRange(known, ranges, spool, readObject, from, to);
   try {
     if (sizeBytes <= PART_BYTES && !needsParts) {

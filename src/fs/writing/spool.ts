@@ -4,13 +4,14 @@
  * bytes are in it. Bytes go between slots and disk by asynchronous system calls without a copy on this thread.
  *
  * Bound: the disk; when it is full the writer gets ENOSPC. Refuses to be shared: names carry the process and a number, and
- * the directory is private (0700).
+ * the directory is made private (0700); in one that others write to as well, what is theirs is not opened (spool-open.ts).
  */
-import { access, open, mkdir, rm, type FileHandle } from 'node:fs/promises';
+import { lstat, mkdir, rm, type FileHandle } from 'node:fs/promises';
 import { EIO, ENOSPC, EDQUOT, errnoName, ErrnoError } from '../../base/errno.js';
 import { punchHole } from '../../fuse/libc.js';
 import { Journal, type JournalBegin, type JournalDeps } from './journal.js';
 import { processStart } from './process-identity.js';
+import { openSpoolFile } from './spool-open.js';
 
 export const DATA_SUFFIX = '.data';
 export const JOURNAL_SUFFIX = '.journal';
@@ -69,7 +70,7 @@ export class SpoolDirectory {
 
   /** Is there a spool file of this name? */
   async has(name: string): Promise<boolean> {
-    return await access(`${this.path}/${name}${DATA_SUFFIX}`).then(
+    return await lstat(`${this.path}/${name}${DATA_SUFFIX}`).then(
       () => true,
       () => false,
     );
@@ -239,7 +240,7 @@ export class SpoolFile {
   #open(): Promise<FileHandle> {
     // Not made anew: what it held is gone, and nobody would remove it.
     if (this.#isEnded && this.#holds === 0) throw new Error('is closed');
-    this.#handle ??= this.#directory.ready().then(() => open(this.path, this.#isThere ? 'r+' : 'w+', 0o600));
+    this.#handle ??= this.#directory.ready().then(() => openSpoolFile(this.path, this.#isThere ? 'change' : 'make'));
     const opening = this.#handle;
     opening.catch(() => {
       if (this.#handle === opening) this.#handle = undefined;
