@@ -4,7 +4,9 @@
  * Installed (or linked) as /sbin/mount.s3x. It translates mount(8)'s calling convention and exit codes; the rest is the
  * `mount-s3x` command. Refuses to run in the foreground: mount(8) waits for it.
  */
-import { runMountHelper } from '../src/cli/mount-helper.js';
-import { processIo } from '../src/cli/io.js';
+import '../src/cli/current-directory.js';
 
+// Afterwards: what it loads asks for the current directory.
+const { runMountHelper } = await import('../src/cli/mount-helper.js');
+const { processIo } = await import('../src/cli/io.js');
 await runMountHelper(process.argv.slice(2), processIo(new URL('./mount-s3x-daemon.js', import.meta.url)));

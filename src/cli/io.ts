@@ -7,6 +7,7 @@ import { writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { endProcess } from '../main/fatal.js';
 import type { Owner } from '../main/state-directory.js';
+import { currentDirectory } from './current-directory.js';
 
 export interface CliIo {
   readonly owner: Owner;
@@ -46,7 +47,7 @@ export function processIo(daemonEntry: URL): CliIo {
   return {
     owner: { env: process.env, uid: process.getuid?.() ?? 0 },
     gid: process.getgid?.() ?? 0,
-    cwd: currentDirectory(),
+    cwd: currentDirectory,
     daemonEntry: fileURLToPath(daemonEntry),
     supervisorEntry: fileURLToPath(new URL('./mount-s3x-supervisor.js', daemonEntry)),
     stderrIsTerminal: process.stderr.isTTY,
@@ -59,13 +60,4 @@ export function processIo(daemonEntry: URL): CliIo {
     complain: (line) => void write(2, line),
     end: endProcess,
   };
-}
-
-function currentDirectory(): string {
-  try {
-    return process.cwd();
-  } catch {
-    // The directory was deleted under us; only relative paths suffer.
-    return '/';
-  }
 }
