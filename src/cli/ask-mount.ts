@@ -2,7 +2,7 @@
  * Finds the daemon behind a path and asks it over its control socket. Never touches the mount itself: a mount that hangs
  * is one more reason to ask. Refuses mounts that are not ours, and those of other users (their socket is theirs).
  */
-import { realpathSync } from 'node:fs';
+import { readlinkSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
@@ -46,7 +46,7 @@ export function findAsked(given: string | undefined, command: string, io: Pick<C
       .filter(({ mountPoint }) => name === mountPoint || name.startsWith(`${mountPoint}/`))
       .sort((a, b) => b.mountPoint.length - a.mountPoint.length)[0];
   // As it was given first: what is behind the mount is not looked at then.
-  const found = holds(path) ?? holds(realName(path)) ?? adopted(path, io.owner);
+  const found = holds(path) ?? holds(realName(path)) ?? adopted(path, io.owner) ?? holds(linkedName(path));
   if (found === undefined) {
     const others = ours.map(({ mountPoint }) => mountPoint).join(', ');
     throw new CommandError(
@@ -84,6 +84,15 @@ function adopted(path: string, owner: Owner): Pick<MountRecord, 'mountPoint'> | 
 function realName(path: string): string {
   try {
     return join(realpathSync(dirname(path)), basename(path));
+  } catch {
+    return path;
+  }
+}
+
+/** What a link stands for, which is no mount itself; not looked at either. */
+function linkedName(path: string): string {
+  try {
+    return realName(resolve(realpathSync(dirname(path)), readlinkSync(path)));
   } catch {
     return path;
   }

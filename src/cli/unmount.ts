@@ -16,7 +16,7 @@ import { describeHolders, findHolders } from '../main/busy.js';
 import { CommandError } from '../main/command-error.js';
 import { askControl, ControlError } from '../main/control-socket.js';
 import { EXIT_BUSY, EXIT_FAILURE, EXIT_NOT_MOUNTED, EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
-import { findRunFile, isAlive, processesOf, type RunFile } from '../main/run-file.js';
+import { findRunFile, isAlive, processesOf, removeDeadRunFiles, type RunFile } from '../main/run-file.js';
 import type { SupervisorName } from '../main/supervisor/api.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
@@ -88,6 +88,7 @@ async function unmount(parsed: ParsedArguments, io: CliIo): Promise<number> {
   const run = findRunFile(path, io.owner);
   await takeAway(path, record, mode, io.owner.uid === 0 ? undefined : run?.supervisor);
   const stays = run !== undefined && !(await hasEnded(run, path, mode));
+  if (!stays) removeDeadRunFiles(path, io.owner);
   const daemon = stays ? `; its daemon (pid ${run.pid}) ends with the last process that uses it` : '';
   io.print(`${record.source} is unmounted from ${path}${daemon}`);
   return EXIT_OK;
@@ -132,6 +133,15 @@ async function takeAway(
 }
 
 async function busyError(path: string): Promise<CommandError> {
+  const inside = readMounts().filter(({ mountPoint }) => mountPoint.startsWith(`${path}/`));
+  if (inside.length > 0) {
+    const names = inside.map(({ mountPoint }) => mountPoint).join(', ');
+    return new CommandError(
+      EXIT_BUSY,
+      `${path} is busy: mounted in it: ${names}`,
+      'unmount what is mounted in it first',
+    );
+  }
   const report = await findHolders(path);
   const names = describeHolders(report);
   if (names === '') {

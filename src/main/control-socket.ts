@@ -13,6 +13,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 import { EIO, EINVAL, EPERM, ErrnoError } from '../base/errno.js';
 import type { Log } from '../base/log.js';
 import { StoreError } from '../engine/store-error.js';
+import { CommandError } from './command-error.js';
 import { peerCredentials, type PeerCredentials } from './peer-credentials.js';
 
 const CLIENTS_MAX = 16;
@@ -166,6 +167,9 @@ function parseRequest(line: string): ControlRequest {
 function failureOf(error: unknown): ControlFailure {
   if (error instanceof StoreError && error.remedy !== undefined) {
     return { errno: error.errno, message: error.message, remedy: error.remedy };
+  }
+  if (error instanceof CommandError) {
+    return { errno: EINVAL, message: error.message, ...(error.remedy !== undefined && { remedy: error.remedy }) };
   }
   if (error instanceof ErrnoError) return { errno: error.errno, message: error.message };
   return { errno: EIO, message: error instanceof Error ? error.message : String(error) };

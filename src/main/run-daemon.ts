@@ -146,8 +146,17 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
   handlers.push(() => process.off('SIGUSR2', onLevel));
   const onAbandoned = (): void => stop('the command that started this process is gone');
   deps.abandoned?.addEventListener('abort', onAbandoned, { once: true });
+  const removeSupervisorSocket = (): void => {
+    // Nobody else removes it, and once the mount is gone the name may be another's.
+    try {
+      if (life.supervisor?.socket !== undefined) rmSync(life.supervisor.socket, { force: true });
+    } catch {
+      // In a directory of root's (--user): gc finds it.
+    }
+  };
   const onOrphaned = (): void => {
     log.error({ mountPoint: config.mountPoint }, 'the supervisor has died: detaching the mount and ending');
+    removeSupervisorSocket();
     detach();
     if (stopReason === undefined) stop('the supervisor has died');
   };

@@ -4,7 +4,7 @@
  * A pid alone can be somebody else's by now, so the process's start time stands beside it (proc(5), field 22 of stat).
  * Refuses to trust a stale or foreign file: what does not match a living process is treated as absent.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   listDirectory,
@@ -104,6 +104,27 @@ export function removeRunFileOf(mountPoint: string, owner: Owner): void {
     if (run?.supervisor?.pid !== process.pid) continue;
     if (run.socket !== undefined) rmSync(run.socket, { force: true });
     rmSync(file, { force: true });
+  }
+}
+
+/**
+ * For who has unmounted `mountPoint`: takes away what its dead daemon and supervisor left, but for last words. By name, for what
+ * a run file says of sockets may be made up.
+ */
+export function removeDeadRunFiles(mountPoint: string, owner: Owner): void {
+  const id = mountId(mountPoint);
+  for (const directory of runtimeSearchPath(owner)) {
+    const run = readRunFile(join(directory, `${id}.json`));
+    if (run?.mountPoint !== mountPoint || processesOf(run).some(isAlive)) continue;
+    const words = join(directory, `${id}.stderr`);
+    const isSilent = statSync(words, { throwIfNoEntry: false })?.size === 0;
+    for (const ending of ['sock', 'supervisor.sock', ...(isSilent ? ['stderr'] : []), 'json']) {
+      try {
+        rmSync(join(directory, `${id}.${ending}`), { force: true });
+      } catch {
+        // In a directory of somebody else's, who has to do it.
+      }
+    }
   }
 }
 

@@ -32,7 +32,7 @@ function absoluteVariable(env: NodeJS.ProcessEnv, name: string): string | undefi
 export function runtimeCandidates(owner: Owner): string[] {
   const candidates: string[] = [];
   const runtime = absoluteVariable(owner.env, 'XDG_RUNTIME_DIR');
-  if (runtime !== undefined) candidates.push(join(runtime, 'mount-s3x'));
+  if (runtime !== undefined && !isForeign(runtime, owner.uid)) candidates.push(join(runtime, 'mount-s3x'));
   candidates.push(owner.uid === 0 ? '/run/mount-s3x' : userRuntimeDirectory(owner.uid));
   candidates.push(join(absoluteVariable(owner.env, 'TMPDIR') ?? '/tmp', `mount-s3x-${owner.uid}`));
   return candidates;
@@ -41,6 +41,17 @@ export function runtimeCandidates(owner: Owner): string[] {
 /** Only root can make it. */
 export function userRuntimeDirectory(uid: number): string {
   return `/run/mount-s3x-${uid}`;
+}
+
+/** Root with the environment of a user (`sudo -E`): who owns the directory could put another in the place of ours. */
+function isForeign(directory: string, uid: number): boolean {
+  try {
+    const facts = statSync(directory, { throwIfNoEntry: false });
+    return facts !== undefined && facts.uid !== uid;
+  } catch {
+    // Not even to be looked at: nobody's who may make files there.
+    return true;
+  }
 }
 
 /** State directories to try, best first. */
@@ -102,6 +113,8 @@ function isPrivate(directory: string, uid: number): boolean {
 /** Directories in which run files of any user may lie that this user may read: for unmounting as root or after `su`. */
 export function runtimeSearchPath(owner: Owner): string[] {
   const path = new Set([...runtimeCandidates(owner), '/run/mount-s3x']);
+  const runtime = absoluteVariable(owner.env, 'XDG_RUNTIME_DIR');
+  if (runtime !== undefined) path.add(join(runtime, 'mount-s3x'));
   if (owner.uid === 0) {
     for (const [parent, keep] of [
       ['/run', /^mount-s3x-\d+$/],

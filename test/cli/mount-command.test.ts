@@ -3,7 +3,7 @@
  * say who, unmount and be sure that the daemon has ended; the foreground with Ctrl-C; the fstab helper; an ordinary user.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { processStartTicks } from '../../src/main/run-file.js';
@@ -73,6 +73,33 @@ t.test('background: mount, read, busy, unmount', async (t) => {
   if (!existsSync('/dev/log')) {
     t.match(place.log(), /"msg":"ended"/);
     t.notMatch(place.log(), server.secretKey);
+  }
+});
+
+t.test('a mount in a mount: busy says so; a link to a mount is a name of it', async (t) => {
+  const place = makePlace(t, server);
+  const inner = join(place.mountPoint, 'train');
+  t.teardown(() => run('umount', ['-l', inner], { timeoutMs: 10_000 }));
+  for (const [bucket, directory] of [
+    ['data', 'mnt'],
+    ['s3://data/train/', 'mnt/train'],
+  ] as const) {
+    const mounted = await place.command([bucket, directory, ...flags], { timeoutMs: START_MS });
+    t.equal(mounted.code, 0, mounted.stderr);
+  }
+  symlinkSync('mnt', join(place.root, 'link'));
+  const asked = await place.command(['config', 'link']);
+  t.equal(asked.code, 0, asked.stderr);
+  t.match(asked.stdout, /bucket +data/);
+  const busy = await place.command(['unmount', 'mnt']);
+  t.equal(busy.code, 11);
+  t.equal(
+    busy.stderr,
+    `mount-s3x: ${place.mountPoint} is busy: mounted in it: ${inner}; unmount what is mounted in it first\n`,
+  );
+  for (const directory of ['mnt/train', 'link']) {
+    const unmounted = await place.command(['unmount', directory]);
+    t.equal(unmounted.code, 0, unmounted.stderr);
   }
 });
 

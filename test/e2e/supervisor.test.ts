@@ -30,6 +30,11 @@ import {
   work,
 } from './support/supervised.js';
 
+/** Of mounts; nothing else is kept there that is to go. */
+function left(): string[] {
+  return readdirSync(join(runtime, 'mount-s3x')).filter((name) => name !== 'mounts');
+}
+
 await t.test('kill -9: another daemon takes over, again and again; everything can be asked', async (t) => {
   const mount = await mounted(t);
   await serves(t, mount, 'before');
@@ -85,6 +90,20 @@ await t.test('the supervisor dies: its daemon unmounts and says so', async (t) =
   await until(t, 'the daemon ends', () => isGone(mount.pid));
   t.notOk(isMounted(mount.path));
   t.match(mount.log(), /the supervisor has died: detaching the mount and ending/);
+  t.same(left(), [], 'nothing is left in the runtime directory');
+});
+
+await t.test('daemon and supervisor die: unmount takes away what they left', async (t) => {
+  const mount = await mounted(t);
+  process.kill(mount.chiefPid, 'SIGSTOP');
+  process.kill(mount.pid, 'SIGKILL');
+  process.kill(mount.chiefPid, 'SIGKILL');
+  await until(t, 'both end', () => isGone(mount.chiefPid) && isGone(mount.pid));
+  t.ok(isMounted(mount.path));
+  const { code, stderr } = await run(process.execPath, [cliPath, 'unmount', mount.path], { env, timeoutMs: 30_000 });
+  t.equal(code, 0, stderr);
+  t.notOk(isMounted(mount.path));
+  t.same(left(), [], 'nothing is left in the runtime directory');
 });
 
 await t.test('the same crash again and again ends the mount with the reason', async (t) => {

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { makePrivateDirectory } from '../../src/main/state-directory.js';
+import { makePrivateDirectory, runtimeCandidates, runtimeSearchPath } from '../../src/main/state-directory.js';
 
 const uid = process.getuid?.() ?? 0;
 const work = mkdtempSync(join(tmpdir(), 's3x-private-'));
@@ -52,3 +52,17 @@ t.test("another user's is passed over", { skip: uid === 0 ? false : 'needs root,
   t.equal(makePrivateDirectory([at('foreign')], uid), undefined);
   t.end();
 });
+
+t.test(
+  "XDG_RUNTIME_DIR of another user is none of root's",
+  { skip: uid === 0 ? false : 'needs root, to make one' },
+  (t) => {
+    mkdirSync(at('session'), { mode: 0o700 });
+    const owner = { env: { XDG_RUNTIME_DIR: at('session'), TMPDIR: work }, uid };
+    t.equal(runtimeCandidates(owner)[0], at('session/mount-s3x'));
+    chownSync(at('session'), 65534, 65534);
+    t.notOk(runtimeCandidates(owner).includes(at('session/mount-s3x')), 'its owner could put another directory there');
+    t.ok(runtimeSearchPath(owner).includes(at('session/mount-s3x')), 'what is there is found');
+    t.end();
+  },
+);

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symli
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { findRunFile, processStartTicks, writeRunFile } from '../../src/main/run-file.js';
+import { findRunFile, processStartTicks, removeDeadRunFiles, writeRunFile } from '../../src/main/run-file.js';
 import { makePrivateDirectory, mountId, runtimeCandidates, stateCandidates } from '../../src/main/state-directory.js';
 
 const uid = process.getuid?.() ?? 0;
@@ -26,6 +26,32 @@ t.test('write, find, remove', (t) => {
   remove();
   t.equal(findRunFile('/mnt/data', owner), undefined);
   t.strictSame(readdirSync(join(root, 'mount-s3x')), []);
+  t.end();
+});
+
+t.test('what dead processes left is taken away by name, but for last words', (t) => {
+  const root = directory(t);
+  const owner = { env: { XDG_RUNTIME_DIR: root }, uid };
+  const place = join(root, 'mount-s3x');
+  mkdirSync(place, { mode: 0o700 });
+  writeFileSync(join(root, 'precious'), '');
+  const mountPoint = join(root, 'mnt');
+  const file = (ending: string, of = mountPoint): string => join(place, `${mountId(of)}.${ending}`);
+  const note = { mountPoint, source: '', log: '', version: '', socket: join(root, 'precious') };
+  const living = { ...note, pid: process.pid, startTicks: processStartTicks(process.pid) };
+  for (const ending of ['sock', 'supervisor.sock', 'stderr']) writeFileSync(file(ending), '');
+  writeFileSync(file('json', '/m'), '');
+  writeFileSync(file('json'), JSON.stringify(living));
+  removeDeadRunFiles(mountPoint, owner);
+  t.equal(readdirSync(place).length, 5, 'it lives');
+  writeFileSync(file('json'), JSON.stringify({ ...living, startTicks: 1 }));
+  removeDeadRunFiles(mountPoint, owner);
+  t.strictSame(readdirSync(place), [`${mountId('/m')}.json`]);
+  t.ok(statSync(join(root, 'precious')).isFile(), 'what the note calls its socket is not believed');
+  writeFileSync(file('json'), JSON.stringify({ ...living, startTicks: 1 }));
+  writeFileSync(file('stderr'), 'died of this');
+  removeDeadRunFiles(mountPoint, owner);
+  t.ok(readdirSync(place).includes(`${mountId(mountPoint)}.stderr`));
   t.end();
 });
 

@@ -67,7 +67,8 @@ export class SettingsYaml {
     }
     const problem = this.#document.errors[0] ?? this.#document.warnings[0];
     if (problem !== undefined) {
-      const what = problem.message.split('\n')[0] ?? 'not YAML';
+      const isSecond = problem.code === 'MULTIPLE_DOCS';
+      const what = isSecond ? 'a second document begins' : (problem.message.split('\n')[0] ?? 'not YAML');
       throw new CommandError(EXIT_USAGE, `${this.#say(this.#place(problem.pos[0]))}: ${what}`, help);
     }
   }

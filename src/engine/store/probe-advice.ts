@@ -153,7 +153,7 @@ function answerAdvice(facts: FailureFacts, setting: ProbeSetting): Advice {
     case 'InvalidToken':
       return advice(
         `the session token from ${origin} is not valid`,
-        'check AWS_SESSION_TOKEN: unset it if the keys are permanent ones',
+        'check AWS_SESSION_TOKEN, or unset it if the keys are permanent ones',
       );
     case 'RequestTimeTooSkewed':
     case 'RequestExpired':

@@ -2,7 +2,6 @@
  * A running mount's settings as others meet them: `config` and `reload` of the control socket, and SIGHUP.
  * Refuses to end the mount because settings are wrong: what is in force stays.
  */
-import { EINVAL, ErrnoError } from '../../base/errno.js';
 import { CommandError } from '../command-error.js';
 import type { MountConfig } from '../config.js';
 import type { ControlHandlers } from '../control-socket.js';
@@ -70,8 +69,8 @@ export class SettingsService {
           return await this.#reloader.reload('mount-s3x reload');
         } catch (error) {
           if (!(error instanceof CommandError)) throw error;
-          const remedy = error.remedy === undefined ? '' : `; ${error.remedy}`;
-          throw new ErrnoError(EINVAL, `nothing has changed: ${error.message}${remedy}`);
+          const { exitCode, message, remedy = 'correct it, and reload again' } = error;
+          throw new CommandError(exitCode, `nothing has changed: ${message}`, remedy, { cause: error });
         }
       },
     };
