@@ -55,6 +55,7 @@ import type { LiveParts } from './reload/live-settings.js';
 import { controllerBounds } from './sizing-bounds.js';
 import { SchedulerDriver } from './scheduler/driver.js';
 import { FeedbackController } from '../engine/scheduler/controller.js';
+import { CarriedKeeper, type CarriedCounts } from './stats/carried.js';
 import { Descriptions } from './stats/descriptions.js';
 import { describeWaiting } from './stats/waiting.js';
 import { explainMount } from './stats/explanation.js';
@@ -182,13 +183,25 @@ export async function startDaemon(
   let logged = config.log.metrics ? logMetrics(parts, kernel, log) : undefined;
   const sharing = shareHost(config, parts, kernel, log);
   const sinceMs = systemClock.nowMs();
-  const snapshot = () =>
-    gatherStats({ ...parts, config, clock: systemClock, kernel, sharing, sinceMs, generation: life.generation });
+  const snapshot = (before?: CarriedCounts) =>
+    gatherStats({
+      ...parts,
+      config,
+      clock: systemClock,
+      kernel,
+      sharing,
+      sinceMs,
+      generation: life.generation,
+      before,
+    });
+  const { descriptions, scheduler } = parts;
+  const carried = new CarriedKeeper({ page: life.page, clock: systemClock, scheduler, kernel, descriptions });
   const monitoring: { metrics?: ReturnType<typeof startMetrics> } = {};
   let { shutdownTimeoutMs } = config.write;
   let stopReason: string | undefined;
   const done = kernel.ended.then(async () => {
     clearInterval(logged);
+    carried.close();
     await (await monitoring.metrics)?.close();
     sharing.close();
     // What no RELEASE came for (kernel fact 28).
@@ -240,7 +253,7 @@ export async function startDaemon(
       return parts.fileSystem.removeTree(path, progress, signal);
     },
     explain: () => Promise.resolve(explainMount({ ...parts, config, clock: systemClock, sharing })),
-    stats: snapshot,
+    stats: () => snapshot(carried.before),
     top: topCommand({
       kernel: kernel.watched,
       clock: systemClock,
@@ -252,7 +265,9 @@ export async function startDaemon(
       source: `s3://${config.store.bucket}/${config.store.prefix}`,
     }),
   };
-  const handOver = (): Promise<void> => parts.fileSystem.handOver(HAND_OVER_MS);
+  const handOver = async (): Promise<void> => {
+    await Promise.all([parts.fileSystem.handOver(HAND_OVER_MS), carried.keep()]);
+  };
   const live = liveParts(parts, {
     setMetricsLog: (isOn) => {
       clearInterval(logged);

@@ -17,6 +17,7 @@ import {
   ask,
   daemonEntry,
   digest,
+  FILE_BYTES,
   env,
   isGone,
   makeBreakable,
@@ -173,6 +174,12 @@ await t.test('a kernel that sends nothing again: who waits gets an error, the mo
   }
 });
 
+interface Counted {
+  readonly network: { readonly bytesIn: number };
+  readonly requests: { readonly LOOKUP?: number };
+  readonly store: { readonly requests: { readonly get?: { readonly ok?: number } } };
+}
+
 await t.test('upgrade: this version, and one that cannot start', async (t) => {
   const mount = await mounted(t);
   const one = shell(mount, 'for i in $(seq 8); do sha256sum < "$M/file"; sleep 0.3; done | sort -u');
@@ -204,8 +211,19 @@ await t.test('upgrade: this version, and one that cannot start', async (t) => {
   }
   await successor(t, mount, pid);
   t.equal(processStartTicks(mount.chiefPid), supervisor?.startTicks, 'the supervisor is the same');
+  const counted = async (): Promise<Counted> =>
+    JSON.parse((await ask('stats', mount.path, '--json', '--once')).stdout) as never;
+  // Nobody reads now: what the next daemon says is what those before it have counted.
+  const before = await counted();
   const again = await askControl(supervisor?.socket ?? '', { command: 'upgrade', daemonEntry });
   t.match(again, { pid: Number }, 'and it can be done again');
+  const after = await counted();
+  t.ok(before.network.bytesIn >= FILE_BYTES && after.network.bytesIn >= before.network.bytesIn, 'bytes are counted on');
+  t.ok(
+    (before.requests.LOOKUP ?? 0) > 0 && (after.requests.LOOKUP ?? 0) >= (before.requests.LOOKUP ?? 0),
+    'requests, too',
+  );
+  t.ok((after.store.requests.get?.ok ?? 0) >= (before.store.requests.get?.ok ?? 1), 'and those to the store');
   const alone = await mounted(t, '--no-supervisor');
   const refused = await ask('upgrade', alone.path);
   t.equal(refused.code, 1);

@@ -19,6 +19,7 @@ import type { SchedulerDriver } from '../scheduler/driver.js';
 import { packageVersion } from '../version.js';
 import { isDirectoryBucket } from '../../engine/endpoint/directory-bucket.js';
 import { estimateCost, S3_EXPRESS_PRICES, S3_STANDARD_PRICES } from './cost.js';
+import { plus, type CarriedCounts } from './carried.js';
 import type { Descriptions } from './descriptions.js';
 import { poolUsage } from './pool-usage.js';
 import { processUsage } from './process-usage.js';
@@ -40,6 +41,8 @@ export interface StatsSources {
   readonly sinceMs: number;
   /** Daemons of this mount before this one. */
   readonly generation: number;
+  /** What those have counted; absent: only this daemon's counts are wanted. */
+  readonly before?: CarriedCounts | undefined;
 }
 
 export async function gatherStats(sources: StatsSources): Promise<MountSnapshot> {
@@ -52,7 +55,16 @@ export async function gatherStats(sources: StatsSources): Promise<MountSnapshot>
   const threads = said.filter((each) => each !== undefined);
   const files = fileSystem.stats();
   const { requests } = sources.kernel.counts();
-  const ledger = addLedgers(sources.descriptions.last.map((thread) => thread.ledger));
+  const own = addLedgers(sources.descriptions.last.map((thread) => thread.ledger));
+  const { totals } = sources.scheduler;
+  const counted = plus(sources.before, {
+    network: totals,
+    writeBytes: requests?.writeBytes ?? 0,
+    requests: requests?.requestsByName ?? {},
+    requestErrors: requests?.errors ?? 0,
+    store: own.requests,
+  });
+  const ledger = { ...own, requests: counted.store };
   const prices = isDirectoryBucket(config.store) ? S3_EXPRESS_PRICES : S3_STANDARD_PRICES;
   return {
     format: 1,
@@ -67,10 +79,10 @@ export async function gatherStats(sources: StatsSources): Promise<MountSnapshot>
       upMs: clock.nowMs() - sources.sinceMs,
       generation: sources.generation,
     },
-    network: networkOf(sources, threads, said.length - threads.length),
+    network: { ...networkOf(sources, threads, said.length - threads.length), ...counted.network },
     reads: readsOf(sources),
     writes: {
-      bytes: requests?.writeBytes ?? 0,
+      bytes: counted.writeBytes,
       files: files.writing?.files ?? 0,
       dirtyFiles: files.writing?.dirtyFiles ?? 0,
       openUploads: files.writing?.uploads ?? 0,
@@ -115,8 +127,8 @@ export async function gatherStats(sources: StatsSources): Promise<MountSnapshot>
       fetchedAhead: files.fetchedAhead,
       fetchedAheadUsed: files.fetchedAheadUsed,
     },
-    requests: requests?.requestsByName ?? {},
-    requestErrors: requests?.errors ?? 0,
+    requests: counted.requests,
+    requestErrors: counted.requestErrors,
     requestTook: sources.kernel.durations().requests,
     store: { ...ledger, cost: estimateCost(ledger.requests, prices) },
     process: usage,

@@ -15,7 +15,8 @@
  *   11 D level of the log: 1 + its place in SETTABLE_LEVELS, 0 for none of them
  *  128 D bytes of what INIT agreed on, 0 before it    129.. as JSON, to word 511
  *  512 D requests in service during a trial, 0 without one    513.. their unique ids (lo, hi), TRIED_MAX of them
- * Order: bytes first, then their length by Atomics.store. All D words but 96 and 128 are reset by each daemon when it starts.
+ *  640 D bytes of what `stats` has counted, 0 for nothing    641.. as JSON, to the end of the page
+ * Order: bytes first, then their length by Atomics.store. All D words but 96, 128 and 640 are reset by each daemon when it starts.
  * Blocks? Never. Refuses to grow: later fields go where nothing is yet.
  */
 import { readSync } from 'node:fs';
@@ -50,6 +51,8 @@ const WORD_REASON = 16;
 const WORD_REGION = 96;
 const WORD_NEGOTIATED = 128;
 const WORD_TRIED = 512;
+const WORD_COUNTS = 640;
+const COUNTS_BYTES_MAX = PAGE_BYTES - (WORD_COUNTS + 1) * 4;
 /** More at once are not worth knowing: only one alone is blamed. */
 export const TRIED_MAX = 32;
 export const REASON_BYTES_MAX = (WORD_REGION - WORD_REASON - 1) * 4;
@@ -156,6 +159,27 @@ export class DaemonPage {
     if (bytes <= 0 || bytes > REGION_BYTES_MAX) return undefined;
     const at = (WORD_REGION + 1) * 4;
     return this.#bytes.toString('latin1', at, at + bytes);
+  }
+
+  /** What `stats` has counted of this mount. Left out when it does not fit: then the next daemon knows less. */
+  setCounts(counts: object): void {
+    const bytes = Buffer.from(JSON.stringify(counts), 'utf8');
+    Atomics.store(this.#words, WORD_COUNTS, 0);
+    if (bytes.length > COUNTS_BYTES_MAX) return;
+    bytes.copy(this.#bytes, (WORD_COUNTS + 1) * 4);
+    Atomics.store(this.#words, WORD_COUNTS, bytes.length);
+  }
+
+  /** Of the daemons before. */
+  counts(): unknown {
+    const bytes = Atomics.load(this.#words, WORD_COUNTS);
+    if (bytes <= 0 || bytes > COUNTS_BYTES_MAX) return undefined;
+    const at = (WORD_COUNTS + 1) * 4;
+    try {
+      return JSON.parse(this.#bytes.toString('utf8', at, at + bytes)) as unknown;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Say it before INIT is answered: afterwards nobody can ask the kernel again. */

@@ -32,7 +32,7 @@ if (noMount) {
 
 /** Files that take their time. */
 export const SLOW = ['slow1', 'slow2', 'slow3'] as const;
-const FILE_BYTES = 20 * 1024 * 1024 + 123;
+export const FILE_BYTES = 20 * 1024 * 1024 + 123;
 export const work = mkdtempSync(join(tmpdir(), 'mount-s3x-supervisor-'));
 t.teardown(() => rmSync(work, { recursive: true, force: true }));
 const dataDir = join(work, 'buckets');
