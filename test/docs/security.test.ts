@@ -52,6 +52,11 @@ t.test('the policies allow what is used, and on the right resource', (t) => {
         t.equal(/ListBucket/.test(action), !Resource.includes('/'), `${name}: ${action}`);
     }
   }
+  for (const name of ['express-read-write', 'express-read-only']) {
+    t.same(actions(policy(name)), ['s3express:CreateSession']);
+    t.match(policy(name)[0]?.Resource, /^arn:aws:s3express:us-east-1:\d{12}:bucket\/[a-z-]+--use1-az4--x-s3$/);
+  }
+  t.match(policy('express-read-only')[0]?.Condition, { StringEquals: { 's3express:SessionMode': 'ReadOnly' } });
   t.match(policy('prefix').find(({ Action }) => Action === 's3:ListBucket')?.Condition, {
     StringLike: { 's3:prefix': ['team/', 'team/*'] },
   });

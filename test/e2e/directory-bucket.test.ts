@@ -192,6 +192,25 @@ t.test('a daemon that is killed under a reader of a renamed file, and once more 
   }),
 );
 
+t.test('a daemon that is killed in the middle of a rename, which the store has done', (t) =>
+  withMount(t, async (mount) => {
+    await ask('stats/reset', {});
+    await ask('faults', [{ operation: 'RenameObject', hangAfterSuccessMs: 30_000, times: 1 }]);
+    t.teardown(() => ask('faults', []));
+    const moving = sh(mount, 'exec 3<d/big; head -c 100 <&3 >/dev/null; mv d/big d/bigger; cat <&3 | wc -c; ls d');
+    moving.catch(() => undefined);
+    while ((await operations())['RenameObject'] === undefined) await sleep(50);
+    const { pid } = await mount.kill('SIGKILL');
+    await mount.nextDaemon(pid);
+    const [bytes = '', ...names] = (await moving).trim().split('\n');
+    t.ok(Number(bytes) > 20 * MIB, 'who had it open read on');
+    t.ok(names.includes('bigger') && !names.includes('big'));
+    const { errors = {} } = (await operations())['RenameObject'] ?? {};
+    t.same(Object.keys(errors), ['NoSuchKey'], 'asked again, it was found done');
+    await sh(mount, 'mv d/bigger d/big');
+  }),
+);
+
 t.test('policies', async (t) => {
   const keys = { accessKey: server.accessKey, secretKey: server.secretKey };
   const restricted: TestServer = server;

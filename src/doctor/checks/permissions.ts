@@ -14,6 +14,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Check } from '../check.js';
+import { hasSessions } from '../../engine/endpoint/directory-bucket.js';
 import { finding, skipped, type Blanks, type Finding } from '../finding.js';
 import type { FindingId } from '../catalogue.js';
 import type { Reply, StoreExamination } from '../store/examination.js';
@@ -162,8 +163,11 @@ async function tryDelete(store: StoreExamination): Promise<Tried> {
   const { bucket, prefix } = store.options;
   const { ExpectedBucketOwner } = store.parameters();
   const owner = ExpectedBucketOwner === undefined ? {} : { ExpectedBucketOwner };
-  let versioning = 'unknown';
+  // Directory buckets have no versions, and no answer to that question.
+  const isDirectory = hasSessions(store.options);
+  let versioning = isDirectory ? 'never' : 'unknown';
   const asked = await store.reply(async (client, abortSignal) => {
+    if (isDirectory) return;
     const answer = await client.send(new GetBucketVersioningCommand({ Bucket: bucket, ...owner }), { abortSignal });
     versioning = answer.Status ?? 'never';
   });

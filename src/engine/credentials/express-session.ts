@@ -69,12 +69,20 @@ export function createSessionCredentials(iam: CredentialSource, deps: SessionDep
       retryMostMs: RETRY_MOST_MS,
     },
   });
+  let latest: DataCredentials | undefined;
+  sessions.onChange((credentials) => (latest = credentials));
   // A failure is logged and tried again by the source itself.
   const stop = iam.onChange(() => void sessions.reload().catch(() => undefined));
   return {
     current: () => sessions.current(),
     onChange: (listener) => sessions.onChange(listener),
-    refresh: (reason) => sessions.refresh(reason),
+    refresh: async (reason) => {
+      const before = latest;
+      if (await sessions.refresh(reason)) return true;
+      // A session that was just made may be ended, too: the next is made when the gap is over.
+      await new Promise<void>((resolve) => void clock.after(RELOAD_GAP_MS, resolve));
+      return latest !== before || (await sessions.refresh(reason));
+    },
     reload: async () => {
       await iam.reload();
       return await sessions.reload();

@@ -23,6 +23,8 @@ import type { S3Connection } from './s3-connection.js';
 const CALL_DEADLINE_MS = 60_000;
 /** A HEAD that fails without a reason is explained by a LIST at most this often. */
 const EXPLAIN_GAP_MS = 10_000;
+/** In a directory bucket a 400 is most likely the end of a session. */
+const SESSION_GAP_MS = 1_000;
 
 /** Parameters that go on every call. */
 export function accountParameters(connection: S3Connection): {
@@ -59,6 +61,7 @@ class S3Store implements SdkStore {
   readonly #closing = new AbortController();
   readonly #asksRestore: boolean;
   #explainedAtMs = -Infinity;
+  #explaining: Promise<unknown> | undefined;
 
   constructor(connection: S3Connection) {
     this.#connection = connection;
@@ -66,11 +69,17 @@ class S3Store implements SdkStore {
   }
 
   async head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined> {
+    const { credentials } = this.#connection;
+    const before = await credentials.current();
     try {
       return await this.#headOnce(key, signal);
     } catch (error) {
-      const explained = await this.#explain(error, key, signal);
-      if (explained !== 'new credentials') throw explained;
+      const isVague = error instanceof StoreError && (error.status === 400 || error.status === 403);
+      // What was refused may have been replaced meanwhile, for somebody else.
+      if (!isVague || before === (await credentials.current())) {
+        const explained = isVague ? await this.#explain(error, key, signal) : error;
+        if (explained !== 'new credentials') throw explained;
+      }
       return await this.#headOnce(key, signal);
     }
   }
@@ -144,13 +153,21 @@ class S3Store implements SdkStore {
 
   /**
    * HEAD answers have no body, so 400 and 403 come without a code, an ended token among them. A LIST of the same name
-   * tells the code, and renews the credentials if that is it. Otherwise returns the error to throw.
+   * tells the code, and renews the credentials if that is it: one for all that are refused at once. Otherwise returns the
+   * error to throw.
    */
-  async #explain(error: unknown, key: string, signal: AbortSignal | undefined): Promise<unknown> {
-    if (!(error instanceof StoreError) || (error.status !== 400 && error.status !== 403)) return error;
-    const nowMs = this.#connection.clock.nowMs();
-    if (nowMs - this.#explainedAtMs < EXPLAIN_GAP_MS) return error;
+  async #explain(error: StoreError, key: string, signal: AbortSignal | undefined): Promise<unknown> {
+    if (this.#explaining) return (await this.#explaining) === 'new credentials' ? 'new credentials' : error;
+    const { clock, settings } = this.#connection;
+    const nowMs = clock.nowMs();
+    const gapMs = hasSessions(settings.options) && error.status === 400 ? SESSION_GAP_MS : EXPLAIN_GAP_MS;
+    if (nowMs - this.#explainedAtMs < gapMs) return error;
     this.#explainedAtMs = nowMs;
+    this.#explaining = this.#ask(error, key, signal).finally(() => (this.#explaining = undefined));
+    return await this.#explaining;
+  }
+
+  async #ask(error: StoreError, key: string, signal: AbortSignal | undefined): Promise<unknown> {
     try {
       const before = await this.#connection.credentials.current();
       await this.list({ prefix: this.#listable(key), keysMax: 1 }, signal);

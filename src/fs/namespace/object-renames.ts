@@ -7,7 +7,7 @@
  * go to the new key once `renamed` has told the nodes (Prefetcher.hold).
  * Refuses markers: keys that end in a slash cannot be renamed.
  */
-import { EIO, ENOENT, ErrnoError, ESTALE } from '../../base/errno.js';
+import { EEXIST, EIO, ENOENT, ErrnoError, ESTALE } from '../../base/errno.js';
 import type { ObjectStore } from '../../engine/api.js';
 import type { ObjectWriter, SourceObject } from '../../engine/write-api.js';
 import type { Prefetcher } from '../../prefetch/api.js';
@@ -58,8 +58,10 @@ async function renameLatest(
     } catch (error) {
       const isGone = error instanceof ErrnoError && error.errno === ENOENT;
       if (isGone) throw new ErrnoError(ENOENT, `no '${source.key}'`, { cause: error });
-      const isStale = isPrecondition(error) && error instanceof ErrnoError && error.errno === ESTALE;
-      if (!isStale) throw error;
+      if (!isPrecondition(error)) throw error;
+      if (condition.ifNoneMatch === true && (await store.head(key, signal))) {
+        throw new ErrnoError(EEXIST, `'${key}' exists`, { cause: error });
+      }
       const head = await store.head(source.key, signal);
       if (!head) throw new ErrnoError(ENOENT, `no '${source.key}'`, { cause: error });
       if (head.etag === source.etag && attempt > 1)

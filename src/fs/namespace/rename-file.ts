@@ -8,7 +8,7 @@
  * readable for those who have it open (Orphans).
  * Refuses to undo a copy: when the deletion is refused, both names stay and the error says so.
  */
-import { EEXIST, ErrnoError } from '../../base/errno.js';
+import { EEXIST, ENOENT, ErrnoError } from '../../base/errno.js';
 import type { ObjectHead } from '../../engine/api.js';
 import type { SourceObject } from '../../engine/write-api.js';
 import type { FileNode } from '../inode-table.js';
@@ -161,7 +161,7 @@ export class FileRename {
     const marked = this.#directories.leaving(from.directoryKey, from.name);
     try {
       if (writer.capabilities.renames) {
-        await this.#renameObject(known, toKey, noReplace, hold, signal);
+        await this.#renameObject(known, { from, toKey, noReplace, change }, hold, signal);
         return;
       }
       const { source, head } = await copyObject(this.#deps, known, toKey, { noReplace }, signal);
@@ -194,8 +194,7 @@ export class FileRename {
 
   async #renameObject(
     known: SourceObject,
-    toKey: string,
-    noReplace: boolean,
+    { toKey, noReplace, change }: ObjectMove,
     hold: UncommittedHold | undefined,
     signal: AbortSignal,
   ): Promise<void> {
@@ -205,7 +204,15 @@ export class FileRename {
       const head = await store.head(toKey);
       if (head) await this.repoint(node, known.key, head, hold);
     };
-    await renameObject(this.#deps, known, toKey, { noReplace }, renamed, signal);
+    try {
+      await renameObject(this.#deps, known, toKey, { noReplace }, renamed, signal);
+    } catch (error) {
+      // The daemon before this one asked for it, and it was done.
+      const isGone = error instanceof ErrnoError && error.errno === ENOENT;
+      const there = isGone && change.mayHaveRun ? await store.head(toKey, signal) : undefined;
+      if (there?.etag !== known.etag) throw error;
+      await renamed();
+    }
   }
 
   /** The object is at `head.key` now. */

@@ -56,6 +56,20 @@ t.test('one session for the probe, HEADs and LISTs; another when the store has e
   t.equal(sessionsOf(server).length, 2);
 });
 
+t.test('many HEADs that are refused at once, and again soon after', async (t) => {
+  const server = await startServer(t);
+  const { connection } = await openBucket(t, server);
+  await connection.client.send(new PutObjectCommand({ Bucket: bucket, Key: 'd/k', Body: 'body' }));
+  const store = createObjectStore(connection);
+  for (let round = 0; round < 3; round++) {
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    server.endSessions();
+    const heads = await Promise.all(Array.from({ length: 12 }, () => store.head('d/k')));
+    t.ok(heads.every((head) => head?.sizeBytes === 4));
+  }
+  t.equal(sessionsOf(server).length, 4, 'one session each time');
+});
+
 t.test('a mount that only reads asks for sessions that only read', async (t) => {
   const server = await startServer(t);
   server.setCredentials([{ ...KEYS, sessions: 'ReadOnly' }]);

@@ -194,6 +194,9 @@ t.test('which object an upload has made', (t) => {
   t.notOk(is(object('"whatever-2"'), kms, NaN), 'time not known');
   t.notOk(is(object('"whatever"', {}, 0), kms), 'before all time');
   t.notOk(is(object(`"${PARTS_ETAG}"`), plain.slice(0, 1)), 'another size');
+  const chance = object(`"${'0'.repeat(32)}"`) as Parameters<typeof isCompleted>[0];
+  t.notOk(isCompleted(chance, plain, UPLOAD.initiatedMs), 'an ETag that looks like an MD5, and is none of these parts');
+  t.ok(isCompleted(chance, plain, UPLOAD.initiatedMs, false), 'in a directory bucket that says nothing');
   t.end();
 });
 

@@ -304,6 +304,95 @@ void t.test('directory buckets: one request, atomic', async (t) => {
   await held.release();
 });
 
+/** A bench on a directory bucket. */
+function inDirectoryBucket(t: Test, keys: readonly string[]): TreeBench {
+  const bench = new TreeBench(t);
+  bench.writer.capabilities = { ...bench.writer.capabilities, renames: true };
+  for (const key of keys) bench.store.put(key, key.endsWith('/') ? '' : key);
+  return bench;
+}
+
+void t.test('directory buckets, a tree: each object by a request, open ones read and written go along', async (t) => {
+  const bench = inDirectoryBucket(t, ['d/', 'd/a', 'd/sub/', 'd/sub/b', 'd/sub/c', 'other']);
+  const reading = await bench.openAt('d/a');
+  const edited = await bench.openAt('d/sub/b', O_RDWR);
+  await edited.write(0, 'D');
+  const made = await bench.createAt('d/sub/new');
+  await made.write(0, 'made');
+  bench.requests();
+  await bench.rename('d', 'e');
+  const { renameObject, copy, put, deleteMany } = bench.requests();
+  t.same({ renameObject, copy, put, deleteMany }, { renameObject: 3, copy: undefined, put: 2, deleteMany: 1 });
+  t.same(bench.keys, ['e/', 'e/a', 'e/sub/', 'e/sub/b', 'e/sub/c', 'other']);
+  t.equal((await reading.read(0, 10)).toString(), 'd/a');
+  t.equal((await edited.read(0, 10)).toString(), 'D/sub/b');
+  await edited.close();
+  await made.close();
+  await reading.release();
+  t.equal(await bench.cat('e/sub/b'), 'D/sub/b');
+  t.equal(await bench.cat('e/sub/new'), 'made');
+  t.same(await bench.names(), ['e', 'other']);
+  t.same(await bench.names('e/sub'), ['b', 'c', 'new']);
+  t.equal(await bench.stat('d'), undefined);
+});
+
+void t.test('directory buckets, a tree: interrupted, it is finished when it is asked for again', async (t) => {
+  for (const nth of [1, 3, 5]) {
+    const names = ['a', 'b', 'c', 'sub/d', 'sub/e'];
+    const bench = inDirectoryBucket(
+      t,
+      names.map((name) => `d/${name}`),
+    );
+    const reading = await bench.openAt('d/sub/e');
+    bench.writer.fail('renameObject', storeError('InternalError', 500), { nth });
+    t.equal(await bench.errno(() => bench.rename('d', 'e')), EIO);
+    t.equal(bench.keys.length, names.length, 'nothing is in two places, or in none');
+    t.equal((await reading.read(0, 10)).toString(), 'd/sub/e', 'wherever it is');
+    bench.clock.advance(2000);
+    await bench.rename('d', 'e');
+    t.same(
+      bench.keys,
+      names.map((name) => `e/${name}`),
+    );
+    t.equal((await reading.read(0, 10)).toString(), 'd/sub/e');
+    await reading.release();
+    t.same(await bench.names(), ['e']);
+  }
+  const bench = inDirectoryBucket(t, ['d/a', 'e/b']);
+  t.equal(await bench.errno(() => bench.rename('d', 'e')), ENOTEMPTY, 'what is not ours stays');
+  t.same(bench.keys, ['d/a', 'e/b']);
+});
+
+void t.test('directory buckets: READs that come while it is renamed wait for the new name', async (t) => {
+  const bench = inDirectoryBucket(t, ['f']);
+  const held = await bench.openAt('f');
+  let read: Promise<Buffer> | undefined;
+  const { writer } = bench;
+  const renameObject = writer.renameObject.bind(writer);
+  writer.renameObject = async (...asked) => {
+    await renameObject(...asked);
+    // The object has gone, and nobody has been told.
+    read = held.read(0, 10);
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  await bench.rename('f', 'g');
+  t.equal((await read)?.toString(), 'f');
+  await held.release();
+});
+
+void t.test('directory buckets: a source that somebody replaced, and a target that somebody made', async (t) => {
+  const bench = inDirectoryBucket(t, ['f', 'h']);
+  await bench.stat('f');
+  bench.store.put('f', 'younger');
+  await bench.rename('f', 'g');
+  t.equal(await bench.cat('g'), 'younger');
+  await bench.stat('h');
+  t.equal(await bench.stat('i'), undefined);
+  bench.store.put('i', 'theirs');
+  t.equal(await bench.errno(() => bench.rename('h', 'i', NOREPLACE)), EEXIST);
+  t.same(bench.keys, ['g', 'h', 'i']);
+});
+
 void t.test('lookups and listings that were under way when it was renamed say nothing', async (t) => {
   const bench = filled(t);
   await bench.stat('f');
