@@ -5,8 +5,8 @@
  * Refuses to print anything of its own.
  */
 import '../src/cli/current-directory.js';
-
 // Afterwards: what it loads asks for the current directory.
-const { runCommand } = await import('../src/cli/main.js');
-const { processIo } = await import('../src/cli/io.js');
-await runCommand(process.argv.slice(2), processIo(new URL('./mount-s3x-daemon.js', import.meta.url)));
+import { startAhead } from '../src/cli/foresee.js';
+
+const ahead = startAhead(process.argv.slice(2));
+void import('../src/cli/program.js').then(({ runProgram }) => runProgram(ahead));

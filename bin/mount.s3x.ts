@@ -5,8 +5,8 @@
  * `mount-s3x` command. Refuses to run in the foreground: mount(8) waits for it.
  */
 import '../src/cli/current-directory.js';
-
 // Afterwards: what it loads asks for the current directory.
-const { runMountHelper } = await import('../src/cli/mount-helper.js');
-const { processIo } = await import('../src/cli/io.js');
-await runMountHelper(process.argv.slice(2), processIo(new URL('./mount-s3x-daemon.js', import.meta.url)));
+import { startAhead } from '../src/cli/foresee.js';
+
+const ahead = startAhead(process.argv.slice(2));
+void import('../src/cli/program.js').then(({ runHelper }) => runHelper(ahead));

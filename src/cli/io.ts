@@ -6,6 +6,7 @@
 import { writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { endProcess } from '../main/fatal.js';
+import { discardPrestarted, type Prestarted } from '../main/prestart.js';
 import type { Owner } from '../main/state-directory.js';
 import { currentDirectory } from './current-directory.js';
 
@@ -17,6 +18,8 @@ export interface CliIo {
   readonly daemonEntry: string;
   /** JavaScript file of the supervisor. */
   readonly supervisorEntry: string;
+  /** A supervisor that was started before the arguments were read. */
+  readonly prestarted?: Prestarted;
   readonly stderrIsTerminal: boolean;
   readonly stdoutIsTerminal: boolean;
   /** Of the terminal behind standard output, as it is now; 80 by 24 where it does not say. */
@@ -42,7 +45,7 @@ function write(fd: number, text: string): boolean {
 }
 
 /** The running process's. */
-export function processIo(daemonEntry: URL): CliIo {
+export function processIo(daemonEntry: URL, prestarted?: Prestarted): CliIo {
   let isGone = false;
   return {
     owner: { env: process.env, uid: process.getuid?.() ?? 0 },
@@ -50,6 +53,7 @@ export function processIo(daemonEntry: URL): CliIo {
     cwd: currentDirectory,
     daemonEntry: fileURLToPath(daemonEntry),
     supervisorEntry: fileURLToPath(new URL('./mount-s3x-supervisor.js', daemonEntry)),
+    ...(prestarted && { prestarted }),
     stderrIsTerminal: process.stderr.isTTY,
     stdoutIsTerminal: process.stdout.isTTY,
     screenSize: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 }),
@@ -58,6 +62,12 @@ export function processIo(daemonEntry: URL): CliIo {
       if (!write(1, text)) isGone = true;
     },
     complain: (line) => void write(2, line),
-    end: endProcess,
+    end: (exitCode) => {
+      // A mount that was made has let go of it.
+      if (prestarted?.child.connected === true) discardPrestarted(prestarted);
+      // Where nothing was mounted in this process no thread waits in the kernel: the way out that loads no native code.
+      if (prestarted) process.exit(exitCode);
+      endProcess(exitCode);
+    },
   };
 }

@@ -4,12 +4,13 @@
  * Refuses to return success before the mount answers.
  */
 import type { Argv } from 'yargs';
-import { daemonEnvironment, mountInBackground } from '../main/background.js';
+import { mountInBackground } from '../main/background.js';
 import type { MountConfig } from '../main/config.js';
 import { EXIT_OK } from '../main/exit-codes.js';
 import { preflight, preflightDeps } from '../main/preflight.js';
 import { checkUser } from '../main/run-as/check-user.js';
 import { mountSource } from '../main/mount-source.js';
+import { daemonEnvironment, discardPrestarted } from '../main/prestart.js';
 import type { SettingsRecord } from '../main/settings-record.js';
 import { adoptedDescriptor } from '../main/supervisor/api.js';
 import { becomeSupervisor } from '../main/supervisor/become.js';
@@ -122,10 +123,13 @@ export async function mountConfig(built: MountConfig, builtNotes: readonly strin
     const entries = config.supervised
       ? { entry: io.supervisorEntry, daemonEntry: io.daemonEntry }
       : { entry: io.daemonEntry };
-    const { pid, log } = await mountInBackground(config, { ...entries, owner: io.owner, cwd: io.cwd });
+    const { owner, cwd, prestarted } = io;
+    const ahead = prestarted && { prestarted };
+    const { pid, log } = await mountInBackground(config, { ...entries, owner, cwd, ...ahead });
     io.print(`${done} (pid ${pid}, log ${log})`);
     return EXIT_OK;
   }
+  if (io.prestarted) discardPrestarted(io.prestarted);
   if (config.supervised) {
     const adoptedFd = adoptedDescriptor(config.mountPoint);
     const adopted = adoptedFd === undefined ? {} : { adoptedFd };

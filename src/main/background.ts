@@ -4,14 +4,14 @@
  * Nothing but names goes into its arguments, which every user can read; the environment is inherited.
  * Refuses to return before it is certain: after any failure the process has ended and nothing is left mounted.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { isAbsolute, resolve } from 'node:path';
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { CommandError } from './command-error.js';
 import type { MountConfig } from './config.js';
 import { detachOursNow } from './detach.js';
 import { EXIT_INTERRUPTED, EXIT_NOT_READY } from './exit-codes.js';
 import { mountSource } from './mount-source.js';
+import { daemonEnvironment, discardPrestarted, spawnBackground, takePrestarted, type Prestarted } from './prestart.js';
 import { asReadyMessage, type ReadyMessage, type StartMessage } from './readiness.js';
 import { lastWordsFile, makePrivateDirectory, runtimeCandidates, type Owner } from './state-directory.js';
 import { adoptedDescriptor, type SuperviseMessage } from './supervisor/api.js';
@@ -32,33 +32,14 @@ export interface BackgroundOptions {
   /** What relative paths in the environment are relative to. */
   readonly cwd: string;
   readonly readyWaitMs?: number;
+  /** Started ahead; another is started when it does not suit. */
+  readonly prestarted?: Prestarted;
 }
 
 export interface BackgroundMount {
   readonly pid: number;
   /** Where its log goes, in words. */
   readonly log: string;
-}
-
-/** Variables that name files: made absolute, because the daemon's working directory is /. */
-export const fileVariables = [
-  'AWS_CONFIG_FILE',
-  'AWS_SHARED_CREDENTIALS_FILE',
-  'AWS_WEB_IDENTITY_TOKEN_FILE',
-  'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE',
-  'AWS_CA_BUNDLE',
-  'NODE_EXTRA_CA_CERTS',
-  'SSL_CERT_FILE',
-] as const;
-
-/** The environment of the background process. */
-export function daemonEnvironment(env: NodeJS.ProcessEnv, cwd: string): NodeJS.ProcessEnv {
-  const result: NodeJS.ProcessEnv = { ...env, NODE_NO_WARNINGS: '1' };
-  for (const name of fileVariables) {
-    const value = result[name];
-    if (value !== undefined && value !== '' && !isAbsolute(value)) result[name] = resolve(cwd, value);
-  }
-  return result;
 }
 
 type Outcome =
@@ -73,20 +54,17 @@ export async function mountInBackground(config: MountConfig, options: Background
   const readyWaitMs = options.readyWaitMs ?? READY_WAIT_MS;
   const runtime = makePrivateDirectory(runtimeCandidates(owner), owner.uid);
   const lastWords = runtime === undefined ? undefined : lastWordsFile(runtime, config.mountPoint);
-  const errorFd = lastWords === undefined ? undefined : openSync(lastWords, 'w', 0o600);
   const adopted = adoptedDescriptor(config.mountPoint);
-  let child: ChildProcess;
-  try {
-    child = spawn(process.execPath, [options.entry, mountSource(config), config.mountPoint], {
-      cwd: '/',
-      detached: true,
-      env: daemonEnvironment(owner.env, options.cwd),
-      stdio: ['ignore', 'ignore', errorFd ?? 'ignore', 'ipc', ...(adopted === undefined ? [] : [adopted])],
-      serialization: 'json',
+  const how = { entry: options.entry, env: daemonEnvironment(owner.env, options.cwd), words: lastWords };
+  const ahead = options.prestarted;
+  if (ahead && adopted !== undefined) discardPrestarted(ahead);
+  const child =
+    (ahead && adopted === undefined ? takePrestarted(ahead, how) : undefined) ??
+    spawnBackground({
+      ...how,
+      args: [mountSource(config), config.mountPoint],
+      fds: adopted === undefined ? [] : [adopted],
     });
-  } finally {
-    if (errorFd !== undefined) closeSync(errorFd);
-  }
   const start: StartMessage | SuperviseMessage =
     options.daemonEntry === undefined
       ? { type: 'start', config }

@@ -36,27 +36,35 @@ function tell(message: FromDaemon): Promise<void> {
  * Serves as the background process: waits for the start message, runs the mount, ends the process. `load` gives the
  * daemon to run; `reread` knows where settings are said.
  */
-export function serveInBackground(load: () => Promise<StartDaemon> = loadStartDaemon, reread?: Reread): void {
+export function serveInBackground(load: () => Promise<StartDaemon> = () => loadStartDaemon(), reread?: Reread): void {
   if (process.send === undefined) {
     process.stderr.write('mount-s3x: this is the background process of mount-s3x, which starts it by itself\n');
     process.exitCode = EXIT_FAILURE;
     return;
   }
   process.title = 'mount-s3x';
+  // Before it is known what to mount: whoever started us is finding that out. What fails here fails again where it is awaited.
+  const loading = load();
+  loading.catch(() => undefined);
   const disconnected = new AbortController();
-  process.once('disconnect', () => disconnected.abort());
+  // Nothing is mounted, and nobody wants it to be: whoever started us has found a mistake, or is gone.
+  const onEarlyEnd = (): void => endProcess(0);
+  process.once('disconnect', onEarlyEnd);
+  if (!process.connected) onEarlyEnd();
   process.once('message', (value) => {
-    void run(value, { load, disconnected: disconnected.signal, ...(reread && { reread }) });
+    process.off('disconnect', onEarlyEnd);
+    process.once('disconnect', () => disconnected.abort());
+    void run(value, { loading, disconnected: disconnected.signal, ...(reread && { reread }) });
   });
 }
 
 interface Surroundings {
-  readonly load: () => Promise<StartDaemon>;
+  readonly loading: Promise<StartDaemon>;
   readonly reread?: Reread;
   readonly disconnected: AbortSignal;
 }
 
-async function run(value: unknown, { load, reread, disconnected }: Surroundings): Promise<void> {
+async function run(value: unknown, { loading, reread, disconnected }: Surroundings): Promise<void> {
   let exitCode: number;
   try {
     const start = asStartMessage(value);
@@ -69,7 +77,7 @@ async function run(value: unknown, { load, reread, disconnected }: Surroundings)
     try {
       exitCode = await runDaemon(start.config, {
         logging,
-        startDaemon: async (config, deps) => (await load())(config, deps),
+        startDaemon: async (config, deps) => (await loading)(config, deps),
         owner,
         ...(life ? { orphaned: disconnected } : { abandoned: disconnected }),
         life: life ? liveLife(life, start.config) : aloneLife,

@@ -67,7 +67,9 @@ import { placePool } from './pool-pages.js';
 import type { HostShareKeeper } from './registry/host-share.js';
 import { joinHost } from './registry/join.js';
 import { rehearseMain } from './rehearsal/rehearse-main.js';
+import { rehearseWhenIdle } from './rehearsal/when-idle.js';
 import { deriveSizing, type Sizing } from './sizing.js';
+import type { SpareThreads } from './spare-threads.js';
 import { currentOwner } from './state-directory.js';
 import { GENERATION_IDS, type LiveLife, type Waiting } from './supervisor/api.js';
 
@@ -80,10 +82,8 @@ const ANSWER_WAIT_MS = 10_000;
 /** Before credentials that were refused, and of which there are no others, are tried again: the last try of a fetch. */
 const SAME_CREDENTIALS_WAIT_MS = 1_000;
 
-/** Measured: 150-250 ms of this thread, most of it while the rest of the start waits for others. */
+/** Measured: 150-250 ms of this thread, when nobody wants anything yet. */
 const REHEARSAL = { rounds: 60, streamBlocks: 48, budgetMs: 1_000 };
-/** Requests of the kernel that say that somebody has come: the mount's own first look at itself takes two. */
-const ENDS_REHEARSAL = 4;
 
 /** Between two lines of --log-metrics. */
 const METRICS_MS = 5_000;
@@ -140,19 +140,10 @@ interface LateCalls {
 /** Resolves once the mount answers; throws StoreError, MountError or another error with nothing left mounted. */
 export async function startDaemon(
   config: MountConfig,
-  deps: { readonly log: Log; readonly life: LiveLife },
+  deps: { readonly log: Log; readonly life: LiveLife; readonly threads: SpareThreads },
 ): Promise<RunningDaemon> {
-  const { log, life } = deps;
-  const visitors: { kernel?: KernelSide } = {};
-  // Who takes over is waited for already.
-  if (!life.takesOver) {
-    void rehearseMain(
-      config,
-      REHEARSAL,
-      () => (visitors.kernel?.counts().requests?.requests ?? 0) >= ENDS_REHEARSAL,
-    ).then((report) => log.debug({ ...report }, 'the main thread rehearsed'));
-  }
-  const parts = await buildParts(config, log, life);
+  const { log, life, threads } = deps;
+  const parts = await buildParts(config, deps);
   let kernel: KernelSide;
   try {
     if (life.takesOver) log.info({ ...(await parts.fileSystem.takeOverWriting()) }, 'what was being written goes on');
@@ -164,6 +155,7 @@ export async function startDaemon(
       pool: parts.pool,
       ...(config.readOnly ? {} : { writeSlots: parts.prefetcher.writeSlots }),
       readerThreads: parts.readerThreads,
+      threads,
       accessed: (nodeId, handle, offset, sizeBytes) => parts.fileSystem.accessed(nodeId, handle, offset, sizeBytes),
       deviceReady: (fd) => {
         parts.replier.bind(fd);
@@ -175,7 +167,7 @@ export async function startDaemon(
     await closeParts(parts);
     throw error;
   }
-  visitors.kernel = kernel;
+  threads.close();
   parts.late.nameChanged = (parent, name) => kernel.nameChanged(parent, name);
   if (kernel.bytesChanged) parts.late.bytesChanged = kernel.bytesChanged;
   parts.late.namesLost = () => kernel.namesLost();
@@ -229,16 +221,28 @@ export async function startDaemon(
     owner: currentOwner(),
     snapshot,
   });
+  const asked = (): number => {
+    const { readers, requests } = kernel.counts();
+    return (readers?.hits ?? 0) + (requests?.requests ?? 0);
+  };
   const collector = new IdleCollector({
     clock: systemClock,
-    asked: () => {
-      const { readers, requests } = kernel.counts();
-      return (readers?.hits ?? 0) + (requests?.requests ?? 0);
-    },
+    asked,
     isBusy: () => (kernel.counts().requests?.inFlight ?? 0) + parts.errands() > 0,
     collect: parts.tidy,
   });
   void done.then(() => collector.close());
+  // Who takes over is waited for already.
+  if (!life.takesOver) {
+    const endRehearsal = rehearseWhenIdle({
+      clock: systemClock,
+      asked,
+      rehearseNet: () => parts.net.rehearse(),
+      rehearseMain: (stop) => rehearseMain(config, REHEARSAL, stop),
+      said: (report) => log.debug({ ...report }, 'the main thread rehearsed'),
+    });
+    void done.then(endRehearsal);
+  }
   // What the daemon before this one left was told when it was found.
   if (!config.readOnly && !life.takesOver) {
     void tellLeftOvers(config.write, config.store.bucket, { log, writer: parts.writer, clock: systemClock });
@@ -283,7 +287,10 @@ export async function startDaemon(
   return { done, stop, handOver, commands, live, waiting, oldestRequestMs: () => kernel.oldestRequestMs() };
 }
 
-async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promise<Parts> {
+async function buildParts(
+  config: MountConfig,
+  { log, life, threads }: { readonly log: Log; readonly life: LiveLife; readonly threads: SpareThreads },
+): Promise<Parts> {
   const cards = networkInterfaces();
   const localAddresses = addressesFor(0, config.bindNics, cards);
   const knownRegion = life.takesOver ? life.page?.region() : undefined;
@@ -324,7 +331,6 @@ async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promis
         connectionsMax,
         anonymous,
         verify: config.verify,
-        isAwaited: life.takesOver,
         ...(index === 0 && life.stackFd !== undefined ? { stackFd: life.stackFd } : {}),
         ...(cpus === undefined ? {} : { cpus }),
       })),
@@ -335,6 +341,7 @@ async function buildParts(config: MountConfig, log: Log, life: LiveLife): Promis
             plane.handle(index, event);
         },
         onFatal: dieOf,
+        threads,
       },
     );
     const descriptions = new Descriptions(net.ports, systemClock);

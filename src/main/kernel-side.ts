@@ -36,10 +36,14 @@ import type { MountConfig } from './config.js';
 import { mountOptionsOf } from './mount-source.js';
 import { Notifier } from './notifier.js';
 import { ReaderThreads, type ReaderCounts } from './reader-threads.js';
+import type { SpareThreads } from './spare-threads.js';
 import type { LiveLife } from './supervisor/api.js';
 
 /** How far the kernel reads ahead by itself; deeper is the prefetcher's (kernel fact 13, docs/KERNEL.md). */
 const READ_AHEAD_KIB = 1024;
+
+/** What is not needed for the first answers comes up after them: a thread takes a core for 50 ms. */
+const REST_MS = 100;
 
 /** How long processes that are still inside a detached mount may finish. */
 const DETACHED_GRACE_MS = 5_000;
@@ -63,6 +67,7 @@ export interface KernelSideDeps {
   readonly accessed: (nodeId: number, handle: number, offset: number, sizeBytes: number) => void;
   /** The mount is there, and READs may be answered on this descriptor. Called before the first request is read. */
   readonly deviceReady: (fd: number) => void;
+  readonly threads: SpareThreads;
   /** A thread died: end the daemon. */
   readonly onFatal: (error: Error) => void;
 }
@@ -140,7 +145,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
   if (lender) writeSlots.onShort = () => lender.recall();
   const readers = new ReaderThreads(
     { count: readerThreads, pool: pool.memory, ...(loans ? { loans } : {}) },
-    { log, accessed: deps.accessed, onFatal: deps.onFatal, onEnded },
+    { log, accessed: deps.accessed, onFatal: deps.onFatal, onEnded, threads: deps.threads },
   );
   let mount: FuseMount;
   try {
@@ -196,7 +201,10 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
   const { promise: givenUp, resolve: giveUp } = promiseOf();
   return {
     ended: Promise.race([closed, givenUp]),
-    tune: () => tune(mount, log),
+    tune: () => {
+      tune(mount, log);
+      systemClock.after(REST_MS, () => readers.startRest());
+    },
     namesLost: () => {
       if (hasEpoch) notifier.push({ type: 'incrementEpoch' });
     },

@@ -3,10 +3,14 @@
  * `--help`, a typing error or `unmount` must not pay for them.
  * Refuses to be imported for anything else.
  */
+import { preloadStore } from '../engine/store/load.js';
+import { startFirstThreads } from './first-threads.js';
 import type { StartDaemon } from './run-daemon.js';
+import type { SpareThreads } from './spare-threads.js';
 
-/** The real startDaemon. */
-export async function loadStartDaemon(): Promise<StartDaemon> {
+/** The real startDaemon, which works with `threads`. Call it once. */
+export async function loadStartDaemon(threads: SpareThreads = startFirstThreads()): Promise<StartDaemon> {
+  preloadStore();
   const { startDaemon } = await import('./daemon.js');
-  return startDaemon;
+  return (config, deps) => startDaemon(config, { ...deps, threads });
 }

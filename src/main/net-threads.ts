@@ -3,10 +3,10 @@
  * with it could not be answered, and a supervisor that starts another daemon is better than a mount that hangs.
  * Refuses to restart a thread.
  */
-import { Worker } from 'node:worker_threads';
-import { programFile } from '../base/program-file.js';
+import type { Worker } from 'node:worker_threads';
 import type { NetEvent } from '../engine/api.js';
 import type { NetPort } from '../engine/data-plane.js';
+import { startThread, type SpareThreads } from './spare-threads.js';
 import type { NetWorkerData, ToNetWorker } from './threads/messages.js';
 import { Outbox } from './threads/outbox.js';
 import { asError, untilMessage } from './worker-events.js';
@@ -21,6 +21,8 @@ export interface NetThreadsDeps {
   readonly onEvent: (index: number, event: NetEvent) => void;
   /** A thread died: end the daemon. */
   readonly onFatal: (error: Error) => void;
+  /** Threads that are there already. */
+  readonly threads?: SpareThreads;
 }
 
 export class NetThreads {
@@ -32,8 +34,9 @@ export class NetThreads {
   #closing = false;
 
   constructor(data: readonly NetWorkerData[], deps: NetThreadsDeps) {
+    // One that is to stay beside its card makes its heap there: it is started now.
     this.#workers = data.map(
-      (workerData) => new Worker(programFile('src/main/threads/net-worker.js'), { workerData, name: 'net' }),
+      ({ cpus }) => (cpus === undefined ? deps.threads?.take('net') : undefined) ?? startThread('net'),
     );
     this.#outboxes = this.#workers.map((worker) => new Outbox<ToNetWorker>(worker, queueMicrotask));
     this.ports = this.#outboxes.map((outbox) => ({ post: (command) => outbox.post(command) }));
@@ -41,6 +44,7 @@ export class NetThreads {
       () => undefined,
     );
     for (const [index, worker] of this.#workers.entries()) {
+      worker.postMessage(data[index]);
       worker.on('message', (events: readonly NetEvent[]) => {
         for (const event of events) deps.onEvent(index, event);
       });
@@ -54,6 +58,11 @@ export class NetThreads {
   /** The mount is there: READs may be answered on this descriptor. */
   setDevice(fd: number): void {
     for (const outbox of this.#outboxes) outbox.post({ type: 'device', fd });
+  }
+
+  /** Nobody wants anything from the store: what has never run is made fast. The first command ends it. */
+  rehearse(): void {
+    for (const outbox of this.#outboxes) outbox.post({ type: 'rehearse' });
   }
 
   /** The mount rests: each thread collects what work left behind. */

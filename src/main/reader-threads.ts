@@ -4,8 +4,7 @@
  * it: the kernel's requests would wait for ever.
  * Refuses to stop a thread: only the end of the mount does (kernel fact 2, docs/KERNEL.md).
  */
-import { Worker } from 'node:worker_threads';
-import { programFile } from '../base/program-file.js';
+import type { Worker } from 'node:worker_threads';
 import { RingConsumer, allocateRing, type RingMemory } from '../base/byte-ring.js';
 import { errnoName } from '../base/errno.js';
 import type { Log } from '../base/log.js';
@@ -16,6 +15,7 @@ import { AccountView, allocateAccount } from '../fuse/reader-account.js';
 import type { LoanMemory } from '../fuse/slot-loans.js';
 import { RingPump } from '../fuse/ring-pump.js';
 import { REQUEST_RING_BYTES } from '../fuse/ring-records.js';
+import type { SpareThreads } from './spare-threads.js';
 import type { FromReaderWorker, ReaderStart, ReaderWorkerData } from './threads/messages.js';
 import { asError, untilMessage } from './worker-events.js';
 
@@ -36,6 +36,7 @@ export interface ReaderThreadsDeps {
   readonly onFatal: (error: Error) => void;
   /** All threads have ended: the file system is unmounted. */
   readonly onEnded: () => void;
+  readonly threads: SpareThreads;
 }
 
 export interface ReaderCounts {
@@ -49,7 +50,8 @@ export interface ReaderCounts {
 }
 
 interface Reader {
-  readonly worker: Worker;
+  worker: Worker | undefined;
+  readonly data: ReaderWorkerData;
   readonly ring: RingMemory;
   readonly counters: Int32Array;
   readonly account: AccountView;
@@ -61,9 +63,10 @@ export class ReaderThreads {
   readonly #deps: ReaderThreadsDeps;
   readonly #readers: readonly Reader[];
   #pump: RingPump | undefined;
+  #start: ReaderStart | undefined;
   #live = 0;
 
-  /** The threads come up at once, so that they are there when the file system is mounted. */
+  /** One comes up at once, so that it is there when the file system is mounted; the others when `startRest` says so. */
   constructor(options: ReaderThreadsOptions, deps: ReaderThreadsDeps) {
     this.#deps = deps;
     this.#readers = Array.from({ length: options.count }, () => {
@@ -71,28 +74,29 @@ export class ReaderThreads {
       const counters = new SharedArrayBuffer(COUNTER_WORDS * 4);
       const account = allocateAccount();
       const { pool, loans } = options;
-      const workerData: ReaderWorkerData = { pool, ring, counters, account, ...(loans ? { loans } : {}) };
-      const worker = new Worker(programFile('src/main/threads/reader-worker.js'), { workerData, name: 'reader' });
-      worker.on('message', () => this.#pump?.woken());
-      worker.on('error', (error: unknown) => deps.onFatal(asError(error)));
-      return { worker, ring, counters: new Int32Array(counters), account: new AccountView(account) };
+      const data: ReaderWorkerData = { pool, ring, counters, account, ...(loans ? { loans } : {}) };
+      return {
+        ...{ worker: undefined, data, ring },
+        counters: new Int32Array(counters),
+        account: new AccountView(account),
+      };
     });
-    this.ready = Promise.all(
-      this.#readers.map(({ worker }) =>
-        untilMessage<FromReaderWorker>(
-          worker,
-          'waiting for a reader thread',
-          READY_WAIT_MS,
-          (message) => message === 'ready',
-        ),
-      ),
-    ).then(() => undefined);
+    const [first] = this.#readers;
+    this.ready =
+      first === undefined
+        ? Promise.resolve()
+        : untilMessage<FromReaderWorker>(
+            this.#begin(first),
+            'waiting for a reader thread',
+            READY_WAIT_MS,
+            (message) => message === 'ready',
+          );
   }
 
   /** The threads read `fd` from now on, and what they read goes to `dispatcher`. */
   start(fd: number, requestBufferBytes: number, dispatcher: FuseDispatcher): void {
     const { log } = this.#deps;
-    this.#live = this.#readers.length;
+    this.#start = { fd, requestBufferBytes };
     this.#pump = new RingPump(
       this.#readers.map(({ ring }) => new RingConsumer(ring)),
       dispatcher,
@@ -101,18 +105,30 @@ export class ReaderThreads {
         onEnded: (errno) => {
           this.#live--;
           if (errno !== 0) log.error({ errno: errnoName(errno) }, 'a reader thread ended with an error');
-          if (this.#live === 0) this.#deps.onEnded();
+          if (this.#live > 0) return;
+          // None is started any more: the descriptor will be closed.
+          this.#start = undefined;
+          this.#deps.onEnded();
         },
         onTrouble: (message) => log.error({}, message),
       },
     );
-    for (const { worker } of this.#readers) worker.postMessage({ fd, requestBufferBytes } satisfies ReaderStart);
+    for (const { worker } of this.#readers) this.#letLoose(worker);
     this.#pump.wake();
+  }
+
+  /** The mount answers, and somebody may want more of it than one thread carries. */
+  startRest(): void {
+    if (this.#start === undefined) return;
+    for (const reader of this.#readers) {
+      if (reader.worker === undefined) this.#letLoose(this.#begin(reader));
+    }
   }
 
   /** For a start that failed before start(): ends threads that do not sit in read(2) yet. */
   async abandon(): Promise<void> {
-    await Promise.all(this.#readers.map(({ worker }) => worker.terminate()));
+    this.#start = undefined;
+    await Promise.all(this.#readers.flatMap(({ worker }) => (worker === undefined ? [] : [worker.terminate()])));
   }
 
   /** The dispatcher has room again, or a thread may have left records behind. */
@@ -137,5 +153,20 @@ export class ReaderThreads {
       hitBytes += (Atomics.load(counters, COUNTER_HIT_KIB) >>> 0) * 1024;
     }
     return { hits, hitBytes, misses, lentWrites };
+  }
+
+  #begin(reader: Reader): Worker {
+    const worker = this.#deps.threads.take('reader');
+    worker.on('message', () => this.#pump?.woken());
+    worker.on('error', (error: unknown) => this.#deps.onFatal(asError(error)));
+    worker.postMessage(reader.data);
+    reader.worker = worker;
+    return worker;
+  }
+
+  #letLoose(worker: Worker | undefined): void {
+    if (worker === undefined || this.#start === undefined) return;
+    this.#live++;
+    worker.postMessage(this.#start);
   }
 }

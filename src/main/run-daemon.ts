@@ -23,7 +23,6 @@ import type { LiveParts, Reread } from './reload/live-settings.js';
 import { SettingsService } from './reload/settings-service.js';
 import { writeRunFile } from './run-file.js';
 import { lastWordsFile, makePrivateDirectory, mountId, runtimeCandidates, type Owner } from './state-directory.js';
-import { settleV8 } from './v8-settings.js';
 import { packageVersion } from './version.js';
 
 /** A mount that answers. Structurally src/main/daemon's RunningDaemon. */
@@ -87,7 +86,6 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
   const detach = (): void => {
     if (config.runAs === undefined) detachOursNow(config.mountPoint, owner.uid);
   };
-  settleV8();
   registerEnvironmentSecrets(owner.env);
   captureStrayOutput(log);
   const removeFatalHandlers = installFatalHandlers(log, (reason) => {

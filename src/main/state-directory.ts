@@ -11,7 +11,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
-import { dirname, isAbsolute, join } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 
 /** Who asks: taken from the process once, given by tests. */
 export interface Owner {
@@ -154,4 +154,14 @@ export function mountId(mountPoint: string): string {
 /** Where the background process's standard error goes: words of Node or the kernel that no logger of ours sees. */
 export function lastWordsFile(runtimeDirectory: string, mountPoint: string): string {
   return join(runtimeDirectory, `${mountId(mountPoint)}.stderr`);
+}
+
+/** The same, of a process that was started before its mount point was known, by the command `pid`. */
+export function earlyWordsFile(runtimeDirectory: string, pid: number): string {
+  return join(runtimeDirectory, `.start-${pid}.stderr`);
+}
+
+/** True for a name that earlyWordsFile has made. */
+export function isEarlyWordsFile(file: string): boolean {
+  return /^\.start-\d+\.stderr$/.test(basename(file));
 }

@@ -12,8 +12,10 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import Module from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Script } from 'node:vm';
 import t from 'tap';
 import { projectRoot } from '../support/mount.js';
 
@@ -38,6 +40,37 @@ void t.test('an installation has the bundle and nothing else', (t) => {
     encoding: 'utf8',
   });
   t.type(JSON.parse(hardware), 'object', 'parts that are loaded late are there');
+  t.end();
+});
+
+void t.test('compiled code is of this Node, and what is wrong with it does no harm', (t) => {
+  const code = join(bundle, 'code');
+  for (const piece of ['command', 'supervisor', 'ahead']) {
+    const name = readdirSync(code).find((each) => each.startsWith(`${piece}-`) && each.endsWith('.js')) ?? '';
+    const filename = join(code, name);
+    const cachedData = readFileSync(filename.replace(/\.js$/, '.cache')).subarray(32);
+    const script = new Script(Module.wrap(readFileSync(filename, 'latin1')), { filename, cachedData });
+    t.equal(script.cachedDataRejected, false, `${piece}: V8 takes it`);
+  }
+  const folder = mkdtempSync(join(tmpdir(), 's3x-bundle-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  cpSync(bundle, join(folder, 'dist/bundle'), { recursive: true });
+  cpSync(join(projectRoot, 'package.json'), join(folder, 'package.json'));
+  symlinkSync(join(projectRoot, 'node_modules'), join(folder, 'node_modules'));
+  const program = join(folder, manifest.bin['mount-s3x'] ?? '');
+  const caches = readdirSync(join(folder, 'dist/bundle/code')).filter((each) => each.endsWith('.cache'));
+  const spoilt: Record<string, (bytes: Buffer) => Buffer> = {
+    'a byte in the middle': (bytes) => Buffer.from(bytes).fill(0x55, bytes.length >> 1, (bytes.length >> 1) + 64),
+    'the end is missing': (bytes) => bytes.subarray(0, bytes.length - 100),
+    empty: () => Buffer.alloc(0),
+  };
+  for (const [what, spoil] of Object.entries(spoilt)) {
+    for (const each of caches) {
+      writeFileSync(join(folder, 'dist/bundle/code', each), spoil(readFileSync(join(code, each))));
+    }
+    const { stdout, stderr, status } = spawnSync(process.execPath, [program, '--version'], { encoding: 'utf8' });
+    t.strictSame({ stdout: stdout.trim(), stderr, status }, { stdout: manifest.version, stderr: '', status: 0 }, what);
+  }
   t.end();
 });
 

@@ -6,7 +6,7 @@
  */
 import { closeSync, openSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileVariables } from '../background.js';
+import { fileVariables } from '../prestart.js';
 import { CommandError } from '../command-error.js';
 import type { MountConfig } from '../config.js';
 import { EXIT_CREDENTIALS, EXIT_FAILURE, EXIT_MOUNT_POINT, EXIT_USAGE } from '../exit-codes.js';

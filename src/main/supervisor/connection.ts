@@ -18,6 +18,8 @@ export interface Handover {
   readonly theirs: number;
   /** What it sends, once it is started; undefined when it ended before. */
   descriptor(): Promise<number | undefined>;
+  /** Instead of `descriptor`: no daemon will send one. */
+  close(): void;
 }
 
 /** Brings native code into this process, so only where there is no other way. */
@@ -32,6 +34,10 @@ export async function openHandover(): Promise<Handover> {
       const fd = await receiveDescriptor(ours);
       closeSync(ours);
       return fd;
+    },
+    close: () => {
+      closeSync(theirs);
+      closeSync(ours);
     },
   };
 }

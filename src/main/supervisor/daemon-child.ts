@@ -4,12 +4,13 @@
  * A killed daemon may stay unreaped for as long as a thread of it waits in the kernel (kernel fact 3): `kill` waits
  * KILL_WAIT_MS at most. Refuses to decide anything.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { Socket } from 'node:net';
 import { asReadyMessage } from '../readiness.js';
 import { mountSource } from '../mount-source.js';
 import type { MountConfig } from '../config.js';
-import { commandAs, userEnvironment, type RunAs } from '../run-as/run-as.js';
+import type { RunAs } from '../run-as/run-as.js';
+import { spawnDaemon, type DaemonDescriptors } from './standby.js';
 import {
   asSuperviseMessage,
   DEVICE_FD,
@@ -27,17 +28,14 @@ import { asErrand } from './errands.js';
 /** How long a daemon that was killed may take to be gone before the next one starts. */
 export const KILL_WAIT_MS = 1000;
 
-export interface DaemonOptions {
+export interface DaemonOptions extends DaemonDescriptors {
   readonly entry: string;
   readonly config: MountConfig;
   readonly life: Omit<Life, 'journalFd' | 'deviceFd' | 'handoverFd' | 'spareFd' | 'stackFd'>;
-  /** The supervisor's descriptors; the daemon's numbers are in api.ts. */
-  readonly journalFd: number;
-  readonly deviceFd?: number;
-  readonly handoverFd?: number;
-  readonly spareFd?: number;
   /** As whom; absent: as this process. Not `config`'s, which a daemon may have changed. */
   readonly runAs?: RunAs;
+  /** Started already, with these descriptors. */
+  readonly started?: ChildProcess;
 }
 
 /** How a daemon ended. */
@@ -55,17 +53,9 @@ export class DaemonChild {
   #end: (end: DaemonEnd) => void = () => undefined;
 
   constructor(options: DaemonOptions, onMessage: (message: FromDaemon) => void) {
-    const { config, journalFd, deviceFd, handoverFd, spareFd, runAs } = options;
-    const words = [process.execPath, options.entry, mountSource(config), config.mountPoint] as const;
-    const [program, ...args] = runAs === undefined ? words : commandAs(runAs, words);
-    const descriptors = [journalFd, ...[deviceFd, handoverFd, spareFd].map((fd) => fd ?? ('ignore' as const))];
-    this.#child = spawn(program, args, {
-      cwd: '/',
-      detached: true,
-      ...(runAs && { env: userEnvironment(process.env, runAs) }),
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc', ...descriptors, 'pipe'],
-      serialization: 'json',
-    });
+    const { config, entry, runAs, deviceFd, handoverFd, spareFd } = options;
+    const args = [mountSource(config), config.mountPoint];
+    this.#child = options.started ?? spawnDaemon({ entry, args, descriptors: options, ...(runAs && { runAs }) });
     this.pid = this.#child.pid ?? 0;
     this.ended = new Promise((resolve) => {
       this.#end = (end) => {
@@ -79,6 +69,8 @@ export class DaemonChild {
       this.#child.once('error', () => this.#end({ code: null, signal: null }));
     });
     this.stackSocket?.on('error', () => undefined);
+    const { exitCode, signalCode } = this.#child;
+    if (exitCode !== null || signalCode !== null) this.#end({ code: exitCode, signal: signalCode });
     this.#child.on('message', (value) => {
       const message = asFromDaemon(value);
       if (message !== undefined) onMessage(message);

@@ -4,14 +4,16 @@
  * The one answer, ready or not, goes back the same way: over the channel, or as lines and an exit code.
  * Refuses to load more than a supervisor needs: it lives as long as the mount.
  */
-import { EXIT_FAILURE, EXIT_NOT_READY } from '../exit-codes.js';
+import { readlinkSync, rmSync } from 'node:fs';
+import { EXIT_FAILURE, EXIT_NOT_READY, EXIT_OK } from '../exit-codes.js';
 import { mountSource } from '../mount-source.js';
-import { currentOwner } from '../state-directory.js';
+import { currentOwner, isEarlyWordsFile } from '../state-directory.js';
 import type { MountConfig } from '../config.js';
 import { ServiceManager } from '../service/service-manager.js';
 import { asSuperviseMessage, type SuperviseMessage, type ToCommand } from './api.js';
 import { SUPERVISE_VARIABLE } from './become.js';
 import { noHooks, type ServiceHooks } from './service-hooks.js';
+import { discardStandby, isAlive, type Standby } from './standby.js';
 import { supervise } from './supervisor.js';
 
 /** 15 characters are what the kernel keeps. */
@@ -25,8 +27,8 @@ function serviceHooks(config: MountConfig): ServiceHooks {
   return ServiceManager.open({ shutdownTimeoutMs }, deps) ?? noHooks;
 }
 
-/** Runs this process as a supervisor, to its end. */
-export async function runSupervisor(): Promise<void> {
+/** Runs this process as a supervisor, to its end. `starting` is the first daemon, where it was started ahead. */
+export async function runSupervisor(starting?: Promise<Standby | undefined>): Promise<void> {
   const given = process.env[SUPERVISE_VARIABLE];
   Reflect.deleteProperty(process.env, SUPERVISE_VARIABLE);
   process.title = TITLE;
@@ -39,7 +41,16 @@ export async function runSupervisor(): Promise<void> {
   }
   const abandoned = new AbortController();
   process.once('disconnect', () => abandoned.abort());
-  const message = asSuperviseMessage(await new Promise((resolve) => process.once('message', resolve)));
+  if (!process.connected) abandoned.abort();
+  const [told, ahead] = await Promise.all([untilToldOrLeft(abandoned.signal), starting]);
+  const message = asSuperviseMessage(told);
+  const standby = message && ahead && suits(ahead, message) ? ahead : undefined;
+  if (ahead && !standby) discardStandby(ahead);
+  // The command has found a mistake, or is gone: nothing has begun.
+  if (told === undefined && abandoned.signal.aborted) {
+    removeEarlyWords();
+    process.exit(EXIT_OK);
+  }
   if (message === undefined) {
     await tell({
       type: 'failed',
@@ -55,12 +66,38 @@ export async function runSupervisor(): Promise<void> {
     owner: currentOwner(),
     abandoned: abandoned.signal,
     hooks: serviceHooks(message.config),
+    ...(standby && { standby }),
     report: async (answer) => {
       await tell(answer);
       if (process.connected) process.disconnect();
     },
   });
   process.exit(exitCode);
+}
+
+/** The message, or undefined when whoever started us has gone without one. */
+function untilToldOrLeft(left: AbortSignal): Promise<unknown> {
+  return new Promise((resolve) => {
+    process.once('message', resolve);
+    if (left.aborted) resolve(undefined);
+    left.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+}
+
+/** Where standard error has gone so far, when no mount has been given the file. */
+function removeEarlyWords(): void {
+  try {
+    const file = readlinkSync('/proc/self/fd/2');
+    if (isEarlyWordsFile(file)) rmSync(file, { force: true });
+  } catch {
+    // without /proc, or gone already
+  }
+}
+
+/** A daemon of another file, of another user, or of a connection that somebody else has mounted has to be started anew. */
+function suits(standby: Standby, { config, daemonEntry, adoptedFd }: SuperviseMessage): boolean {
+  const isUsual = config.runAs === undefined && adoptedFd === undefined;
+  return isUsual && standby.entry === daemonEntry && isAlive(standby);
 }
 
 /** Supervises with this process's standard streams as the person's; resolves with the exit code. */

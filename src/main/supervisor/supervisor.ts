@@ -27,6 +27,7 @@ import { HangWatch, TICK_MS } from './hang-watch.js';
 import { openHandover, tryOpenDevice } from './connection.js';
 import { openJournalFile } from './journal-file.js';
 import { PAGE_BYTES, readPage, type PageView } from './page.js';
+import type { Standby } from './standby.js';
 import { processState } from './process-state.js';
 import { RootPart } from './root-part.js';
 import { noHooks, type ServiceHooks } from './service-hooks.js';
@@ -71,13 +72,15 @@ export interface SuperviseOptions {
   /** Aborts when whoever waits for the mount is gone. */
   readonly abandoned?: AbortSignal;
   readonly hooks?: ServiceHooks;
+  /** The first daemon's process, with what it holds, where it was started ahead. */
+  readonly standby?: Standby;
 }
 
 /** Runs the mount to its end and returns the exit code. Never throws. */
 export async function supervise(options: SuperviseOptions): Promise<number> {
   let supervisor: Supervisor;
   try {
-    supervisor = new Supervisor(options, openJournalFile(options.owner));
+    supervisor = new Supervisor(options, options.standby?.journalFd ?? openJournalFile(options.owner));
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     await options.report({ type: 'failed', message, exitCode: EXIT_FAILURE });
@@ -104,6 +107,8 @@ class Supervisor {
   #entry: string;
   #generation = 0;
   #daemon: DaemonChild | undefined;
+  /** Until the first daemon is of it. */
+  #standby: Standby | undefined;
   /** Of the daemon of the moment. */
   #serves = false;
   #version = 'unknown';
@@ -124,8 +129,11 @@ class Supervisor {
     this.#config = options.config;
     this.#journalFd = journalFd;
     this.#entry = options.daemonEntry;
+    this.#standby = options.standby;
     // An ordinary user's comes from fusermount3; one that cannot be opened is the daemon's to explain.
-    this.#deviceFd = options.adoptedFd ?? (options.owner.uid === 0 ? tryOpenDevice() : undefined);
+    this.#deviceFd = options.standby
+      ? options.standby.deviceFd
+      : (options.adoptedFd ?? (options.owner.uid === 0 ? tryOpenDevice() : undefined));
     const { owner, adoptedFd } = options;
     const { runAs } = options.config;
     this.#user = runAs === undefined ? owner : { uid: runAs.uid, env: userEnvironment(owner.env, runAs) };
@@ -209,12 +217,15 @@ class Supervisor {
     this.#serves = false;
     this.#lastMessage = undefined;
     this.#killedBecause = undefined;
+    const standby = this.#standby;
+    this.#standby = undefined;
     const needsHandover = this.#deviceFd === undefined && owner.uid !== 0;
-    const handover = needsHandover ? await openHandover() : undefined;
+    const handover = needsHandover ? (standby?.handover ?? (await openHandover())) : undefined;
     const spareFd = runAs === undefined ? undefined : tryOpenDevice();
     const daemon = new DaemonChild(
       {
         entry: this.#entry,
+        ...(standby && { started: standby.child }),
         config,
         journalFd: this.#journalFd,
         ...(this.#deviceFd === undefined ? {} : { deviceFd: this.#deviceFd }),

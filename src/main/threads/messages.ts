@@ -14,8 +14,6 @@ export interface NetWorkerData {
   readonly anonymous: boolean;
   readonly verify: VerifyMode;
   readonly readDeadlineMs?: number;
-  /** Somebody waits already: a mount that is taken over. */
-  readonly isAwaited?: boolean;
   /** Where the supervisor asks for the main thread's stack; one thread has it. */
   readonly stackFd?: number;
   /** Numbers of the CPUs that the thread stays on; absent: any. */
@@ -27,7 +25,9 @@ export type ToNetWorker =
   | NetCommand
   | { readonly type: 'device'; readonly fd: number }
   /** The mount rests: collect what work left behind. */
-  | { readonly type: 'collect' };
+  | { readonly type: 'collect' }
+  /** Nobody wants anything: make code fast that has not run yet. Anything that is wanted ends it. */
+  | { readonly type: 'rehearse' };
 
 export interface ReaderWorkerData {
   readonly pool: PoolMemory;

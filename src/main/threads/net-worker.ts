@@ -7,7 +7,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, type MessagePort } from 'node:worker_threads';
 import { systemClock } from '../../base/clock.js';
 import { invariant } from '../../base/invariant.js';
 import type { NetEvent } from '../../engine/api.js';
@@ -21,68 +21,67 @@ import { Outbox } from './outbox.js';
 import { pinThisThread } from './pin-thread.js';
 import { tellStacks } from './stack-teller.js';
 
-const port = parentPort;
-invariant(port !== null, 'net-worker runs as a worker');
-const data = workerData as NetWorkerData;
-
 const RANDOM_STEPS = 2 ** 32;
 
-/** Measured: about 80 ms of this thread, while the kernel's side comes up. */
+/** Measured: about 80 ms of this thread, when nobody wants anything yet. */
 const REHEARSAL = { fetches: 60, lists: 3, calls: 20, budgetMs: 300 };
+/** What the store is wanted for ends a rehearsal. */
+const ENDS_REHEARSAL: ReadonlySet<ToNetWorker['type']> = new Set(['fetch', 'list', 'call', 'close']);
 
-// At the end of the loop's turn: what many sockets brought in it travels together.
-const outbox = new Outbox<NetEvent>(port, (send) => setImmediate(send));
-// A page's columns move to the main thread without a copy.
-const post = (event: NetEvent): void => outbox.post(event, event.type === 'listed' ? event.columns.buffer : undefined);
-const replier = new LateReplier((message) =>
-  post({ type: 'log', level: 'error', fields: {}, message: `a read could not be answered: ${message}` }),
-);
-const thread = new NetThread(
-  {
-    target: data.target,
-    pool: data.pool,
-    connectionsMax: data.connectionsMax,
-    anonymous: data.anonymous,
-    verify: data.verify,
-    ...(data.readDeadlineMs === undefined ? {} : { readDeadlineMs: data.readDeadlineMs }),
-  },
-  {
-    post,
-    replier,
-    clock: systemClock,
-    random: () => randomInt(RANDOM_STEPS) / RANDOM_STEPS,
-    network: systemNetwork,
-    loopBusyMs: () => performance.eventLoopUtilization().active,
-  },
-);
+const parent = parentPort;
+invariant(parent !== null, 'net-worker runs as a worker');
+// What it works with may come later than the thread (spare-threads.ts).
+parent.once('message', (data: NetWorkerData) => begin(parent, data));
 
-// Before the rehearsal: the heap that it makes then lies beside the network card.
-if (data.cpus !== undefined) {
-  const why = pinThisThread(data.cpus);
-  const fields = { cpus: data.cpus.length };
+function begin(port: MessagePort, data: NetWorkerData): void {
+  // At the end of the loop's turn: what many sockets brought in it travels together.
+  const outbox = new Outbox<NetEvent>(port, (send) => setImmediate(send));
+  // A page's columns move to the main thread without a copy.
+  const post = (event: NetEvent): void =>
+    outbox.post(event, event.type === 'listed' ? event.columns.buffer : undefined);
+  // Before anything else: the heap that work makes then lies beside the network card.
+  if (data.cpus !== undefined) pin(data.cpus, post);
+  const replier = new LateReplier((message) =>
+    post({ type: 'log', level: 'error', fields: {}, message: `a read could not be answered: ${message}` }),
+  );
+  const { target, pool, connectionsMax, anonymous, verify, readDeadlineMs } = data;
+  const thread = new NetThread(
+    { target, pool, connectionsMax, anonymous, verify, ...(readDeadlineMs === undefined ? {} : { readDeadlineMs }) },
+    {
+      post,
+      replier,
+      clock: systemClock,
+      random: () => randomInt(RANDOM_STEPS) / RANDOM_STEPS,
+      network: systemNetwork,
+      loopBusyMs: () => performance.eventLoopUtilization().active,
+    },
+  );
+  if (data.stackFd !== undefined) tellStacks(data.stackFd);
+  let rehearsal: AbortController | undefined;
+  port.on('message', (messages: readonly ToNetWorker[]) => {
+    for (const message of messages) {
+      if (ENDS_REHEARSAL.has(message.type)) rehearsal?.abort();
+      if (message.type === 'device') {
+        replier.bind(message.fd);
+        thread.openAhead();
+      } else if (message.type === 'collect') collectGarbage();
+      else if (message.type === 'rehearse') {
+        rehearsal?.abort();
+        rehearsal = new AbortController();
+        void rehearse(rehearsal.signal, post);
+      } else thread.handle(message);
+    }
+  });
+}
+
+function pin(cpus: readonly number[], post: (event: NetEvent) => void): void {
+  const why = pinThisThread(cpus);
+  const fields = { cpus: cpus.length };
   if (why === undefined) post({ type: 'log', level: 'debug', fields, message: 'a net thread stays beside its card' });
   else post({ type: 'log', level: 'warn', fields, message: `a net thread could not be kept on its CPUs: ${why}` });
 }
 
-if (data.stackFd !== undefined) tellStacks(data.stackFd);
-
-// Beside the rest of the start, which has nothing to spare when a mount is taken over; the first command for the store ends it.
-const rehearsal = new AbortController();
-if (data.isAwaited !== true) {
-  void rehearseNet(REHEARSAL, rehearsal.signal).then((report) =>
-    post({ type: 'log', level: 'debug', fields: { ...report }, message: 'a net thread rehearsed' }),
-  );
+async function rehearse(stop: AbortSignal, post: (event: NetEvent) => void): Promise<void> {
+  const report = await rehearseNet(REHEARSAL, stop);
+  post({ type: 'log', level: 'debug', fields: { ...report }, message: 'a net thread rehearsed' });
 }
-
-const ENDS_REHEARSAL: ReadonlySet<ToNetWorker['type']> = new Set(['fetch', 'list', 'call', 'close']);
-
-port.on('message', (messages: readonly ToNetWorker[]) => {
-  for (const message of messages) {
-    if (ENDS_REHEARSAL.has(message.type)) rehearsal.abort();
-    if (message.type === 'device') {
-      replier.bind(message.fd);
-      thread.openAhead();
-    } else if (message.type === 'collect') collectGarbage();
-    else thread.handle(message);
-  }
-});

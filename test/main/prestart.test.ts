@@ -1,0 +1,77 @@
+/**
+ * A background process that was started before the mount was known (src/main/prestart.ts): used when it suits, ended without
+ * a trace when it does not or when nothing comes of the mount.
+ */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { mountInBackground } from '../../src/main/background.js';
+import { discardPrestarted, prestart, type Prestarted } from '../../src/main/prestart.js';
+import { processStartTicks } from '../../src/main/run-file.js';
+import { sampleConfig } from './sample-config.js';
+
+const entry = fileURLToPath(new URL('./fake-daemon.js', import.meta.url));
+
+function place(t: Test) {
+  const root = mkdtempSync(join(tmpdir(), 'mount-s3x-test-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  const env = { ...process.env, XDG_RUNTIME_DIR: join(root, 'run'), XDG_STATE_HOME: join(root, 'state') };
+  const owner = { env, uid: process.getuid?.() ?? 0 };
+  const config = sampleConfig({
+    mountPoint: join(root, 'mnt'),
+    log: { directory: join(root, 'log'), metrics: false, level: 'debug', engineDebug: false },
+  });
+  const files = (): string[] => readdirSync(join(root, 'run/mount-s3x')).filter((name) => name.endsWith('.stderr'));
+  const ahead = prestart(entry, owner, () => '/');
+  if (ahead === undefined) throw new Error('it could not be started');
+  return { owner, config, files, ahead };
+}
+
+async function gone({ child }: Prestarted): Promise<boolean> {
+  for (let attempt = 0; attempt < 400; attempt++) {
+    if (child.exitCode !== null || child.signalCode !== null) return true;
+    await sleep(25);
+  }
+  return false;
+}
+
+void t.test('it becomes the mount', async (t) => {
+  const { owner, config, files, ahead } = place(t);
+  t.match(files(), [/^\.start-/], 'its standard error has a place already');
+  const { pid } = await mountInBackground(config, { entry, owner, cwd: '/', prestarted: ahead });
+  t.equal(pid, ahead.child.pid, 'no other process was started');
+  t.notMatch(files().join(' '), /\.start-/, 'and its standard error has the name of the mount');
+  process.kill(pid, 'SIGTERM');
+  t.ok(await gone(ahead));
+});
+
+void t.test('another program, another environment: another process', async (t) => {
+  const { owner, config, files, ahead } = place(t);
+  const other = { ...owner, env: { ...owner.env, SOMETHING: 'else' } };
+  const { pid } = await mountInBackground(config, { entry, owner: other, cwd: '/', prestarted: ahead });
+  t.not(pid, ahead.child.pid);
+  t.ok(await gone(ahead), 'the first one ends');
+  t.notMatch(files().join(' '), /\.start-/);
+  process.kill(pid, 'SIGTERM');
+  for (let attempt = 0; attempt < 400 && processStartTicks(pid) !== undefined; attempt++) await sleep(25);
+});
+
+void t.test('one that has died is not used', async (t) => {
+  const { owner, config, ahead } = place(t);
+  ahead.child.kill('SIGKILL');
+  t.ok(await gone(ahead));
+  const { pid } = await mountInBackground(config, { entry, owner, cwd: '/', prestarted: ahead });
+  t.not(pid, ahead.child.pid);
+  process.kill(pid, 'SIGTERM');
+  for (let attempt = 0; attempt < 400 && processStartTicks(pid) !== undefined; attempt++) await sleep(25);
+});
+
+void t.test('nothing comes of the mount', async (t) => {
+  const { files, ahead } = place(t);
+  discardPrestarted(ahead);
+  t.ok(await gone(ahead), 'it ends by itself');
+  t.strictSame(files(), []);
+});
