@@ -8,7 +8,7 @@ import { compareKeys } from '../storage/key-order.js';
 import type { Upload } from '../storage/uploads.js';
 import { element } from '../xml.js';
 import { bucketOf, isoTime, type OpContext, queryInteger, xmlReply } from './context.js';
-import { storageClassName } from './directory-bucket.js';
+import { isDirectoryBucket, storageClassName } from './directory-bucket.js';
 import { encoderOf } from './list-objects.js';
 import { uploadOf } from './multipart.js';
 
@@ -78,7 +78,9 @@ export function listMultipartUploads(context: OpContext): Reply {
   if (delimiter !== '') inner += element('Delimiter', encode(delimiter));
   if (query.get('encoding-type') === 'url') inner += element('EncodingType', 'url');
   inner += element('MaxUploads', maxUploads) + element('IsTruncated', isTruncated);
-  if (isTruncated) inner += element('NextKeyMarker', encode(next.key)) + element('NextUploadIdMarker', next.id);
+  if (isTruncated) inner += element('NextKeyMarker', encode(next.key));
+  // Directory buckets go on by key alone.
+  if (isTruncated && !isDirectoryBucket(context.bucketName)) inner += element('NextUploadIdMarker', next.id);
   for (const { info } of page) {
     inner += `<Upload>${element('Key', encode(info.key))}${element('UploadId', info.id)}${OWNERS}`;
     inner +=

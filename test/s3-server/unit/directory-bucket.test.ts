@@ -16,6 +16,7 @@ import {
   GetObjectTaggingCommand,
   HeadBucketCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsCommand,
   ListObjectsV2Command,
   paginateListObjectsV2,
@@ -177,6 +178,12 @@ void t.test('listings: all names once, in no order; prefixes end in a slash; not
   await s3.send(new CreateMultipartUploadCommand({ Bucket, Key: 'e/f' }));
   const top = await list({ Delimiter: '/' });
   t.same(top.CommonPrefixes?.map((one) => one.Prefix).sort(), ['d/', 'e/'], 'prefixes of unfinished uploads, too');
+  await s3.send(new CreateMultipartUploadCommand({ Bucket, Key: 'e/g' }));
+  const uploads = (more: object) => s3.send(new ListMultipartUploadsCommand({ Bucket, MaxUploads: 1, ...more }));
+  const first = await uploads({});
+  t.match(first, { IsTruncated: true, NextKeyMarker: 'e/f' });
+  t.notOk(first.NextUploadIdMarker, 'they go on by key');
+  t.match(await uploads({ KeyMarker: first.NextKeyMarker }), { IsTruncated: false, Uploads: [{ Key: 'e/g' }] });
 });
 
 void t.test('a rename keeps the object; conditions and the client token are looked at', async (t) => {
