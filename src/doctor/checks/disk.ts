@@ -2,7 +2,7 @@
 import { constants, statSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { formatBytes, GIB, MIB } from '../../base/units.js';
-import { runtimeCandidates, stateCandidates, type Owner } from '../../main/state-directory.js';
+import { runtimeCandidates, stateCandidates, type Owner, userRuntimeDirectory } from '../../main/state-directory.js';
 import type { Check } from '../check.js';
 import { finding, type Finding } from '../finding.js';
 import { may } from '../host.js';
@@ -32,7 +32,9 @@ export const diskCheck: Check = {
       findings.push(finding('disk.log-full', found, { directory: log }));
     }
     const runtime = runtimeCandidates(host.owner);
-    if (!runtime.some((directory) => isUsable(directory, host.owner))) {
+    // Where only root can make it, it is there or of no use.
+    const canMake = (directory: string): boolean => directory !== userRuntimeDirectory(host.owner.uid);
+    if (!runtime.some((one) => (canMake(one) || statOf(one) !== undefined) && isUsable(one, host.owner))) {
       const [directory = ''] = runtime;
       findings.push(finding('disk.no-runtime-directory', `none of ${runtime.join(', ')} can be used`, { directory }));
     }

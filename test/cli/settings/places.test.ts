@@ -118,7 +118,7 @@ t.test('errors name the place', (t) => {
     ['uid: &x 1\ngid: *x', 'gid is an alias'],
     ['tag: [&a x=1, *a]', 'tag is an alias'],
     ['\tuid: 1', /c\.yaml:1:1: .*[Tt]abs? /],
-    ['uid: 1\n---\nuid: 2', /c\.yaml:\d:1: .*multiple documents/],
+    ['uid: 1\n---\nuid: 2', /c\.yaml:\d:1: a second document begins/],
     ['just text', 'not a list of `name: value`'],
     ['[1, 2]', 'not a list of'],
     ['foreground: true', 'foreground does not belong here | it says how the command runs'],
