@@ -1,5 +1,6 @@
 // Runs the compiled tests: `node dev/run-tests.mjs quick|full|e2e [name part ...]`. Files that end in `.full.test.js` take
-// long and run in `full` only; `e2e` is the end-to-end part. Each file is a process of its own.
+// long and run in `full` only; `e2e` is the end-to-end part, with its slow files that `quick` leaves out. Each file is a process
+// of its own.
 // Prints a line a file, everything a failed file said, every skip with its reason, and last how many tests passed.
 // Plain JavaScript, because it only starts other programs and sums up what they said.
 import { spawn } from 'node:child_process';
@@ -18,7 +19,15 @@ function testFiles(directory) {
   });
 }
 
+/** A minute or more each, and CI runs them with the end-to-end part: `quick` stays below 20 minutes on two cores without them. */
+const slow = ['bench', 'daemon-faults', 'histories', 'soak/soak', 'user'].map(
+  (name) => `dist/test/e2e/${name}.test.js`,
+);
+const isLeftOut = (file) => set === 'quick' && parts.length === 0 && slow.includes(file);
+if (set === 'quick' && parts.length === 0) console.log(`left to \`e2e\` and \`full\`: ${slow.join(' ')}`);
+
 const wanted = testFiles(join(root, 'dist/test'))
+  .filter((file) => !isLeftOut(file))
   .filter((file) => set === 'full' || !file.endsWith('.full.test.js'))
   .filter((file) => set !== 'e2e' || file.startsWith('dist/test/e2e/'))
   .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
