@@ -7,14 +7,10 @@
  * go to the new key once `renamed` has told the nodes (Prefetcher.hold).
  * Refuses markers: keys that end in a slash cannot be renamed.
  */
-import { EEXIST, EIO, ENOENT, ErrnoError, ESTALE } from '../../base/errno.js';
 import type { ObjectStore } from '../../engine/api.js';
 import type { ObjectWriter, SourceObject } from '../../engine/write-api.js';
 import type { Prefetcher } from '../../prefetch/api.js';
-import { isPrecondition } from './markers.js';
-
-/** A source that changes each time it is renamed is given up after so many. */
-const ATTEMPTS_MAX = 4;
+import { withLatest } from './latest-version.js';
 
 export interface ObjectRenameDeps {
   readonly writer: ObjectWriter;
@@ -36,38 +32,11 @@ export async function renameObject(
 ): Promise<void> {
   const resume = await deps.prefetcher.hold(known.key);
   try {
-    await renameLatest(deps, known, key, options.noReplace ? { ifNoneMatch: true } : {}, signal);
+    const condition = options.noReplace ? { ifNoneMatch: true } : {};
+    const rename = (source: SourceObject): Promise<void> => deps.writer.renameObject(source, key, condition, signal);
+    await withLatest(deps.store, known, { key, noReplace: options.noReplace }, rename, signal);
     await renamed();
   } finally {
     resume();
   }
-}
-
-async function renameLatest(
-  { writer, store }: ObjectRenameDeps,
-  known: SourceObject,
-  key: string,
-  condition: { readonly ifNoneMatch?: boolean },
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  let source = known;
-  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-    try {
-      await writer.renameObject(source, key, condition, signal);
-      return;
-    } catch (error) {
-      const isGone = error instanceof ErrnoError && error.errno === ENOENT;
-      if (isGone) throw new ErrnoError(ENOENT, `no '${source.key}'`, { cause: error });
-      if (!isPrecondition(error)) throw error;
-      if (condition.ifNoneMatch === true && (await store.head(key, signal))) {
-        throw new ErrnoError(EEXIST, `'${key}' exists`, { cause: error });
-      }
-      const head = await store.head(source.key, signal);
-      if (!head) throw new ErrnoError(ENOENT, `no '${source.key}'`, { cause: error });
-      if (head.etag === source.etag && attempt > 1)
-        throw new ErrnoError(EIO, 'a condition that cannot be met', { cause: error });
-      source = head;
-    }
-  }
-  throw new ErrnoError(ESTALE, `'${known.key}' is replaced all the time`);
 }
