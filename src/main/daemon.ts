@@ -137,6 +137,14 @@ interface LateCalls {
   namesLost: () => void;
 }
 
+/**
+ * A mount in the foreground is a service's: its jobs come when it says that it is ready, so it rehearses before it mounts (a
+ * quarter of a second). At a prompt somebody waits: there it rehearses when the mount is idle.
+ */
+function rehearsesFirst({ foreground }: MountConfig, { takesOver, isAdopted }: LiveLife): boolean {
+  return foreground && !takesOver && !isAdopted;
+}
+
 /** Resolves once the mount answers; throws StoreError, MountError or another error with nothing left mounted. */
 export async function startDaemon(
   config: MountConfig,
@@ -144,6 +152,10 @@ export async function startDaemon(
 ): Promise<RunningDaemon> {
   const { log, life, threads } = deps;
   const parts = await buildParts(config, deps);
+  if (rehearsesFirst(config, life)) {
+    const report = await rehearseMain(config, REHEARSAL, () => false);
+    log.debug({ ...report }, 'the main thread rehearsed');
+  }
   let kernel: KernelSide;
   try {
     if (life.takesOver) log.info({ ...(await parts.fileSystem.takeOverWriting()) }, 'what was being written goes on');
@@ -233,7 +245,7 @@ export async function startDaemon(
   });
   void done.then(() => collector.close());
   // Who takes over is waited for already.
-  if (!life.takesOver) {
+  if (!life.takesOver && !rehearsesFirst(config, life)) {
     const endRehearsal = rehearseWhenIdle({
       clock: systemClock,
       asked,
@@ -452,6 +464,7 @@ async function buildParts(
       },
     );
     await net.ready;
+    if (rehearsesFirst(config, life)) net.rehearse();
     const governor = startGovernor({
       plan: sizing.memory,
       index: prefetcher.index,
