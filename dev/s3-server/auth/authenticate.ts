@@ -176,15 +176,18 @@ function fromHeader(
   checkSignature(request, request.query, signedText, payloadHash, { credential, scope, amzDate, signature });
   const key = signingKey(credential.secretKey, scope);
   const isChunkSigned = payloadHash.startsWith('STREAMING-AWS4-HMAC-SHA256-PAYLOAD');
-  return {
-    accessKey,
-    region: scope.region,
-    service: scope.service,
-    session: null,
-    sessions: credential.sessions ?? 'ReadWrite',
-    payloadHash,
-    chunkSigner: isChunkSigned ? new ChunkSigner(key, amzDate, scope, signature) : null,
-  };
+  const chunkSigner = isChunkSigned ? new ChunkSigner(key, amzDate, scope, signature) : null;
+  return identityOf(credential, accessKey, scope, payloadHash, chunkSigner);
+}
+
+function identityOf(
+  { sessions = 'ReadWrite' }: Credential,
+  accessKey: string,
+  { region, service }: SigningScope,
+  payloadHash: string,
+  chunkSigner: ChunkSigner | null,
+): Identity {
+  return { accessKey, region, service, session: null, sessions, payloadHash, chunkSigner };
 }
 
 function fromQuery(request: SignedRequest, credentials: readonly Credential[], nowMs: number): Identity {
@@ -236,15 +239,7 @@ function fromQuery(request: SignedRequest, credentials: readonly Credential[], n
   const payloadHash = request.head.headers.get('x-amz-content-sha256') ?? UNSIGNED;
   const signed = request.query.filter(([name]) => name !== 'X-Amz-Signature');
   checkSignature(request, signed, need('X-Amz-SignedHeaders'), payloadHash, { credential, scope, amzDate, signature });
-  return {
-    accessKey,
-    region: scope.region,
-    service: scope.service,
-    session: null,
-    sessions: credential.sessions ?? 'ReadWrite',
-    payloadHash,
-    chunkSigner: null,
-  };
+  return identityOf(credential, accessKey, scope, payloadHash, null);
 }
 
 function parseCredential(

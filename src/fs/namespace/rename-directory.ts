@@ -112,11 +112,8 @@ export class DirectoryRename {
       this.#unfinished.delete(`${fromKey}\0${toKey}`);
     } catch (error) {
       this.#begun(fromKey, toKey);
-      // Some are in both places. What is open has moved; both names are looked up anew.
-      names.distrust(fromKey.slice(0, -1));
-      this.#nameChanged(from.directoryKey, from.name);
-      this.#nameChanged(to.directoryKey, to.name);
-      faults.report('rename', fromKey, error);
+      // Some are in both places. What is open has moved.
+      this.#stopped({ from, to }, fromKey, error);
       throw error;
     }
     kept.keep(from.directoryKey);
@@ -132,7 +129,7 @@ export class DirectoryRename {
     written: Map<FileNode, Written>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { names, faults, kept, changes, files } = this.#deps;
+    const { names, kept, changes, files } = this.#deps;
     try {
       if (targetExists) await this.#checkTarget(fromKey, toKey, signal);
       this.#begun(fromKey, toKey);
@@ -157,13 +154,19 @@ export class DirectoryRename {
       // Some are in each place.
       changes.removedTree(fromKey, false);
       changes.removedTree(toKey, false);
-      names.distrust(fromKey.slice(0, -1));
       names.distrust(toKey.slice(0, -1));
-      this.#nameChanged(from.directoryKey, from.name);
-      this.#nameChanged(to.directoryKey, to.name);
-      faults.report('rename', fromKey, error);
+      this.#stopped({ from, to }, fromKey, error);
       throw error;
     }
+  }
+
+  /** It stopped in the middle: both names are looked up anew. */
+  #stopped({ from, to }: Pick<DirectoryMove, 'from' | 'to'>, fromKey: string, error: unknown): void {
+    const { names, faults } = this.#deps;
+    names.distrust(fromKey.slice(0, -1));
+    this.#nameChanged(from.directoryKey, from.name);
+    this.#nameChanged(to.directoryKey, to.name);
+    faults.report('rename', fromKey, error);
   }
 
   /** Throws ENOTEMPTY unless the directory is empty, or what an earlier attempt of ours moved. */
