@@ -18,6 +18,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Log } from '../base/log.js';
+import { PAGE_BYTES } from '../base/pool/layout.js';
 import { MIB } from '../base/units.js';
 import type { ObjectHead, ObjectStore } from '../engine/api.js';
 import type { Prefetcher } from '../prefetch/api.js';
@@ -139,7 +140,7 @@ export class GrowingFiles {
     const { shownBytes } = node;
     if (shownBytes === undefined) return;
     try {
-      await this.#deps.bytesChanged(node.nodeId, shownBytes - (shownBytes % 4096));
+      await this.#deps.bytesChanged(node.nodeId, shownBytes - (shownBytes % PAGE_BYTES));
     } catch (error) {
       // The name gets another node, with the size that is true; this one is tried again when somebody asks.
       if (node.current) this.#deps.table.outdate(node);
