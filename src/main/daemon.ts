@@ -72,6 +72,7 @@ import { deriveSizing, type Sizing } from './sizing.js';
 import type { SpareThreads } from './spare-threads.js';
 import { currentOwner } from './state-directory.js';
 import { GENERATION_IDS, type LiveLife, type Waiting } from './supervisor/api.js';
+import { hurryWhenLong } from './v8-settings.js';
 
 /** What is being written goes to the spool before an upgrade: less than the supervisor waits (15 s). */
 const HAND_OVER_MS = 12_000;
@@ -244,6 +245,7 @@ export async function startDaemon(
     collect: parts.tidy,
   });
   void done.then(() => collector.close());
+  void done.then(hurryWhenLong());
   // Who takes over is waited for already.
   if (!life.takesOver && !rehearsesFirst(config, life)) {
     const endRehearsal = rehearseWhenIdle({
