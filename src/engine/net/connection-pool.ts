@@ -195,14 +195,17 @@ export class ConnectionPool {
     this.#pump();
   }
 
-  /** A small read that somebody waits for goes out; its first byte came after so long: see LinkQueue. */
+  /** A small read that somebody waits for goes out: see LinkQueue. */
   probeSent(): void {
     this.#line.probeSent(this.#bulk.size, this.#deps.clock.nowMs());
   }
 
-  probeAnswered(waitedMs: number): void {
-    this.#line.received(this.#meter.bytesInTotal, this.#deps.clock.nowMs());
-    this.#line.probeAnswered(waitedMs, this.#bulk.size, this.#deps.clock.nowMs());
+  /** The first byte of a request came after so long. `isProbe`: of one that `probeSent` told of. */
+  answered(waitedMs: number, isProbe: boolean): void {
+    const nowMs = this.#deps.clock.nowMs();
+    this.#line.received(this.#meter.bytesInTotal, nowMs);
+    if (isProbe) this.#line.probeAnswered(waitedMs, this.#bulk.size, nowMs);
+    else this.#line.answered(waitedMs, nowMs);
   }
 
   /** Somebody else's answer was quicker by far: its address is avoided for a while. */
@@ -236,6 +239,7 @@ export class ConnectionPool {
   sweep(nowMs: number): void {
     for (const connection of [...this.#connections.keys()]) connection.sweep(nowMs);
     this.#readers = Math.max(this.#readersNow, this.#readers * RESERVED_FADES);
+    this.#line.received(this.#meter.bytesInTotal, nowMs);
     // Nobody else looks when the last small read was long ago.
     this.#pump();
     const idleMs = this.#idleMs(nowMs);

@@ -452,7 +452,7 @@ export class FetchRunner {
     const nowMs = this.#deps.clock.nowMs();
     this.#policy.firstByte(nowMs - transfer.sentMs);
     this.#deps.meter.firstByte(nowMs - transfer.sentMs);
-    if (transfer.isProbe) this.#deps.connections.probeAnswered(nowMs - transfer.sentMs);
+    this.#deps.connections.answered(nowMs - transfer.sentMs, transfer.isProbe);
     this.#answered(job);
     this.#watch?.began(nowMs);
     const { phase, hedge } = job;

@@ -6,8 +6,9 @@
  * the goodput stays; when they come early, or goodput was lost, one by one more. Without small reads nothing is limited.
  * Measured, latency-proxy of 20 ms and 400 MB/s for all, 8 threads of 256 KiB reads beside 4 streams: docs/BENCHMARKS.md, sched-mixed.
  *
- * The first bytes of an idle line are the least that was seen in the last half minute, so a line that became longer is believed in
- * after that. Only small reads count that were sent because somebody waits: what a stream waits for is part of the queue.
+ * The first bytes of an idle line are the least that was seen in the last half minute, of any request, so a line that became
+ * longer is believed in after that. Otherwise only small reads count that were sent because somebody waits: what a stream
+ * waits for is part of the queue.
  *
  * Thread: a net thread. Sans I/O: times are given. Refuses to choose requests: ConnectionPool asks `bulkMax`.
  */
@@ -21,20 +22,24 @@ const PROBES_LAST_MS = 1_000;
 /** Of the idle line: kept in two halves. */
 const LEAST_HALF_MS = 15_000;
 /** What may lie in the queue: a share of the idle line's first byte, and what a busy machine adds by itself (guessed). */
-const QUEUE_SHARE = 0.3;
-const QUEUE_MS_MIN = 4;
+const QUEUE_SHARE = 0.2;
+const QUEUE_MS_MIN = 3;
 /** A decision takes as many probes, and as long, as show what the last one did. */
 const PROBES_MIN = 3;
 const DECISION_MS_MIN = 20;
-/** Bulk requests to begin with when the first small read comes. */
+/**
+ * When the first small reads come, so many bulk requests are left as fill the idle line (first bytes that come in twice the
+ * time are behind twice as many), but so many at least. Half of them, and half of those, took a second to get there: what is
+ * under way is finished first.
+ */
 const BULK_FIRST = 6;
-/** The least ever, and the least share of it that one decision leaves. */
+/** The least ever, and the least share of it that one later decision leaves. */
 const BULK_LEAST = 2;
 const CUT_MOST = 0.5;
 const GROWTH = 1.15;
 /** Above this share of the best goodput a cut may follow a cut; below the second, one is taken back. */
-const GOODPUT_GOOD = 0.92;
-const GOODPUT_KEPT = 0.88;
+const GOODPUT_GOOD = 0.9;
+const GOODPUT_KEPT = 0.86;
 /** Goodput is taken over so long at least. */
 const GOODPUT_MS = 200;
 /** A longer time says nothing of what the line can carry: nobody may have wanted anything. */
@@ -78,6 +83,8 @@ export class LinkQueue {
   #decidedMs = -Infinity;
   #probedMs = -Infinity;
   #cutMs = -Infinity;
+  /** When the first of these small reads came. */
+  #beganMs = -Infinity;
   /** Goodput of the last span, and when that began. */
   #recent: { readonly bytesPerMs: number; readonly sinceMs: number } | undefined;
   #receivedBytes = 0;
@@ -89,8 +96,14 @@ export class LinkQueue {
       this.#bulkMax = Math.max(BULK_FIRST, bulk);
       this.#probes = [];
       this.#decidedMs = nowMs;
+      this.#beganMs = nowMs;
     }
     this.#probedMs = nowMs;
+  }
+
+  /** The first byte of any other request came after so long: an idle line is no slower than that. */
+  answered(waitedMs: number, nowMs: number): void {
+    this.#least.add(waitedMs, nowMs);
   }
 
   /** Its first byte came after so long; `bulk` bulk requests are under way. */
@@ -104,14 +117,14 @@ export class LinkQueue {
     const queueMs = (this.#probes[this.#probes.length >> 1] ?? least) - least;
     this.#probes = [];
     this.#decidedMs = nowMs;
-    this.#decide(queueMs, Math.max(QUEUE_MS_MIN, QUEUE_SHARE * least), bulk, nowMs);
+    this.#decide(queueMs, least, bulk, nowMs);
   }
 
-  /** Payload of all kinds that came since the beginning; to be told often. */
+  /** Payload of all kinds that came since the beginning; to be told often, also when there are no small reads. */
   received(totalBytes: number, nowMs: number): void {
     const spanMs = nowMs - this.#receivedMs;
     if (spanMs < GOODPUT_MS) return;
-    if (spanMs <= GOODPUT_MS_MAX) {
+    if (spanMs <= GOODPUT_MS_MAX && totalBytes > this.#receivedBytes) {
       const bytesPerMs = (totalBytes - this.#receivedBytes) / spanMs;
       this.#recent = { bytesPerMs, sinceMs: this.#receivedMs };
       this.#bestBytesPerMs.add(bytesPerMs, nowMs);
@@ -128,23 +141,30 @@ export class LinkQueue {
     return this.#bulkMax;
   }
 
-  #decide(queueMs: number, targetMs: number, bulk: number, nowMs: number): void {
+  #decide(queueMs: number, leastMs: number, bulk: number, nowMs: number): void {
+    const targetMs = Math.max(QUEUE_MS_MIN, QUEUE_SHARE * leastMs);
     // What was allowed before is still under way: until it is not, nothing shows what the last decision did.
     if (bulk > this.#bulkMax) return;
     const best = this.#bestBytesPerMs.value;
     const share = best === undefined || this.#recent === undefined ? undefined : this.#recent.bytesPerMs / best;
     if (queueMs > targetMs) {
-      const isTold = share !== undefined && this.#recent !== undefined && this.#recent.sinceMs >= this.#cutMs;
-      if (share === undefined || (isTold && share >= GOODPUT_GOOD)) {
-        const cut = Math.floor(this.#bulkMax * Math.max(CUT_MOST, targetMs / queueMs));
-        this.#bulkMax = Math.max(share === undefined ? BULK_FIRST : BULK_LEAST, cut);
-        this.#cutMs = nowMs;
-      } else if (isTold && share < GOODPUT_KEPT && bulk >= this.#bulkMax) {
+      const isTold = this.#recent !== undefined && this.#recent.sinceMs >= this.#cutMs;
+      if (this.#cutMs < this.#beganMs) {
+        this.#cut(Math.max(BULK_FIRST, Math.floor((this.#bulkMax * leastMs) / (leastMs + queueMs))), nowMs);
+      } else if (isTold && share !== undefined && share >= GOODPUT_GOOD) {
+        const kept = Math.max(CUT_MOST, targetMs / queueMs);
+        this.#cut(Math.max(BULK_LEAST, Math.floor(this.#bulkMax * kept)), nowMs);
+      } else if (isTold && share !== undefined && share < GOODPUT_KEPT && bulk >= this.#bulkMax) {
         this.#grow();
       }
     } else if (queueMs < targetMs / 2 && bulk >= this.#bulkMax) {
       this.#grow();
     }
+  }
+
+  #cut(bulkMax: number, nowMs: number): void {
+    this.#bulkMax = Math.min(this.#bulkMax, bulkMax);
+    this.#cutMs = nowMs;
   }
 
   #grow(): void {

@@ -136,6 +136,7 @@ void t.test('what carries the goodput is not cut for long', (t) => {
   // Each connection brings 80 MB/s, up to 800 MB/s, and small reads are late for reasons of their own.
   let nowMs = 0;
   let totalBytes = 0;
+  for (; nowMs < 1000; nowMs += 100) queue.received((totalBytes += 10 * 80e3 * 100), nowMs);
   queue.probeSent(40, nowMs);
   queue.probeAnswered(20, 40, nowMs);
   const seen: number[] = [];
@@ -150,6 +151,25 @@ void t.test('what carries the goodput is not cut for long', (t) => {
   }
   const mean = seen.reduce((sum, each) => sum + each, 0) / seen.length;
   t.ok(mean >= 7.5, `${mean.toFixed(1)} of the 10 that carry everything stay on average`);
+  t.end();
+});
+
+void t.test('the first cut leaves what fills the line, whatever is under way', (t) => {
+  const first = (leastMs: number, waitedMs: number, bulk: number): number => {
+    const queue = new LinkQueue();
+    // What the idle line takes is known from a stream's first request.
+    queue.answered(leastMs, 0);
+    for (let nowMs = 100; nowMs < 1000; nowMs += 100) queue.received(nowMs * 400e3, nowMs);
+    for (let nowMs = 1000; nowMs < 1100; nowMs += 10) {
+      queue.probeSent(bulk, nowMs);
+      queue.probeAnswered(waitedMs, bulk, nowMs);
+    }
+    return queue.bulkMax(1100);
+  };
+  t.equal(first(20, 80, 40), 10, 'four times the wait: a quarter');
+  t.equal(first(20, 400, 40), 6, 'never fewer than a few');
+  t.ok(first(20, 21, 200) >= 200, 'no queue, no cut');
+  t.equal(first(20, 26, 200), Math.floor((200 * 20) / 26));
   t.end();
 });
 
