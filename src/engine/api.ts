@@ -102,6 +102,8 @@ export interface DataTarget {
   readonly caPem?: string;
   /** Attempts for one part in all. */
   readonly maxAttempts: number;
+  /** Attempts that find nobody are bounded by time, and not by `maxAttempts`: nobody asked for a number of attempts. */
+  readonly isPatient?: boolean;
   /** Local addresses to bind connections to, evenly (--bind); the first connection takes the first. */
   readonly localAddresses: readonly string[];
 }

@@ -165,6 +165,8 @@ export interface RawServerOptions {
   readonly tls?: boolean;
   /** 127.0.0.1 unless given. */
   readonly host?: string;
+  /** A free one unless given. */
+  readonly port?: number;
   readonly script: Script;
 }
 
@@ -207,7 +209,7 @@ export class RawServer {
     const server = new RawServer(options);
     await new Promise<void>((resolve, reject) => {
       server.#server.on('error', reject);
-      server.#server.listen(0, options.host ?? '127.0.0.1', resolve);
+      server.#server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
     });
     return server;
   }

@@ -11,6 +11,7 @@ import type { PoolView } from '../../base/pool/pool-view.js';
 import type { CallAnswer, CallCommand, DataTarget, NetEvent } from '../api.js';
 import type { Connection } from '../net/connection.js';
 import type { Failure } from '../net/failure.js';
+import { UNREACHED_UPLOAD_MS } from '../net/limits.js';
 import type { StoreOperation } from '../net/request-ledger.js';
 import type { RequestSigner } from '../signing/request-signer.js';
 import type { ChecksumName } from '../checksum/running-checksum.js';
@@ -55,6 +56,11 @@ export class CallErrand implements Errand {
     this.#command = command;
     this.#deps = deps;
     this.#views = bodyViews(command.body, deps.pool);
+  }
+
+  /** Half of the deadline, so that one attempt is left for a store that came back; an upload is worth waiting for. */
+  get patienceMs(): number {
+    return Math.min(this.deadlineMs / 2, UNREACHED_UPLOAD_MS);
   }
 
   get name(): string {

@@ -23,7 +23,7 @@ import type { ResponseHead } from '../net/http-head.js';
 import type { NetTimeouts } from '../net/limits.js';
 import type { LogGate } from '../net/log-gate.js';
 import { isSlowDown } from '../net/response-check.js';
-import { decideRetry } from '../net/retry-policy.js';
+import { Unreached, decideRetry } from '../net/retry-policy.js';
 import { outcomeOf, type StoreOperation } from '../net/request-ledger.js';
 import type { NetMeter } from '../net/sampling.js';
 import type { RequestPacer } from '../scheduler/api.js';
@@ -58,6 +58,8 @@ export interface Errand {
   readonly operation: StoreOperation;
   /** Whose prefix it counts for when the store asks for fewer requests. */
   readonly key: string;
+  /** RetryBounds, where that is asked for. */
+  readonly patienceMs: number;
   /** What is to be computed before the first attempt, in steps that each take about a millisecond; may throw. */
   prepare?(): Generator<void, void> | undefined;
   /** `progress` is called whenever it got further than before. */
@@ -70,6 +72,8 @@ export interface Errand {
 export interface ErrandRunnerOptions {
   readonly errandsMax: number;
   readonly maxAttempts: number;
+  /** Does time count, and not attempts, while nobody takes connections? */
+  readonly isPatient: boolean;
   readonly timeouts: NetTimeouts;
 }
 
@@ -97,6 +101,7 @@ interface Job {
   attempts: number;
   credentialWaits: number;
   clockCorrections: number;
+  readonly unreached: Unreached;
   wantsFresh: boolean;
   isCancelled: boolean;
   /** The pacer has let a request go that has no answer yet. */
@@ -137,6 +142,7 @@ export class ErrandRunner {
       attempts: 0,
       credentialWaits: 0,
       clockCorrections: 0,
+      unreached: new Unreached(),
       wantsFresh: false,
       isCancelled: false,
       isLetGo: false,
@@ -217,6 +223,7 @@ export class ErrandRunner {
   #transfer(job: Job, connection: Connection): void {
     const { clock, connections, gate, meter } = this.#deps;
     job.wantsFresh = false;
+    job.unreached.reached();
     const startedMs = clock.nowMs();
     job.progressMs ??= startedMs;
     const attempt = job.errand.attempt(
@@ -252,10 +259,12 @@ export class ErrandRunner {
       this.#drop(job);
       return;
     }
-    const { maxAttempts, timeouts } = this.#options;
+    const { maxAttempts, isPatient, timeouts } = this.#options;
     const { clock, log, meter, pacer, signer } = this.#deps;
     const { errand } = job;
-    if (failure.remedy === 'backoff' || failure.remedy === 'none') job.attempts++;
+    const patienceMs = isPatient ? errand.patienceMs : 0;
+    const isTimed = job.unreached.failed(failure, patienceMs, clock.nowMs());
+    if (!isTimed && (failure.remedy === 'backoff' || failure.remedy === 'none')) job.attempts++;
     if (isSlowDown(failure)) {
       job.isLetGo = false;
       meter.slowDown(prefixOf(errand.key));
@@ -269,8 +278,9 @@ export class ErrandRunner {
       total: job.attempts,
       credentialWaits: job.credentialWaits,
       clockCorrections: job.clockCorrections,
+      ...job.unreached.record(clock.nowMs()),
     };
-    const bounds = { maxAttempts, totalMax: maxAttempts, ...timeouts };
+    const bounds = { maxAttempts, totalMax: maxAttempts, patienceMs, ...timeouts };
     const decision = decideRetry(record, failure, bounds, this.#deps.random());
     const { code, status } = failure;
     switch (decision.kind) {

@@ -58,6 +58,7 @@ export async function resolveTarget(connection: S3Connection, extras: TargetExtr
     ...(proxyUrl === undefined ? {} : { proxyUrl }),
     ...(settings.caPem === undefined ? {} : { caPem: settings.caPem }),
     maxAttempts: settings.maxAttempts,
+    isPatient: settings.isPatient,
     localAddresses: extras.localAddresses ?? [],
   };
 }

@@ -40,6 +40,8 @@ export interface StoreSettings {
   readonly dualStack: boolean;
   readonly fips: boolean;
   readonly maxAttempts: number;
+  /** Nobody asked for a number of attempts: a store that takes no connections is waited for. */
+  readonly isPatient: boolean;
   readonly retryMode: 'standard' | 'adaptive';
   /** PEM text of --ca-bundle, AWS_CA_BUNDLE or the profile's ca_bundle; undefined = Node's own roots and NODE_EXTRA_CA_CERTS. */
   readonly caPem: string | undefined;
@@ -93,7 +95,7 @@ export async function loadStoreSettings(options: StoreOptions, deps: SettingsDep
     endpointSource: endpoint.source,
     dualStack: options.dualStack || isTrue(env['AWS_USE_DUALSTACK_ENDPOINT'] ?? profile.get('use_dualstack_endpoint')),
     fips: options.fips || isTrue(env['AWS_USE_FIPS_ENDPOINT'] ?? profile.get('use_fips_endpoint')),
-    maxAttempts: findMaxAttempts(options, env, profile),
+    ...findMaxAttempts(options, env, profile),
     retryMode: findRetryMode(env, profile),
     caPem: await readCaBundle(options.caBundle ?? (env['AWS_CA_BUNDLE'] || profile.get('ca_bundle'))),
     proxyFor: deps.proxyFor ?? proxyFromEnvironment,
@@ -176,7 +178,11 @@ async function findRegion(
   return region;
 }
 
-function findMaxAttempts(options: StoreOptions, env: NodeJS.ProcessEnv, profile: ProfileSettings): number {
+function findMaxAttempts(
+  options: StoreOptions,
+  env: NodeJS.ProcessEnv,
+  profile: ProfileSettings,
+): { maxAttempts: number; isPatient: boolean } {
   const text = env['AWS_MAX_ATTEMPTS'] || profile.get('max_attempts');
   const attempts = options.maxAttempts ?? (text === undefined ? MAX_ATTEMPTS_DEFAULT : Number(text));
   if (!Number.isInteger(attempts) || attempts < 1 || attempts > MAX_ATTEMPTS_MOST) {
@@ -187,7 +193,7 @@ function findMaxAttempts(options: StoreOptions, env: NodeJS.ProcessEnv, profile:
       'correct it, or unset it for the default of ' + String(MAX_ATTEMPTS_DEFAULT),
     );
   }
-  return attempts;
+  return { maxAttempts: attempts, isPatient: options.maxAttempts === undefined && text === undefined };
 }
 
 function findRetryMode(env: NodeJS.ProcessEnv, profile: ProfileSettings): 'standard' | 'adaptive' {

@@ -6,6 +6,7 @@ import { PRIORITY_WAITING, type DataTarget, type ListCommand, type NetEvent } fr
 import type { Attempt, AttemptEnded, Errand } from '../calls/errand-runner.js';
 import type { Connection } from '../net/connection.js';
 import type { Failure } from '../net/failure.js';
+import { DEFAULT_READ_DEADLINE_MS } from '../net/limits.js';
 import type { RequestSigner } from '../signing/request-signer.js';
 import type { ListColumns } from './columns.js';
 import { ListTransfer } from './list-transfer.js';
@@ -24,6 +25,7 @@ export class ListErrand implements Errand {
   readonly priority = PRIORITY_WAITING;
   /** The main thread's deadline ends it (it sends cancelList). */
   readonly deadlineMs = Infinity;
+  readonly patienceMs = DEFAULT_READ_DEADLINE_MS;
   readonly isDrained = true;
   readonly name = 'list';
   readonly operation = 'list';

@@ -14,7 +14,7 @@ import { PRIORITY_SPECULATIVE, PRIORITY_STREAM, PRIORITY_UPLOAD, PRIORITY_WAITIN
 import { BandwidthGate } from './bandwidth-gate.js';
 import { Connection } from './connection.js';
 import { ClosedTraffic, describeAddresses, type AddressState, type NetDescription } from './describe.js';
-import { failureFromError, transportFailure, type Failure } from './failure.js';
+import { failureFromError, transportFailure, unreached, type Failure } from './failure.js';
 import {
   CONNECTION_AGE_MAX_MS,
   CONNECTION_REQUESTS_MAX,
@@ -387,7 +387,7 @@ export class ConnectionPool {
         const wasOurs = this.#connections.delete(connection);
         if (wasOurs) this.#opening--;
         // Before the place is free again, or another open would begin for the waiter that fails now.
-        if (wasOurs && !this.#isClosed) this.#failFirst(failureFromError(error));
+        if (wasOurs && !this.#isClosed) this.#failFirst(unreached(failureFromError(error)));
         connection.destroy();
       },
     );

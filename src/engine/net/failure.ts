@@ -22,6 +22,8 @@ export interface Failure {
   readonly status: number;
   readonly message: string;
   readonly remedy: Remedy;
+  /** Nobody took the connection: no request was sent, and no attempt of the store's was used up. */
+  readonly isUnreached?: true;
   /** The store asked for at least so long a wait. */
   readonly retryAfterMs?: number;
 }
@@ -34,6 +36,11 @@ export function transportFailure(code: string, message: string, remedy: Remedy =
 /** An answer that nobody could use, whatever it says about itself. */
 export function answerFailure(code: string, status: number, message: string, remedy: Remedy = 'backoff'): Failure {
   return { errno: errnoForS3(status >= 400 ? status : 0, code), code, status, message, remedy };
+}
+
+/** A connection that could not be had; one that will never be had (a certificate) stays what it is. */
+export function unreached(failure: Failure): Failure {
+  return failure.remedy === 'backoff' ? { ...failure, isUnreached: true } : failure;
 }
 
 /** A failure from whatever a socket or resolver threw. */

@@ -30,12 +30,14 @@ import type { LogGate } from './log-gate.js';
 import { outcomeOf } from './request-ledger.js';
 import type { NetMeter } from './sampling.js';
 import { isSlowDown } from './response-check.js';
-import { attemptsTotalMax, decideRetry } from './retry-policy.js';
+import { Unreached, attemptsTotalMax, decideRetry } from './retry-policy.js';
 import { Transfer } from './transfer.js';
 import type { Units } from './units.js';
 
 export interface FetchRunnerOptions {
   readonly maxAttempts: number;
+  /** RetryBounds. */
+  readonly patienceMs: number;
   readonly timeouts: NetTimeouts;
   /** A fetch that has brought nothing for so long gives up, whatever attempts it has left. */
   readonly deadlineMs: number;
@@ -86,6 +88,7 @@ interface Job {
   isLetGo: boolean;
   /** When it first had a connection or last brought a byte; before that, when it was accepted. */
   progressMs: number;
+  readonly unreached: Unreached;
   /** It has had a connection: time in line does not count against it. */
   hasBegun: boolean;
 }
@@ -156,6 +159,7 @@ export class FetchRunner {
       hedge: undefined,
       isLetGo: false,
       progressMs,
+      unreached: new Unreached(),
       hasBegun: false,
     };
     this.#jobs.set(command.fetchId, job);
@@ -242,6 +246,7 @@ export class FetchRunner {
   #transfer(job: Job, connection: Connection): void {
     const { clock, connections } = this.#deps;
     job.fetch.wantsFresh = false;
+    job.unreached.reached();
     if (!job.hasBegun) {
       job.hasBegun = true;
       job.progressMs = clock.nowMs();
@@ -327,7 +332,10 @@ export class FetchRunner {
   #attemptFailed(job: Job, failure: Failure, head: ResponseHead | undefined): void {
     const { fetch } = job;
     const { clock, log, signer } = this.#deps;
-    const counts = failure.remedy === 'backoff' || failure.remedy === 'none';
+    const nowMs = clock.nowMs();
+    const { maxAttempts, timeouts, deadlineMs, patienceMs } = this.#options;
+    const isTimed = job.unreached.failed(failure, patienceMs, nowMs);
+    const counts = !isTimed && (failure.remedy === 'backoff' || failure.remedy === 'none');
     fetch.failAttempt(counts);
     if (isSlowDown(failure)) {
       this.#slowDown(job);
@@ -339,10 +347,10 @@ export class FetchRunner {
       this.#give(job, cancelled());
       return;
     }
-    const { maxAttempts, timeouts, deadlineMs } = this.#options;
     const blocks = fetch.command.slots.length;
-    const bounds = { maxAttempts, totalMax: attemptsTotalMax(maxAttempts, blocks), ...timeouts };
-    const decision = decideRetry(fetch.record, failure, bounds, this.#deps.random());
+    const bounds = { maxAttempts, totalMax: attemptsTotalMax(maxAttempts, blocks), patienceMs, ...timeouts };
+    const record = { ...fetch.record, ...job.unreached.record(nowMs) };
+    const decision = decideRetry(record, failure, bounds, this.#deps.random());
     const fields = {
       key: fetch.command.key,
       offset: fetch.nextOffset,
@@ -356,7 +364,7 @@ export class FetchRunner {
         this.#give(job, failure);
         return;
       case 'again':
-        if (clock.nowMs() + decision.waitMs - job.progressMs > deadlineMs) {
+        if (nowMs + decision.waitMs - job.progressMs > deadlineMs) {
           this.#give(job, failure);
           return;
         }

@@ -81,7 +81,7 @@ export class Fetch {
     return this.#nextOffset === this.command.endOffset;
   }
 
-  get record(): AttemptRecord {
+  get record(): Omit<AttemptRecord, 'unreached' | 'unreachedMs'> {
     return {
       fruitless: this.#fruitless,
       total: this.#total,

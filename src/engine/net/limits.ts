@@ -172,5 +172,10 @@ export const DEFAULT_TIMEOUTS: NetTimeouts = {
   sweepMs: 100,
 };
 
+/** Between two looks whether somebody takes connections again (full jitter): who comes back is found within it. */
+export const UNREACHED_WAIT_MAX_MS = 2_000;
+/** So long an upload waits for a store that nobody answers for; reads and listings wait DEFAULT_READ_DEADLINE_MS. */
+export const UNREACHED_UPLOAD_MS = 120_000;
+
 /** No parked READ waits longer (guessed: beyond any answer that S3 still gives, below what people call hung). */
 export const DEFAULT_READ_DEADLINE_MS = 30_000;

@@ -158,10 +158,12 @@ export class NetThread {
       refused: (code) => this.#post({ type: 'credentialsRefused', code }),
     }));
     const maxAttempts = Math.max(1, target.maxAttempts);
+    const isPatient = target.isPatient === true;
     const pacer = new PrefixPacer();
     this.#runner = new FetchRunner(
       {
         maxAttempts,
+        patienceMs: isPatient ? deadlineMs : 0,
         timeouts,
         deadlineMs,
         // Directory buckets have ETags of their own making.
@@ -186,8 +188,8 @@ export class NetThread {
     );
     const random = (): number => deps.random();
     const errands = { connections: this.#connections, gate, signer, clock, log, meter: this.#meter, pacer, random };
-    this.#lists = new ErrandRunner({ errandsMax: LISTS_MAX, maxAttempts, timeouts }, errands);
-    this.#calls = new ErrandRunner({ errandsMax: CALLS_MAX, maxAttempts, timeouts }, errands);
+    this.#lists = new ErrandRunner({ errandsMax: LISTS_MAX, maxAttempts, isPatient, timeouts }, errands);
+    this.#calls = new ErrandRunner({ errandsMax: CALLS_MAX, maxAttempts, isPatient, timeouts }, errands);
     this.#post({ type: 'ready' });
   }
 

@@ -3,8 +3,11 @@
  * Full jitter between 0 and a doubling bound, so that a thousand clients that failed together do not come back together.
  * Attempts count only while they bring nothing: a connection that broke after a megabyte was worth having. So that a
  * server which drips one byte a connection cannot keep us busy for ever, all attempts together are bounded too.
+ * While nobody takes connections at all (a store that restarts, a link that is down) time counts and not attempts: ten of those
+ * are over in as many seconds, and a job that dies of it costs more than one that waits. Who asked for a number of attempts
+ * gets that number (`patienceMs` 0).
  */
-import { CREDENTIAL_WAITS_MAX, RETRY_AFTER_MAX_MS } from './limits.js';
+import { CREDENTIAL_WAITS_MAX, RETRY_AFTER_MAX_MS, UNREACHED_WAIT_MAX_MS } from './limits.js';
 import type { Failure } from './failure.js';
 
 /** What a fetch has behind it; the policy reads, the fetch keeps it. */
@@ -15,9 +18,14 @@ export interface AttemptRecord {
   readonly total: number;
   readonly credentialWaits: number;
   readonly clockCorrections: number;
+  /** Attempts in a row that found nobody, and since when. */
+  readonly unreached: number;
+  readonly unreachedMs: number;
 }
 
 export interface RetryBounds {
+  /** So long nobody may be there before that is a failure; 0: such attempts count as any other. */
+  readonly patienceMs: number;
   /** Attempts in a row without progress. */
   readonly maxAttempts: number;
   /** Attempts in all. */
@@ -31,6 +39,28 @@ export type RetryDecision =
   | { readonly kind: 'credentials' }
   | { readonly kind: 'clock' }
   | { readonly kind: 'giveUp' };
+
+/** Counts the attempts in a row that found nobody. */
+export class Unreached {
+  #count = 0;
+  #sinceMs = 0;
+
+  /** Says whether the attempt is bounded by time, and not to be counted. */
+  failed(failure: Failure, patienceMs: number, nowMs: number): boolean {
+    if (failure.isUnreached !== true) this.reached();
+    else if (this.#count++ === 0) this.#sinceMs = nowMs;
+    return this.#count > 0 && patienceMs > 0;
+  }
+
+  /** There was a connection. */
+  reached(): void {
+    this.#count = 0;
+  }
+
+  record(nowMs: number): Pick<AttemptRecord, 'unreached' | 'unreachedMs'> {
+    return { unreached: this.#count, unreachedMs: this.#count === 0 ? 0 : nowMs - this.#sinceMs };
+  }
+}
 
 /** Attempts in all for a fetch of `blocks` blocks. */
 export function attemptsTotalMax(maxAttempts: number, blocks: number): number {
@@ -54,6 +84,11 @@ export function decideRetry(
     case 'now':
       return { kind: 'again', waitMs: 0 };
     case 'backoff': {
+      if (failure.isUnreached === true && bounds.patienceMs > 0) {
+        if (record.unreachedMs >= bounds.patienceMs) return { kind: 'giveUp' };
+        const ceiling = Math.min(UNREACHED_WAIT_MAX_MS, bounds.backoffBaseMs * 2 ** (record.unreached - 1));
+        return { kind: 'again', waitMs: random * ceiling };
+      }
       if (record.fruitless >= bounds.maxAttempts || record.total >= bounds.totalMax) return { kind: 'giveUp' };
       const asked = Math.min(failure.retryAfterMs ?? 0, RETRY_AFTER_MAX_MS);
       // After progress the first try comes at once: the network moved a moment ago.

@@ -372,6 +372,35 @@ t.test('no answer, a late answer, and no server', async (t) => {
   t.match(await unknown.fetch(0, 10), { type: 'fetchFailed', errno: EIO, code: 'NameNotResolved' });
 });
 
+t.test('a store that restarts is waited for, a store that stays away is not', async (t) => {
+  const first = await RawServer.start({ script: () => Promise.resolve() });
+  const { port } = first;
+  await first.close();
+  const harness = new Harness({ object, port, target: { isPatient: true, maxAttempts: 2 }, readDeadlineMs: 60_000 });
+  t.teardown(() => harness.close());
+  const end = harness.fetch(0, 10);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const server = await RawServer.start({
+    port,
+    script: async (connection) => {
+      const request = await connection.request();
+      if (!request) return;
+      await connection.send(rightHead(request, object, ETAG));
+      await connection.send(body(request));
+    },
+  });
+  t.teardown(() => server.close());
+  t.match(await end, { type: 'fetchDone' });
+  harness.expect(0, 10);
+  harness.assertPool(t);
+  const away = await RawServer.start({ script: () => Promise.resolve() });
+  const { port: nobodys } = away;
+  await away.close();
+  const other = new Harness({ object, port: nobodys, target: { isPatient: true }, readDeadlineMs: 200 });
+  t.teardown(() => other.close());
+  t.match(await other.fetch(0, 10), { type: 'fetchFailed', errno: EIO, code: 'ECONNREFUSED' });
+});
+
 t.test('an idle connection that the server closed costs no attempt', async (t) => {
   // Attempts: one. Each connection serves one request and then closes when the next one comes.
   const server = await RawServer.start({

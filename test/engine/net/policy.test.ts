@@ -2,20 +2,27 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
-import { transportFailure, type Remedy } from '../../../src/engine/net/failure.js';
+import { transportFailure, unreached, type Remedy } from '../../../src/engine/net/failure.js';
 import { ResponseHead } from '../../../src/engine/net/http-head.js';
 import {
   LOG_KINDS_MAX,
   LOG_LINES_PER_WINDOW,
   LOG_WINDOW_MS,
   RETRY_AFTER_MAX_MS,
+  UNREACHED_WAIT_MAX_MS,
 } from '../../../src/engine/net/limits.js';
 import { LogGate } from '../../../src/engine/net/log-gate.js';
 import { failureFromAnswer, isSlowDown } from '../../../src/engine/net/response-check.js';
-import { attemptsTotalMax, decideRetry } from '../../../src/engine/net/retry-policy.js';
+import { Unreached, attemptsTotalMax, decideRetry } from '../../../src/engine/net/retry-policy.js';
 
-const bounds = { maxAttempts: 4, totalMax: attemptsTotalMax(4, 8), backoffBaseMs: 50, backoffCapMs: 150 };
-const fresh = { fruitless: 1, total: 1, credentialWaits: 0, clockCorrections: 0 };
+const bounds = {
+  maxAttempts: 4,
+  totalMax: attemptsTotalMax(4, 8),
+  patienceMs: 0,
+  backoffBaseMs: 50,
+  backoffCapMs: 150,
+};
+const fresh = { fruitless: 1, total: 1, credentialWaits: 0, clockCorrections: 0, unreached: 0, unreachedMs: 0 };
 const failure = (remedy: Remedy) => transportFailure('X', 'x', remedy);
 
 t.test('back-off doubles with full jitter up to the cap, then gives up', (t) => {
@@ -40,6 +47,32 @@ t.test('back-off doubles with full jitter up to the cap, then gives up', (t) => 
       return decision.kind === 'again' && decision.waitMs >= 0 && decision.waitMs <= 150;
     }),
   );
+  t.end();
+});
+
+t.test('while nobody is there time counts, and not attempts', (t) => {
+  const patient = { ...bounds, patienceMs: 30_000 };
+  const nobody = unreached(failure('backoff'));
+  const counts = new Unreached();
+  const decide = (nowMs: number) => {
+    t.ok(counts.failed(nobody, patient.patienceMs, nowMs), 'it is not counted as an attempt');
+    return decideRetry({ ...fresh, fruitless: 0, ...counts.record(nowMs) }, nobody, patient, 0.999999);
+  };
+  t.match(decide(1000), { kind: 'again', waitMs: 49.99995 }, 'soon at first');
+  for (let at = 0; at < 40; at++) t.match(decide(1001 + at), { kind: 'again' }, 'however often');
+  t.match(
+    decide(30_999),
+    { kind: 'again', waitMs: UNREACHED_WAIT_MAX_MS * 0.999999 },
+    'never late to see that it is back',
+  );
+  t.match(decide(31_000), { kind: 'giveUp' });
+  counts.reached();
+  t.match(decide(31_001), { kind: 'again' }, 'a connection begins it anew');
+  t.notOk(counts.failed(failure('backoff'), 30_000, 31_002), 'another failure does, too, and is an attempt');
+  t.same(counts.record(31_002), { unreached: 0, unreachedMs: 0 });
+  t.notOk(new Unreached().failed(nobody, 0, 0), 'who asked for a number of attempts gets that number');
+  t.same(decideRetry({ ...fresh, fruitless: 4, unreached: 4 }, nobody, bounds, 0.5), { kind: 'giveUp' });
+  t.notOk(unreached(failure('none')).isUnreached, 'a certificate that is not trusted does not come back');
   t.end();
 });
 

@@ -1,0 +1,120 @@
+/**
+ * A store that nobody answers for (it restarts, a link is down) for fifteen seconds, in the middle of reads, a listing, small
+ * files and a checkpoint: all of them wait and none fails; and one that stays away is an error in time, of which the mount
+ * recovers. The way to the store is a process of its own, which is killed.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { projectRoot, shell, startMount, whyNoMount } from '../support/mount.js';
+import { startBuiltinProcess } from '../support/servers/builtin.js';
+import { freePort, startServerProcess, type ServerProcess } from '../support/servers/child.js';
+
+const BUCKET = 'outage';
+const MIB = 1024 * 1024;
+const FILE_BYTES = 64 * MIB;
+/** Ten attempts with full jitter are over in 8 s on average. */
+const OUTAGE_MS = 15_000;
+
+t.setTimeout(300_000);
+
+const noMount = whyNoMount();
+if (noMount) {
+  t.pass('outages', { skip: noMount });
+  process.exit();
+}
+
+const work = mkdtempSync(join(tmpdir(), 'mount-s3x-outage-'));
+t.teardown(() => rmSync(work, { recursive: true, force: true }));
+const bucketDir = join(work, 'data', BUCKET);
+mkdirSync(join(bucketDir, 'later'), { recursive: true });
+const big = randomBytes(FILE_BYTES);
+writeFileSync(join(bucketDir, 'big'), big);
+for (let at = 0; at < 20; at++) writeFileSync(join(bucketDir, 'later', `${at}`), `file ${at}\n`);
+const server = await startBuiltinProcess({ dataDir: join(work, 'data') });
+t.teardown(() => server.stop());
+
+const sha = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+/** The way to the store, which can be there or not; both times at the same address. */
+class Way {
+  readonly port: number;
+  #process: ServerProcess | undefined;
+
+  constructor(port: number) {
+    this.port = port;
+  }
+
+  async open(): Promise<void> {
+    const flags = ['--listen', `127.0.0.1:${this.port}`, '--to', new URL(server.endpoint).host, '--latency', '5ms'];
+    flags.push('--rate', '20');
+    const program = join(projectRoot, 'dist/dev/latency-proxy/main.js');
+    this.#process = await startServerProcess(process.execPath, [program, ...flags], this.port);
+  }
+
+  async close(): Promise<void> {
+    const ending = this.#process;
+    this.#process = undefined;
+    if (ending) process.kill(ending.pid, 'SIGKILL');
+    await ending?.stop();
+  }
+}
+
+const way = new Way(await freePort());
+await way.open();
+t.teardown(() => way.close());
+const far = { ...server, endpoint: `http://127.0.0.1:${way.port}` };
+
+t.test('fifteen seconds without a store', async (t) => {
+  const mount = await startMount(far, { bucket: BUCKET });
+  t.teardown(() => mount.stop());
+  const written = join(work, 'checkpoint');
+  writeFileSync(written, randomBytes(48 * MIB));
+  t.equal((await shell(mount, 'head -c 1 "$M/big" >/dev/null && ls "$M" >/dev/null')).code, 0);
+  const limits = 120_000;
+  // At 20 MB/s a connection these are under way when the store goes.
+  const reading = shell(mount, 'sha256sum < "$M/big"', limits);
+  const direct = shell(mount, 'dd if="$M/big" iflag=direct bs=1M status=none | sha256sum', limits);
+  const writing = shell(mount, `cp '${written}' "$M/checkpoint" && sync "$M/checkpoint"`, limits);
+  await sleep(300);
+  await way.close();
+  // These begin when nobody is there.
+  const small = shell(
+    mount,
+    'for at in 1 2 3; do echo new-$at > "$M/new-$at" || exit 1; done; cat "$M"/later/*',
+    limits,
+  );
+  await sleep(OUTAGE_MS);
+  await way.open();
+  for (const [name, result] of [
+    ['reading', await reading],
+    ['direct', await direct],
+  ] as const) {
+    t.same({ code: result.code, stderr: result.stderr }, { code: 0, stderr: '' }, name);
+    t.match(result.stdout, sha(big), `${name}: its bytes`);
+  }
+  const copied = await writing;
+  t.same({ code: copied.code, stderr: copied.stderr }, { code: 0, stderr: '' }, 'a checkpoint');
+  t.equal(sha(readFileSync(join(bucketDir, 'checkpoint'))), sha(readFileSync(written)));
+  const few = await small;
+  t.same({ code: few.code, stderr: few.stderr }, { code: 0, stderr: '' }, 'small files');
+  t.equal(few.stdout.split('\n').filter((line) => line.startsWith('file ')).length, 20);
+  t.equal(readFileSync(join(bucketDir, 'new-3'), 'utf8'), 'new-3\n');
+});
+
+t.test('who asked for a number of attempts gets that number, and the mount goes on afterwards', async (t) => {
+  const mount = await startMount(far, { bucket: BUCKET, flags: ['--max-attempts', '3'] });
+  t.teardown(() => mount.stop());
+  t.equal((await shell(mount, 'ls "$M" >/dev/null')).code, 0);
+  await way.close();
+  const startMs = Date.now();
+  const failed = await shell(mount, 'cat "$M/big"', 60_000);
+  t.not(failed.code, 0);
+  t.match(failed.stderr, /Input\/output error/);
+  t.ok(Date.now() - startMs < 20_000, 'long before the deadline');
+  await way.open();
+  t.match((await shell(mount, 'sha256sum < "$M/big"', 60_000)).stdout, sha(big));
+});
