@@ -124,13 +124,20 @@ export class Extents<M extends ExtentMemory> {
     if (from === to) return;
     invariant(from >= 0 && from < to && from <= this.sizeBytes, `extent ${from}..${to} of ${this.sizeBytes} bytes`);
     const list = this.#list;
+    if (extent.memory) extent.memory.liveBytes += to - from;
+    // Sequential writers replace nothing, and come once for each WRITE.
+    if (from === this.sizeBytes) {
+      const last = list[list.length - 1];
+      if (last && continues(last, extent)) list[list.length - 1] = { ...last, to };
+      else list.push(extent);
+      return;
+    }
     const first = this.#indexOf(from);
     let end = first;
     const put: Extent<M>[] = [];
     const before = list[first];
     if (before && before.from < from) put.push(clip(before, before.from, from));
     put.push(extent);
-    if (extent.memory) extent.memory.liveBytes += to - from;
     const gone: Extent<M>[] = [];
     for (let old = list[end]; old && old.from < to; old = list[++end]) {
       gone.push(clip(old, from, to));
@@ -160,15 +167,17 @@ function forget<M extends ExtentMemory>({ memory, from, to }: Extent<M>): void {
   if (memory.liveBytes === 0) memory.abandoned();
 }
 
+/** The bytes of `next` stand behind those of `last`, which ends where it begins. */
+function continues<M extends ExtentMemory>(last: Extent<M>, next: Extent<M>): boolean {
+  if (last.kind !== next.kind || last.memory !== next.memory) return false;
+  return !next.memory || last.at + last.to - last.from === next.at;
+}
+
 function join<M extends ExtentMemory>(list: readonly Extent<M>[]): Extent<M>[] {
   const joined: Extent<M>[] = [];
   for (const extent of list) {
     const last = joined[joined.length - 1];
-    const continues =
-      last?.kind === extent.kind &&
-      last.memory === extent.memory &&
-      (!extent.memory || last.at + last.to - last.from === extent.at);
-    if (last && continues) joined[joined.length - 1] = { ...last, to: extent.to };
+    if (last && continues(last, extent)) joined[joined.length - 1] = { ...last, to: extent.to };
     else joined.push(extent);
   }
   return joined;

@@ -66,6 +66,7 @@ export class WrittenFiles implements UncommittedFiles {
   readonly #relief: MemoryRelief;
   readonly #records: FileRecords;
   readonly #holds: HoldHost;
+  #rulesNow: { readonly slotsMax: number; readonly rules: PartRules } | undefined;
   #isHandedOver = false;
   #hasToldOfJournals = false;
   #interval: Timer | undefined;
@@ -423,8 +424,13 @@ export class WrittenFiles implements UncommittedFiles {
     return entry;
   }
 
+  /** Asked for several times by each WRITE, and other ones only when memory changes. */
   #rules(): PartRules {
-    return partRules(this.#options, this.#relief.memory.slotsMax, this.#deps.writer.capabilities);
+    const { slotsMax } = this.#relief.memory;
+    if (this.#rulesNow?.slotsMax !== slotsMax) {
+      this.#rulesNow = { slotsMax, rules: partRules(this.#options, slotsMax, this.#deps.writer.capabilities) };
+    }
+    return this.#rulesNow.rules;
   }
 
   #becameDirty(entry: WrittenEntry): void {
