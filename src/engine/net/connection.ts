@@ -15,6 +15,7 @@
 import type { Socket } from 'node:net';
 import { invariant } from '../../base/invariant.js';
 import { LIMITED_BYTES, type BandwidthGate, type Held } from './bandwidth-gate.js';
+import { BodyPace } from './body-pace.js';
 import type { Exchange, RequestBody } from './exchange.js';
 import { transportFailure, type Failure } from './failure.js';
 import { HeadError, HeadParser, type ResponseHead } from './http-head.js';
@@ -61,6 +62,7 @@ export class Connection {
   #text: ErrorTextReader | undefined;
   /** What the exchange said to its body. */
   #bodyFailure: Failure | undefined;
+  readonly #pace = new BodyPace();
   /** What of the request's body has not been handed to the socket. */
   #sending: RequestBody | undefined;
   /** It waits for the server's word. */
@@ -195,6 +197,7 @@ export class Connection {
   /** A small body leaves with the head, in one packet if it fits: two writes cost a small file as much again. */
   #startBody(request: string, body: RequestBody): void {
     const asksFirst = this.#exchange?.asksFirst === true;
+    this.#pace.begin(body.bytes, this.#activeMs);
     if (body.bytes > BODY_INLINE_BYTES || asksFirst) {
       this.#socket?.write(request, 'latin1');
       this.#sending = body;
@@ -219,7 +222,7 @@ export class Connection {
   #sendMore(body: RequestBody): void {
     let piece: Uint8Array | undefined;
     try {
-      piece = body.next(BODY_PIECE_BYTES);
+      piece = body.next(this.#deps.gate.isLimited ? BODY_PIECE_BYTES : this.#pace.pieceBytes);
     } catch (error) {
       const message = `the body cannot be read: ${error instanceof Error ? error.message : String(error)}`;
       this.#fail(transportFailure('BodyUnreadable', message, 'none'));
@@ -524,6 +527,7 @@ export class Connection {
     this.#sending = undefined;
     this.#isAsking = false;
     this.#answered++;
+    this.#pace.answered(this.#deps.nowMs());
     if (this.#keepAlive) this.#state = 'idle';
     else this.destroy();
   }

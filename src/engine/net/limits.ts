@@ -20,6 +20,13 @@ export const BODY_INLINE_BYTES = 64 * KIB;
  * call a slow link dead, and TLS encrypts a piece as a whole before any of it leaves.
  */
 export const BODY_PIECE_BYTES = 256 * KIB;
+/**
+ * After a body of this size or more that was answered at 5 MB/s or more the pieces of the next one on the same connection may be so
+ * large, which is a slot of the pool: a quarter of the calls. A link that becomes 150 times slower in the middle of one is
+ * called dead, and the next attempt, on another connection, begins with small pieces again.
+ */
+export const BODY_QUICK_PIECE_BYTES = MIB;
+export const QUICK_BYTES_PER_MS = 5_000;
 /** What a read of the socket is given when the head, not the body, is expected. */
 export const SCRATCH_BYTES = 16 * KIB;
 /**
