@@ -21,6 +21,7 @@ import {
   IDLE_LEARNED_MIN_MS,
   IDLE_LEARNED_SHARE,
   IDLE_RELEARN_MS,
+  OPENED_AHEAD,
   RESERVED_BUSY_MAX,
   RESERVED_BUSY_SHARE,
   RESERVED_FADES,
@@ -148,9 +149,13 @@ export class ConnectionPool {
     return this.#waiters.reduce((sum, queue) => sum + queue.length, 0);
   }
 
-  /** Opens a connection that nobody has asked for yet, unless there is one: the first request need not wait for handshakes. */
+  /**
+   * Opens connections that nobody has asked for yet, unless they are there: the first requests need not wait for handshakes.
+   * Two: the first look at a name is a LIST and a HEAD at once.
+   */
   openAhead(): void {
-    if (this.#connections.size === 0 && !this.#isClosed) this.#open();
+    if (this.#isClosed) return;
+    while (this.#connections.size < Math.min(OPENED_AHEAD, this.#connectionsMax)) this.#open();
   }
 
   /** Gets in line; false when the line is full. `got` or `failed` may be called before this returns. */

@@ -179,6 +179,8 @@ export const DEFAULT_TIMEOUTS: NetTimeouts = {
   sweepMs: 100,
 };
 
+/** Connections of each net thread that are opened with the mount. */
+export const OPENED_AHEAD = 2;
 /** Between two looks whether somebody takes connections again (full jitter): who comes back is found within it. */
 export const UNREACHED_WAIT_MAX_MS = 2_000;
 /** So long an upload waits for a store that nobody answers for; reads and listings wait DEFAULT_READ_DEADLINE_MS. */
