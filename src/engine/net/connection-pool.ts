@@ -66,7 +66,6 @@ export interface ConnectionPoolDeps {
   readonly gate?: BandwidthGate;
 }
 
-const BACKGROUND = [PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_SPECULATIVE];
 const UPLOADS_LATE = [PRIORITY_WAITING, PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_UPLOAD, PRIORITY_SPECULATIVE];
 const UPLOADS_SOON = [PRIORITY_WAITING, PRIORITY_UPLOAD, PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_SPECULATIVE];
 const UPLOADS_FIRST = [PRIORITY_UPLOAD, PRIORITY_WAITING, PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_SPECULATIVE];
@@ -85,6 +84,8 @@ export class ConnectionPool {
   #idleSeen: { readonly idleMs: number; readonly atMs: number } | undefined;
   /** One queue a priority, oldest first. */
   readonly #waiters: Waiter[][] = Array.from({ length: PRIORITY_UPLOAD + 1 }, () => []);
+  /** Those of them that are bulk and that nobody waits for: counted, as a thousand may be in line. */
+  #bulkInLine = 0;
   /** All that count against the bound, with the open in progress, if any. */
   readonly #connections = new Map<Connection, Opening | undefined>();
   /** Those of them with an open in progress. */
@@ -162,7 +163,7 @@ export class ConnectionPool {
   acquire(waiter: Waiter): boolean {
     invariant(!this.#isClosed, 'connection pool in use after close');
     if (this.waiterCount >= this.#waitersMax) return false;
-    this.#queueOf(waiter.priority).push(waiter);
+    this.#join(waiter);
     if (waiter.priority === PRIORITY_WAITING) this.#readers = Math.max(this.#readers, this.#readersNow);
     this.#pump();
     return true;
@@ -170,19 +171,14 @@ export class ConnectionPool {
 
   /** Leaves the line; harmless when not in it. */
   withdraw(waiter: Waiter): void {
-    const queue = this.#queueOf(waiter.priority);
-    const at = queue.indexOf(waiter);
-    if (at >= 0) queue.splice(at, 1);
+    this.#leave(waiter);
   }
 
   /** Moves a waiter to another priority, behind those already there. */
   reprioritise(waiter: Waiter, priority: number): void {
-    const queue = this.#queueOf(waiter.priority);
-    const at = queue.indexOf(waiter);
-    if (at < 0 || priority === waiter.priority) return;
-    queue.splice(at, 1);
+    if (priority === waiter.priority || !this.#leave(waiter)) return;
     waiter.priority = priority;
-    this.#queueOf(priority).push(waiter);
+    this.#join(waiter);
   }
 
   /** The exchange on `connection` is over, or never began. Closed ones have removed themselves already. */
@@ -258,6 +254,7 @@ export class ConnectionPool {
     this.#isClosed = true;
     this.#gate.close();
     for (const queue of this.#waiters) queue.length = 0;
+    this.#bulkInLine = 0;
     for (const [connection, opening] of [...this.#connections]) {
       opening?.abort();
       connection.destroy();
@@ -357,9 +354,7 @@ export class ConnectionPool {
   get #bulkHeldBack(): number {
     const room = this.#bulkMax - this.#bulk.size;
     if (room === Infinity) return 0;
-    let bulk = 0;
-    for (const priority of BACKGROUND) for (const waiter of this.#queueOf(priority)) if (waiter.isBulk) bulk++;
-    return Math.max(0, bulk - Math.max(0, room));
+    return Math.max(0, this.#bulkInLine - Math.max(0, room));
   }
 
   #open(): void {
@@ -438,9 +433,29 @@ export class ConnectionPool {
     this.#pump();
   }
 
+  #join(waiter: Waiter): void {
+    this.#queueOf(waiter.priority).push(waiter);
+    if (isHeldBack(waiter)) this.#bulkInLine++;
+  }
+
+  /** False when it was not in line. */
+  #leave(waiter: Waiter): boolean {
+    const queue = this.#queueOf(waiter.priority);
+    const at = queue.indexOf(waiter);
+    if (at < 0) return false;
+    queue.splice(at, 1);
+    if (isHeldBack(waiter)) this.#bulkInLine--;
+    return true;
+  }
+
   #queueOf(priority: number): Waiter[] {
     const queue = this.#waiters[Math.min(Math.max(0, Math.trunc(priority)), PRIORITY_UPLOAD)];
     invariant(queue !== undefined, `priority ${priority}`);
     return queue;
   }
+}
+
+/** It has to wait while the line to the store is kept short. */
+function isHeldBack({ isBulk, priority }: Waiter): boolean {
+  return isBulk === true && priority !== PRIORITY_WAITING && priority !== PRIORITY_UPLOAD;
 }

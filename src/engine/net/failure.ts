@@ -40,7 +40,10 @@ export function answerFailure(code: string, status: number, message: string, rem
 
 /** A connection that could not be had; one that will never be had (a certificate) stays what it is. */
 export function unreached(failure: Failure): Failure {
-  return failure.remedy === 'backoff' ? { ...failure, isUnreached: true } : failure;
+  if (failure.remedy !== 'backoff') return failure;
+  // One that was thrown is an Error, whose message a spread leaves behind.
+  const { errno, code, status, message, remedy } = failure;
+  return { errno, code, status, message, remedy, isUnreached: true };
 }
 
 /** A failure from whatever a socket or resolver threw. */

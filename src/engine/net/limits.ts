@@ -27,8 +27,12 @@ export const BODY_PIECE_BYTES = 256 * KIB;
  */
 export const BODY_QUICK_PIECE_BYTES = MIB;
 export const QUICK_BYTES_PER_MS = 5_000;
-/** What a read of the socket is given when the head, not the body, is expected. */
-export const SCRATCH_BYTES = 16 * KIB;
+/**
+ * What a read of the socket is given when the head, not the body, is expected. A small file comes with its head, and needs no
+ * second read when it fits: 40 kB files with 64 KiB instead of 16 cost the net thread 0.37 ms instead of 0.39 (five rounds in
+ * turn); of larger ones so much is copied.
+ */
+export const SCRATCH_BYTES = 64 * KIB;
 /**
  * A body slower than this over a whole stallMs is given up and resumed elsewhere. At this rate a READ of 1 MiB just misses
  * the deadline of 30 s, so nothing slower can serve one.

@@ -72,6 +72,7 @@ t.test('while nobody is there time counts, and not attempts', (t) => {
   t.same(counts.record(31_002), { unreached: 0, unreachedMs: 0 });
   t.notOk(new Unreached().failed(nobody, 0, 0), 'who asked for a number of attempts gets that number');
   t.same(decideRetry({ ...fresh, fruitless: 4, unreached: 4 }, nobody, bounds, 0.5), { kind: 'giveUp' });
+  t.match(unreached(Object.assign(new Error('why'), failure('backoff'), { message: 'why' })), { message: 'why' });
   t.notOk(unreached(failure('none')).isUnreached, 'a certificate that is not trusted does not come back');
   t.end();
 });
