@@ -64,10 +64,10 @@ export class AttributeMaker {
   }
 
   #file(
-    node: Pick<FileNode, 'ino' | 'sizeBytes' | 'lastModifiedMs'> & Partial<Pick<FileNode, 'mtimeMs' | 'shownBytes'>>,
+    node: Pick<FileNode, 'ino' | 'sizeBytes' | 'lastModifiedMs'> & Partial<Pick<FileNode, 'mtimeMs' | 'shown'>>,
   ): Attributes {
     const atMs = node.mtimeMs ?? node.lastModifiedMs;
-    return this.#make(node.ino, S_IFREG | this.fileMode, 1, node.shownBytes ?? node.sizeBytes, atMs);
+    return this.#make(node.ino, S_IFREG | this.fileMode, 1, node.shown?.sizeBytes ?? node.sizeBytes, atMs);
   }
 
   #directory(node: { readonly ino: number }): Attributes {

@@ -153,6 +153,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       // What was made here and is not in the bucket yet is no existing file.
       if (node.etag === '') this.#parts.policy.mayWrite('open for writing');
       else this.#parts.policy.mayOverwrite('open for writing', node.key);
+      this.#parts.versions.refuseOldEnd(node);
     }
     // Remembered as "no OPEN needed", by this kernel's every open from now on.
     if (this.#parts.inodeReaders) throw new ErrnoError(ENOSYS);
@@ -244,6 +245,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     }
     const node = this.#parts.table.file(nodeId);
     if (node.etag !== '') this.#parts.policy.mayOverwrite('truncate', node.key);
+    this.#parts.versions.refuseOldEnd(node);
     this.#parts.remembered.written(node);
     return this.#parts.writing.resize(context, node, handle, sizeBytes).then(() => {
       const { attributes } = this.getattr(context, nodeId);

@@ -9,11 +9,11 @@
  * directory buckets, parts of several sizes), is larger than FOLLOW_BYTES_MAX, or was rewritten, stays what it was.
  * Source: "Object" (ETag) in the S3 API reference.
  *
- * The kernel has the page at the old end with zeros behind it. So the new size is shown (`FileNode.shownBytes`) only when it has
- * dropped that page.
+ * The kernel has the page at the old end with zeros behind it. So the new size is shown (`FileNode.shown`) only when it has
+ * dropped that page; until then nobody may open the file for writing: it would be written at the old end.
  *
  * Thread: main. Bounds: WATCHED_MAX files, PROOFS_MAX proofs at once, one look at an object a time to live and no more often
- * than LOOK_MS. Nobody waits for any of it. Refuses files that are written here, and those that we removed or replaced ourselves.
+ * than LOOK_MS. Nobody waits for any of it. Refuses files that are open for writing here, and those that we removed or replaced ourselves.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
@@ -44,6 +44,8 @@ export interface GrowingFilesDeps {
   readonly prefetcher: Prefetcher;
   readonly freshness: Freshness;
   readonly log: Log;
+  /** It is open for writing here: its writer has the version that it opened. */
+  readonly isWritten: (node: FileNode) => boolean;
   /** The node is another version from now on. */
   readonly versionChanged: (node: FileNode) => void;
   /** The kernel drops what it has of the file from there on; rejects when it could not be told. */
@@ -84,7 +86,7 @@ export class GrowingFiles {
       return;
     }
     if (watched.isBusy || nowMs < watched.restMs || this.#proofs >= PROOFS_MAX) return;
-    if (freshness.isFresh(watched.sinceMs) && node.shownBytes === undefined) return;
+    if (freshness.isFresh(watched.sinceMs) && !node.shown) return;
     watched.isBusy = true;
     watched.restMs = nowMs + LOOK_MS;
     this.#proofs++;
@@ -106,14 +108,13 @@ export class GrowingFiles {
 
   /** Open, in the bucket, and not changed by ourselves. */
   #mayGrow(node: FileNode): boolean {
-    return (
-      node.opens > 0 && node.etag !== '' && (node.current || node.isOutdated === true) && !this.#deps.table.isHeld(node)
-    );
+    if (node.opens === 0 || node.etag === '' || this.#deps.isWritten(node)) return false;
+    return (node.current || node.isOutdated === true) && !this.#deps.table.isHeld(node);
   }
 
   async #look(node: FileNode, watched: Watched): Promise<void> {
     const { store, table, freshness } = this.#deps;
-    if (node.shownBytes !== undefined) return this.#show(node);
+    if (node.shown) return this.#show(node, node.shown.sizeBytes);
     const { key, etag, sizeBytes } = node;
     const sentAtMs = freshness.nowMs();
     const head = await store.head(key, this.#end.signal);
@@ -128,25 +129,22 @@ export class GrowingFiles {
     }
     // Closed, renamed, or written here meanwhile.
     if (!this.#mayGrow(node) || node.key !== key || node.etag !== etag) return;
-    node.shownBytes = sizeBytes;
     table.grew(node, head, sentAtMs);
     this.#deps.versionChanged(node);
     this.grown++;
-    await this.#show(node);
+    await this.#show(node, sizeBytes);
   }
 
   /** The kernel may see the new size once it has forgotten the old end. */
-  async #show(node: FileNode): Promise<void> {
-    const { shownBytes } = node;
-    if (shownBytes === undefined) return;
+  async #show(node: FileNode, oldBytes: number): Promise<void> {
     try {
-      await this.#deps.bytesChanged(node.nodeId, shownBytes - (shownBytes % PAGE_BYTES));
+      await this.#deps.bytesChanged(node.nodeId, oldBytes - (oldBytes % PAGE_BYTES));
     } catch (error) {
       // The name gets another node, with the size that is true; this one is tried again when somebody asks.
       if (node.current) this.#deps.table.outdate(node);
       throw error;
     }
-    node.shownBytes = undefined;
+    this.#deps.table.shown(node);
   }
 
   /** Are the first bytes of the object all bytes of the version `before`? */

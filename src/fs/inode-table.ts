@@ -291,12 +291,18 @@ export class InodeTable {
     this.retire(node);
   }
 
-  /** The open file is this version from now on, which begins with all bytes of the one that it was. */
+  /** The open file is this version from now on, which begins with all bytes of the one that it was. `shown` must follow. */
   grew(node: FileNode, head: ObjectHead, sentAtMs: number): void {
+    node.shown = { etag: node.etag, sizeBytes: node.sizeBytes };
     node.etag = head.etag;
     node.sizeBytes = head.sizeBytes;
     node.validatedAtMs = sentAtMs;
     this.confirm(node, head, sentAtMs);
+  }
+
+  /** The kernel has dropped the end of the version before. */
+  shown(node: FileNode): void {
+    node.shown = undefined;
     this.#changed(node);
   }
 

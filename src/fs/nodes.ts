@@ -37,8 +37,11 @@ export interface FileNode extends NodeBase {
   etag: string;
   /** Of a file that is being written, what was written so far. */
   sizeBytes: number;
-  /** What stat(2) shows instead, while the kernel still has the old end of a version that grew (growing-files.ts). */
-  shownBytes?: number | undefined;
+  /**
+   * What stat(2) shows instead, and what a successor is told, while the kernel still has the old end of a version that grew
+   * (growing-files.ts). Written by the table only.
+   */
+  shown?: { readonly etag: string; readonly sizeBytes: number } | undefined;
   lastModifiedMs: number;
   /** When it was last written here, or what utimens said: shown instead of lastModifiedMs while the node lives. */
   mtimeMs: number | undefined;
@@ -67,4 +70,4 @@ export type Node = DirectoryNode | FileNode;
 export type NodeView =
   | Pick<DirectoryNode, 'kind' | 'nodeId' | 'ino'>
   | (Pick<FileNode, 'kind' | 'nodeId' | 'ino' | 'sizeBytes' | 'lastModifiedMs'> &
-      Partial<Pick<FileNode, 'mtimeMs' | 'shownBytes'>>);
+      Partial<Pick<FileNode, 'mtimeMs' | 'shown'>>);

@@ -175,6 +175,7 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
     new GrowingFiles({
       ...{ store, table, prefetcher, freshness, bytesChanged },
       log: deps.log,
+      isWritten: (node) => written?.of(node) !== undefined,
       versionChanged: (node) => {
         files.versionChanged(node);
         prefetcher.seclude(node.nodeId);

@@ -96,6 +96,13 @@ export class Versions {
     return new ErrnoError(ESTALE, `'${node.key}' is not this version any more`);
   }
 
+  /** Throws ESTALE where the kernel would write at the end of the version before (`FileNode.shown`): the name gets another node. */
+  refuseOldEnd(node: FileNode): void {
+    if (!node.shown) return;
+    this.found(node, 'open');
+    throw this.error(node);
+  }
+
   /** Throws EIO for an archived object without a restored copy. */
   refuseArchived(node: FileNode, operation: string): void {
     if (!ARCHIVE_CLASSES.has(node.storageClass) || node.restored) return;

@@ -25,6 +25,8 @@ export class HeirBench {
   generation: number;
   clock = new ManualClock();
   memory: Uint8Array<ArrayBuffer>;
+  /** What the kernel answers when it is to drop bytes of a file. */
+  dropped: (nodeId: number, offset: number) => Promise<void> = () => Promise.resolve();
   fs: S3FileSystem;
   kernel: MiniKernel;
 
@@ -62,6 +64,7 @@ export class HeirBench {
         store,
         clock,
         log,
+        bytesChanged: (nodeId, offset) => this.dropped(nodeId, offset),
         prefetcher: new MemoryPrefetcher(store),
         journal: new MappedJournal(journalMemory(this.memory), { halfBytes: this.#halfBytes }),
       },

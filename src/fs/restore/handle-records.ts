@@ -32,7 +32,9 @@ export class HandleRecords {
   /** The handle is open, or what it reads has another key or ETag. */
   opened(handle: number, openerId: number, node: FileNode): void {
     if (this.#journal === noJournal) return;
-    const writer = writeVersion(this.#writer.begin().number(openerId), node);
+    // A successor that took the size of a version that grew for known would have the kernel read zeros behind the old end.
+    const version = node.shown ? { ...node, ...node.shown } : node;
+    const writer = writeVersion(this.#writer.begin().number(openerId), version);
     this.#journal.put(RECORD_READ_HANDLE, handle, writer.end());
   }
 

@@ -68,6 +68,8 @@ export class WriteBench {
   readonly log = new LineLog();
   readonly witness = new ToldWitness();
   readonly generation: number;
+  /** What the kernel answers when it is to drop bytes of a file. */
+  dropped: (nodeId: number, offset: number) => Promise<void> = () => Promise.resolve();
   /** What requests from now on say of themselves beside. */
   asked: { readonly id?: number; readonly isResent?: boolean } = {};
   readonly spoolPath: string;
@@ -110,6 +112,7 @@ export class WriteBench {
         writeSlots: this.slots,
         spool: this.spool,
         witness: this.witness,
+        bytesChanged: (nodeId, offset) => this.dropped(nodeId, offset),
         ...(this.memory && { journal: new MappedJournal(this.memory) }),
       },
     );
