@@ -186,8 +186,17 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       if ((flags & O_EXCL) !== 0) throw existsError(key);
       this.#parts.table.remember(known);
       const entry = this.#parts.entries.entry(known, this.#parts.freshness.nowMs());
-      const opened = this.open(context, known.nodeId, flags);
-      return opened instanceof Promise ? opened.then((open) => ({ entry, open })) : { entry, open: opened };
+      const failed = (error: unknown): never => {
+        this.#parts.table.forget(known.nodeId, 1);
+        throw error;
+      };
+      try {
+        const opened = this.open(context, known.nodeId, flags);
+        if (opened instanceof Promise) return opened.then((open) => ({ entry, open }), failed);
+        return { entry, open: opened };
+      } catch (error) {
+        return failed(error);
+      }
     }
     this.#parts.policy.mayWrite('create');
     const node = this.#parts.table.createLocal(key, this.#parts.clock.wallMs());

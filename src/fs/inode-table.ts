@@ -282,13 +282,14 @@ export class InodeTable {
   /** The version is no longer what the bucket holds: the next lookup gets another node. */
   retire(node: FileNode): void {
     node.current = false;
+    node.isOutdated = false;
     this.#current.remove(node.ino, node.nodeId);
   }
 
   /** As `retire`: somebody else replaced or removed the object. */
   outdate(node: FileNode): void {
-    node.isOutdated = true;
     this.retire(node);
+    node.isOutdated = true;
   }
 
   /** The open file is this version from now on, which begins with all bytes of the one that it was. `shown` must follow. */
@@ -296,8 +297,7 @@ export class InodeTable {
     node.shown = { etag: node.etag, sizeBytes: node.sizeBytes };
     node.etag = head.etag;
     node.sizeBytes = head.sizeBytes;
-    node.validatedAtMs = sentAtMs;
-    this.confirm(node, head, sentAtMs);
+    this.confirm(node, head, Math.max(sentAtMs, node.validatedAtMs));
   }
 
   /** The kernel has dropped the end of the version before. */

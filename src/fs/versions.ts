@@ -63,8 +63,8 @@ export class Versions {
   found(node: FileNode, operation: 'open' | 'read'): void {
     if (!node.current) return;
     this.stale++;
-    node.isOutdated = true;
     this.forget(node);
+    node.isOutdated = true;
     // A name that was replaced between lookup and open is an everyday thing; a reader that loses its file is not.
     if (operation !== 'read') return;
     this.#deps.faults.problem('stale', { key: node.key, etag: node.etag }, [

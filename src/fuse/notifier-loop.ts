@@ -56,14 +56,16 @@ export interface NotifierStats {
 interface Waiting {
   readonly request: NotifierRequest;
   readonly key: string | undefined;
-  readonly onDone: ((errno: number) => void) | undefined;
+  /** All who said it. */
+  readonly onDone: ((errno: number) => void)[];
 }
 
 export class NotifierQueue {
   readonly #post: (request: NotifierRequest) => void;
   readonly #queuedMax: number;
   readonly #queue: Waiting[] = [];
-  readonly #keys = new Set<string>();
+  /** Those of #queue that can be merged with, by what they say. */
+  readonly #byKey = new Map<string, Waiting>();
   readonly #posted = new Map<number, Waiting>();
   #nextJobId = 1;
   #done = 0;
@@ -78,12 +80,14 @@ export class NotifierQueue {
   }
 
   /**
-   * Queues a job. False when the queue is full: nothing was queued. `onDone` hears the kernel's errno; for a job that was
-   * merged, of the one that stands for it nothing.
+   * Queues a job. False when the queue is full: nothing was queued. `onDone` hears the kernel's errno, of a job that was merged
+   * that of the one that stands for it.
    */
   push(job: Notification, onDone?: (errno: number) => void): boolean {
     const key = keyOf(job);
-    if (key !== undefined && this.#keys.has(key)) {
+    const same = key === undefined ? undefined : this.#byKey.get(key);
+    if (same) {
+      if (onDone) same.onDone.push(onDone);
       this.#merged++;
       return true;
     }
@@ -91,8 +95,9 @@ export class NotifierQueue {
       this.#refused++;
       return false;
     }
-    if (key !== undefined) this.#keys.add(key);
-    this.#queue.push({ request: { jobId: this.#nextJobId++, job }, key, onDone });
+    const waiting = { request: { jobId: this.#nextJobId++, job }, key, onDone: onDone ? [onDone] : [] };
+    if (key !== undefined) this.#byKey.set(key, waiting);
+    this.#queue.push(waiting);
     this.#pump();
     return true;
   }
@@ -104,7 +109,7 @@ export class NotifierQueue {
     this.#posted.delete(jobId);
     this.#done++;
     if (errno !== 0 && errno !== ENOENT) this.#failed++;
-    waiting.onDone?.(errno);
+    for (const onDone of waiting.onDone) onDone(errno);
     this.#pump();
   }
 
@@ -124,7 +129,7 @@ export class NotifierQueue {
       const next = this.#queue.shift();
       if (next === undefined) return;
       // From here on the kernel may already have looked: the same job again would not be a repetition.
-      if (next.key !== undefined) this.#keys.delete(next.key);
+      if (next.key !== undefined) this.#byKey.delete(next.key);
       this.#posted.set(next.request.jobId, next);
       this.#post(next.request);
     }

@@ -87,3 +87,19 @@ void t.test('the daemon dies before the kernel has dropped the old end', async (
   t.equal(bench.fs.getattr(context(), nodeId).attributes.sizeBytes, 5001, 'what was shown is known to the next one');
   t.same(told, [4096]);
 });
+
+void t.test('a file that was replaced elsewhere, written here and then removed is no longer followed', async (t) => {
+  const bench = new WriteBench(t, { writing: { conflict: 'last-writer' } });
+  put(bench.store, 'one\n');
+  const reader = await bench.open('log', O_RDONLY);
+  const writer = await bench.open('log', O_RDWR);
+  put(bench.store, 'other\n');
+  bench.clock.advance(1_001);
+  t.not((await bench.kernel.lookup(ROOT, 'log'))?.nodeId, reader.nodeId, 'it is outdated');
+  await writer.write(0, 'ours\n');
+  await writer.close();
+  t.equal((await bench.kernel.lookup(ROOT, 'log'))?.nodeId, reader.nodeId, 'and current again');
+  await bench.fs.unlink(context(), ROOT, 'log');
+  put(bench.store, 'ours\nand somebody else\n');
+  t.equal(await polls(bench, reader.nodeId, 5), 5, 'what is removed stays what it was');
+});

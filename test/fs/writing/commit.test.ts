@@ -3,7 +3,7 @@
  * others, killed writers, conflicts.
  */
 import t from 'tap';
-import { EACCES, EEXIST, EFBIG, EIO, ESTALE } from '../../../src/base/errno.js';
+import { EACCES, EEXIST, EFBIG, EIO, EPERM, ESTALE } from '../../../src/base/errno.js';
 import { context, errnoOf, ROOT, settle } from '../../support/memory-store-kernel.js';
 import { storeError } from '../../support/memory-store-writer.js';
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, TestFile, WriteBench } from './bench.js';
@@ -648,4 +648,16 @@ void t.test('a file without a name is read until its last handle is closed, whoe
   t.equal(bench.slots.used, 0);
   t.same(bench.spooled, []);
   t.match(bench.fs.stats(), { openFiles: 0 });
+});
+
+void t.test('a CREATE that finds a file and may not open it leaves no lookup behind', async (t) => {
+  for (const storageClass of ['', 'GLACIER']) {
+    const bench = new WriteBench(t, { fs: { noOverwrite: storageClass === '' } });
+    bench.store.put('a', 'here', { storageClass });
+    await bench.kernel.lookup(ROOT, 'a');
+    bench.kernel.forgetAll();
+    const create = (): unknown => bench.fs.create(context(), ROOT, 'a', 0o644, O_WRONLY);
+    t.equal(await errnoOf(create), storageClass === '' ? EPERM : EIO);
+    t.match(bench.fs.stats(), { nodes: 0, openFiles: 0 });
+  }
 });
