@@ -8,7 +8,7 @@
  */
 import { rm, type FileHandle } from 'node:fs/promises';
 import type { Upload, UploadedPart, WriteCondition } from '../../engine/write-api.js';
-import { openSpoolFile } from './spool-open.js';
+import type { HowToOpen } from './spool-open.js';
 
 /**
  * Why a file was left. `shutdown`: the mount ended before it was whole in the bucket. `crashed`: the daemon died with bytes that
@@ -96,7 +96,7 @@ export interface JournalDeps {
   /** The first line, when there is something to be told. */
   readonly begin: () => JournalBegin;
   /** Makes the directory if need be. */
-  readonly ready: () => Promise<void>;
+  readonly open: (path: string, how: HowToOpen) => Promise<FileHandle>;
   readonly failed: (error: unknown) => void;
 }
 
@@ -163,10 +163,7 @@ export class Journal {
   async #append(text: string, deps: JournalDeps): Promise<void> {
     if (this.#hasFailed) return;
     try {
-      if (!this.#handle) {
-        await deps.ready();
-        this.#handle = await openSpoolFile(this.path, this.#isThere ? 'append' : 'begin');
-      }
+      this.#handle ??= await deps.open(this.path, this.#isThere ? 'append' : 'begin');
       await this.#handle.appendFile(text);
     } catch (error) {
       this.#hasFailed = true;

@@ -21,8 +21,10 @@ const HOW = {
   begin: O_WRONLY | O_APPEND | O_CREAT | O_EXCL,
 } as const;
 
+export type HowToOpen = keyof typeof HOW;
+
 /** Throws as open(2) does. */
-export async function openSpoolFile(path: string, how: keyof typeof HOW): Promise<FileHandle> {
+export async function openSpoolFile(path: string, how: HowToOpen): Promise<FileHandle> {
   const handle = await open(path, HOW[how] | O_NOFOLLOW | O_NONBLOCK, 0o600);
   try {
     const facts = await handle.stat();

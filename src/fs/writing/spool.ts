@@ -7,11 +7,12 @@
  * the directory is made private (0700); in one that others write to as well, what is theirs is not opened (spool-open.ts).
  */
 import { lstat, mkdir, rm, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { EIO, ENOSPC, EDQUOT, errnoName, ErrnoError } from '../../base/errno.js';
 import { punchHole } from '../../fuse/libc.js';
 import { Journal, type JournalBegin, type JournalDeps } from './journal.js';
 import { processStart } from './process-identity.js';
-import { openSpoolFile } from './spool-open.js';
+import { openSpoolFile, type HowToOpen } from './spool-open.js';
 
 export const DATA_SUFFIX = '.data';
 export const JOURNAL_SUFFIX = '.journal';
@@ -76,9 +77,19 @@ export class SpoolDirectory {
     );
   }
 
-  /** Makes the directory if need be. Throws ErrnoError. */
-  async ready(): Promise<void> {
-    this.#ready ??= mkdir(this.path, { recursive: true, mode: 0o700 }).then(() => undefined);
+  /** Opens a file of it, and makes the directory if need be: anew when somebody has removed it meanwhile. Throws as open(2). */
+  async open(path: string, how: HowToOpen): Promise<FileHandle> {
+    await this.#made();
+    return await openSpoolFile(path, how).catch(async (error: unknown) => {
+      if (codeOf(error) !== 'ENOENT') throw error;
+      this.#ready = undefined;
+      await this.#made();
+      return await openSpoolFile(path, how);
+    });
+  }
+
+  async #made(): Promise<void> {
+    this.#ready ??= makeDirectory(this.path);
     try {
       await this.#ready;
     } catch (error) {
@@ -86,6 +97,25 @@ export class SpoolDirectory {
       throw spoolError(error, this.path);
     }
   }
+}
+
+/** Not Node's own `recursive`, which never returns where a directory cannot have children (/proc). */
+async function makeDirectory(path: string): Promise<void> {
+  const make = (): Promise<void> => mkdir(path, { mode: 0o700 });
+  await make()
+    .catch(async (error: unknown) => {
+      const parent = dirname(path);
+      if (codeOf(error) !== 'ENOENT' || parent === path) throw error;
+      await makeDirectory(parent);
+      await make();
+    })
+    .catch((error: unknown) => {
+      if (codeOf(error) !== 'EEXIST') throw error;
+    });
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
 }
 
 export class SpoolFile {
@@ -111,7 +141,7 @@ export class SpoolFile {
   constructor(
     directory: SpoolDirectory,
     name: string,
-    journal: Omit<JournalDeps, 'ready'> | undefined,
+    journal: Omit<JournalDeps, 'open'> | undefined,
     there: { readonly data: boolean; readonly journal: boolean } = { data: false, journal: false },
   ) {
     this.#directory = directory;
@@ -120,7 +150,11 @@ export class SpoolFile {
     // One of these is made for each written file, and hardly ever used: join() would be felt.
     this.path = `${directory.path}/${name}${DATA_SUFFIX}`;
     const path = `${directory.path}/${name}${JOURNAL_SUFFIX}`;
-    this.journal = new Journal(path, journal && { ...journal, ready: () => directory.ready() }, there.journal);
+    this.journal = new Journal(
+      path,
+      journal && { ...journal, open: (at, how) => directory.open(at, how) },
+      there.journal,
+    );
   }
 
   /** Writes the buffers one after another from `offset` on. They stay as they are until it is done. */
@@ -240,7 +274,7 @@ export class SpoolFile {
   #open(): Promise<FileHandle> {
     // Not made anew: what it held is gone, and nobody would remove it.
     if (this.#isEnded && this.#holds === 0) throw new Error('is closed');
-    this.#handle ??= this.#directory.ready().then(() => openSpoolFile(this.path, this.#isThere ? 'change' : 'make'));
+    this.#handle ??= this.#directory.open(this.path, this.#isThere ? 'change' : 'make');
     const opening = this.#handle;
     opening.catch(() => {
       if (this.#handle === opening) this.#handle = undefined;

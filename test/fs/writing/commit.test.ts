@@ -175,7 +175,8 @@ void t.test('bytes go to the spool while they become the object', async (t) => {
   await file.write(0, bytes);
   let openSpool = (): void => undefined;
   const isOpen = new Promise<void>((resolve) => (openSpool = resolve));
-  bench.spool.ready = () => isOpen;
+  const open = bench.spool.open.bind(bench.spool);
+  bench.spool.open = (path, how) => isOpen.then(() => open(path, how));
   // Needs the slot: what the first file has is written to its spool file meanwhile.
   const other = await bench.create('b');
   const written = other.write(0, bytes);

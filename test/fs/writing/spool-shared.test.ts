@@ -3,12 +3,12 @@
  * and journals that are no good. None is followed, waited for or believed, and none hides what is ours.
  */
 import { execFileSync } from 'node:child_process';
-import { chownSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { errnoName, type ErrnoError } from '../../../src/base/errno.js';
 import { leaveUnclaimed, listLeftOvers, readJournal } from '../../../src/fs/writing/recovery.js';
-import { SpoolDirectory, SpoolFile } from '../../../src/fs/writing/spool.js';
+import { type beginLine, SpoolDirectory, SpoolFile } from '../../../src/fs/writing/spool.js';
 
 const NOBODY = 65534;
 
@@ -77,4 +77,37 @@ void t.test('a link under the name of a spool file is not written through', asyn
   t.equal(failed.length, 1);
   await file.close();
   t.equal(readFileSync(join(directory, 'precious'), 'utf8'), 'precious');
+});
+
+void t.test('a directory that somebody removes is made again', async (t) => {
+  const path = join(t.testdir({}), 'a', 'b', 'spool');
+  const directory = new SpoolDirectory(path, 'ours', { bucket: 'bucket', mountPoint: '/mnt' });
+  const failed: unknown[] = [];
+  const journal = {
+    begin: () => JSON.parse(begin('key')) as ReturnType<typeof beginLine>,
+    failed: (error: unknown) => void failed.push(error),
+  };
+  const made = (): SpoolFile => new SpoolFile(directory, directory.nextName(), journal);
+  const first = made();
+  await first.write(0, [Buffer.from('first')]);
+  rmSync(join(path, '..'), { recursive: true });
+  const second = made();
+  second.journal.note({ type: 'spool', from: 0, to: 6 });
+  await second.write(0, [Buffer.from('second')]);
+  t.ok(await second.journal.settled(false), String(failed));
+  t.equal(readFileSync(second.path, 'utf8'), 'second');
+  t.equal(readFileSync(second.journal.path, 'utf8').split('\n').length, 3);
+  const place = Buffer.alloc(5);
+  await first.read(0, place);
+  t.equal(place.toString(), 'first', 'who has a file there still has it');
+  await first.remove();
+  await second.remove();
+});
+
+void t.test('a directory that cannot be', async (t) => {
+  for (const path of ['/proc/self/nothing/spool', join(t.testdir({ file: '' }), 'file', 'spool')]) {
+    const directory = new SpoolDirectory(path, 'ours', { bucket: 'bucket', mountPoint: '/mnt' });
+    const file = new SpoolFile(directory, directory.nextName(), undefined);
+    await t.rejects(file.write(0, [Buffer.from('x')]), { message: /the spool file .*EIO/ });
+  }
 });

@@ -360,7 +360,7 @@ void t.test('a hand-over that finds no room: an error, and only for that file', 
   const before = await bench.create('a');
   await before.write(0, filled(100, 1));
   const empty = await bench.create('b');
-  bench.spool.ready = () => Promise.reject(Object.assign(new Error('full'), { errno: ENOSPC }));
+  bench.spool.open = () => Promise.reject(Object.assign(new Error('full'), { errno: ENOSPC }));
   await bench.fs.handOver(10_000);
   const next = await killed(t, bench);
   t.equal(await errnoOf(() => next.same(before).flush()), EIO);
