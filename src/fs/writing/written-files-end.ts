@@ -49,7 +49,8 @@ export async function drainFiles(
         const work = isWhole ? commit(entry).catch(() => undefined) : pause(clock, DRAIN_POLL_MS);
         await Promise.race([work, deadline]);
       }
-      if (!isDone(entry)) await leaveAtEnd(entry, deps);
+      // Its writers hear of it at once and close: the last one's release waits until all is kept.
+      if (!isDone(entry)) entry.keeping = leaveAtEnd(entry, deps);
       // An upload of a file without a name is all that is left of it: the store may take its time.
       await (entry.isOrphaned ? Promise.race([entry.keeping, deadline]) : entry.keeping);
     }),

@@ -384,6 +384,26 @@ void t.test('the mount is told to end while somebody writes: it waits, but not f
   t.equal(bench.clock.pending, 0);
 });
 
+void t.test('the mount ends, and the writer that hears of it closes: what it wrote is kept first', async (t) => {
+  const bench = new WriteBench(t);
+  const file = await bench.create('a');
+  for (let at = 0; at < 3; at++) await file.write(at << 20, Buffer.alloc(1 << 20, at), true);
+  const ended = bench.fs.drain(60_000, false);
+  await settle();
+  bench.clock.advance(60_000);
+  let refused = 0;
+  for (let tries = 0; tries < 100 && refused !== EIO; tries++) refused = await errnoOf(() => file.flush());
+  t.equal(refused, EIO);
+  await file.release();
+  await ended;
+  t.match(
+    bench.log.lines.at(-1)?.message,
+    /the mount ended before 'a' was in the bucket; what was written \(3 MiB\) is kept/,
+  );
+  t.equal(bench.spooled.length, 2);
+  t.equal(bench.slots.used, 0);
+});
+
 void t.test('the mount is told to end while the store is silent', async (t) => {
   const bench = new WriteBench(t);
   bench.writer.hold('put');
