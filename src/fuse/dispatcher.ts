@@ -18,6 +18,7 @@ import * as abi from './abi.js';
 import { BufferPool } from './buffer-pool.js';
 import { OUT_OF_RANGE } from './decode.js';
 import { PackingSink } from './directory-sink.js';
+import { DoomedRequests } from './doomed.js';
 import type {
   DispatcherDeps,
   DispatcherOptions,
@@ -67,9 +68,6 @@ const BUFFERS_KEPT_BYTES_MAX = 16 * MIB;
 
 export type { DispatcherDeps, DispatcherOptions, DispatcherStats } from './dispatcher-api.js';
 
-/** Of requests that wait, oldest first. */
-const OLDEST_LOOKS_MAX = 64;
-
 /** Who wants to know of each request that was answered here, and how long that took (`mount-s3x top`). */
 export type RequestObserver = (request: Readonly<PendingRequest>, tookMs: number) => void;
 
@@ -87,6 +85,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
   readonly #ownerUid: number | undefined;
   readonly #interrupts = new InterruptTable();
   readonly #slowReads: SlowReads | undefined;
+  readonly #doomed: DoomedRequests | undefined;
   readonly #buffers = new BufferPool(BUFFERS_KEPT_BYTES_MAX);
   readonly #message = new Message();
   readonly #counts = new RequestCounts();
@@ -101,6 +100,8 @@ export class FuseDispatcher implements Desk, ReadDesk {
   readonly #refused: ReadonlySet<number>;
   /** Undefined but for a while after daemons died of a request that nobody knows. */
   #trial: Trial | undefined;
+  /** What everything is answered from the mount's end on. */
+  #refusal = 0;
   /** Of the message that is being dispatched. */
   #loan: SlotLoan | undefined;
 
@@ -109,10 +110,12 @@ export class FuseDispatcher implements Desk, ReadDesk {
     this.negotiated = deps.negotiated;
     this.#log = deps.log;
     this.#failures = new Failures(deps.log, deps.clock ?? systemClock);
-    const { clock = systemClock, isToldToEnd } = deps;
+    const { clock = systemClock, isToldToEnd, isBeingKilled } = deps;
     this.#clock = clock;
     const waiting = (): Iterable<PendingRequest> => this.#interrupts.waiting();
     this.#slowReads = isToldToEnd && new SlowReads({ clock, isToldToEnd, waiting });
+    const leave = (request: PendingRequest): void => this.answerError(request, EINTR);
+    this.#doomed = isBeingKilled && new DoomedRequests({ clock, isBeingKilled, leave });
     this.#lender = deps.lender;
     this.#witness = deps.witness;
     this.#prepare = deps.prepare;
@@ -180,8 +183,8 @@ export class FuseDispatcher implements Desk, ReadDesk {
       );
     }
     if (answered) {
-      if (header.nodeId === OUT_OF_RANGE) {
-        this.answerError(request, ESTALE);
+      if (this.#refusal !== 0 || header.nodeId === OUT_OF_RANGE) {
+        this.answerError(request, this.#refusal || ESTALE);
         return;
       }
       const { uid } = header;
@@ -190,10 +193,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
         return;
       }
       if (this.#refused.size > 0 && this.#refused.has(request.id)) {
-        this.#log.error(
-          { operation: row.name, nodeId: request.nodeId, unique: request.id },
-          `${row.name} is answered EIO: daemons died while they served it; please report this`,
-        );
+        this.#failures.refused(request);
         this.answerError(request, EIO);
         return;
       }
@@ -252,23 +252,23 @@ export class FuseDispatcher implements Desk, ReadDesk {
     this.destroy();
   }
 
+  /** The mount is over: whoever waits or comes is answered `errno`, and so lets go of the kernel's locks. */
+  refuseAll(errno: number): void {
+    this.#refusal = errno;
+    this.#interrupts.interruptAll();
+    // READs have answered themselves.
+    const others = [...this.#interrupts.waiting()].filter(({ row }) => row.opcode !== abi.FUSE_READ);
+    for (const request of others) this.answerError(request, errno);
+  }
+
   /** How long the oldest request waits of those that the engine's deadlines bound; 0: none. */
   oldestBoundedMs(): number {
-    let looked = 0;
-    for (const { row, startedMs } of this.#interrupts.waiting()) {
-      if (BOUNDED.has(row.opcode)) return this.#clock.nowMs() - startedMs;
-      if (++looked >= OLDEST_LOOKS_MAX) break;
-    }
-    return 0;
+    return this.#interrupts.oldestMs(BOUNDED, this.#clock.nowMs());
   }
 
   /** Requests that were not answered yet, oldest first. */
-  *unanswered(): Iterable<UnansweredRequest> {
-    const nowMs = this.#clock.nowMs();
-    for (const { row, nodeId, startedMs, pid, id, isResent, onInterrupt } of this.#interrupts.waiting()) {
-      const isHandedOver = onInterrupt !== undefined;
-      yield { operation: row.name, nodeId, ageMs: nowMs - startedMs, pid, id, isResent, isHandedOver };
-    }
+  unanswered(): Iterable<UnansweredRequest> {
+    return this.#interrupts.unanswered(this.#clock.nowMs());
   }
 
   /** How long requests took that were answered, by name; those that were refused unread are left out. */
@@ -397,6 +397,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
       return;
     }
     const send = (): void => {
+      if (request.answered) return;
       let bytes: Uint8Array;
       try {
         bytes = sink.close();
@@ -474,7 +475,8 @@ export class FuseDispatcher implements Desk, ReadDesk {
   }
 
   interrupt(lo: number, hi: number): void {
-    this.#interrupts.interrupt(lo, hi);
+    const waiting = this.#interrupts.interrupt(lo, hi);
+    if (waiting) this.#doomed?.interrupted(waiting);
   }
 
   destroy(): void {
@@ -490,6 +492,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
     this.#interrupts.add(request);
     this.#trial?.began(request);
     this.#slowReads?.parked(request);
+    if (request.interrupted) this.#doomed?.interrupted(request);
     this.#inFlightPeak = Math.max(this.#inFlightPeak, this.#interrupts.size);
   }
 
@@ -508,20 +511,22 @@ export class FuseDispatcher implements Desk, ReadDesk {
     // What still throws in here is a broken invariant: an unhandled rejection, which ends the daemon.
     void result.then(
       (value) => {
+        if (request.answered) return;
         this.#finished(request);
         try {
           send(value);
         } catch (error) {
-          // The handler's result could not be encoded; nothing was sent.
-          this.#fail(request, error);
+          this.#fail(request, error, false);
         }
       },
       (error: unknown) => this.#fail(request, error),
     );
   }
 
-  #fail(request: PendingRequest, error: unknown): void {
-    this.answerError(request, this.#errnoFor(request, error));
+  /** Also of one that was left, and of one whose result could not be encoded. */
+  #fail(request: PendingRequest, error: unknown, wasSent = request.answered): void {
+    const errno = this.#errnoFor(request, error);
+    if (!wasSent) this.answerError(request, errno);
   }
 
   /** Throws a broken invariant on, and leaves the request at hand, also when its handler comes to that in a later turn. */

@@ -48,6 +48,12 @@ export class Failures {
     return answer;
   }
 
+  /** Daemons before this one died of it. */
+  refused({ row, nodeId, id }: PendingRequest): void {
+    const fields = { operation: row.name, nodeId, unique: id };
+    this.#log.error(fields, `${row.name} is answered EIO: daemons died while they served it; please report this`);
+  }
+
   /** A failure without a reply to put it in (FORGET, releasing a handle nobody got). Throws InvariantError on. */
   note(error: unknown, fields: LogFields, message: string): void {
     if (error instanceof InvariantError) throw error;

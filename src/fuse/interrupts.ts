@@ -5,10 +5,14 @@
  * used again, so it can hit nobody. Refuses to grow: the oldest early INTERRUPT is forgotten first, and then its request
  * is merely served as if nobody had interrupted it.
  */
+import type { UnansweredRequest } from './dispatcher-api.js';
 import { requestId, type PendingRequest } from './request.js';
 
 /** Early INTERRUPTs kept. Guessed: one a waiting process, and far more than can be between two reader threads. */
 export const EARLY_INTERRUPTS_MAX = 1024;
+
+/** Of requests that wait, oldest first. */
+const OLDEST_LOOKS_MAX = 64;
 
 export class InterruptTable {
   readonly #pending = new Map<number, PendingRequest>();
@@ -23,6 +27,24 @@ export class InterruptTable {
   /** Requests that wait for their answer, oldest first; borrowed until the table changes. */
   waiting(): Iterable<PendingRequest> {
     return this.#pending.values();
+  }
+
+  /** How long the oldest waits of those with such an opcode, if it is among the oldest of all; 0: none. */
+  oldestMs(opcodes: ReadonlySet<number>, nowMs: number): number {
+    let looked = 0;
+    for (const { row, startedMs } of this.#pending.values()) {
+      if (opcodes.has(row.opcode)) return nowMs - startedMs;
+      if (++looked >= OLDEST_LOOKS_MAX) break;
+    }
+    return 0;
+  }
+
+  /** The same for somebody who looks on. */
+  *unanswered(nowMs: number): Iterable<UnansweredRequest> {
+    for (const { row, nodeId, startedMs, pid, id, isResent, onInterrupt } of this.#pending.values()) {
+      const isHandedOver = onInterrupt !== undefined;
+      yield { operation: row.name, nodeId, ageMs: nowMs - startedMs, pid, id, isResent, isHandedOver };
+    }
   }
 
   /** INTERRUPTs that wait for their request. */
@@ -47,16 +69,16 @@ export class InterruptTable {
     return this.#pending.delete(id);
   }
 
-  /** INTERRUPT names a request. */
-  interrupt(lo: number, hi: number): void {
+  /** INTERRUPT names a request; the one that waits is returned. */
+  interrupt(lo: number, hi: number): PendingRequest | undefined {
     this.interrupts++;
     const id = requestId(lo, hi);
     const request = this.#pending.get(id);
     if (request !== undefined) {
       request.interrupt();
-      return;
+      return request;
     }
-    if (id < 0) return;
+    if (id < 0) return undefined;
     if (this.#early.size >= EARLY_INTERRUPTS_MAX) {
       for (const oldest of this.#early) {
         this.#early.delete(oldest);
@@ -64,6 +86,7 @@ export class InterruptTable {
       }
     }
     this.#early.add(id);
+    return undefined;
   }
 
   /** The mount is gone: nobody waits for answers any more. */

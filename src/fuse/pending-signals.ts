@@ -30,6 +30,20 @@ export function isToldToEnd(pid: number, procRoot = '/proc'): boolean {
   }
 }
 
+/**
+ * True when the thread ends whatever it is answered: SIGKILL waits for it, which the kernel also gives each thread of a
+ * process that any other signal ends without a core file.
+ */
+export function isBeingKilled(pid: number, procRoot = '/proc'): boolean {
+  if (pid <= 0) return false;
+  try {
+    const status = readFileSync(`${procRoot}/${pid}/status`, 'latin1');
+    return ((lowWord(status, 'SigPnd') | lowWord(status, 'ShdPnd')) & (1 << (SIGKILL - 1))) !== 0;
+  } catch {
+    return false;
+  }
+}
+
 /** The low 32 bits of a signal set: `SigPnd:\t0000000000000100`. */
 function lowWord(status: string, name: string): number {
   const digits = new RegExp(`^${name}:\\s*[0-9a-f]*?([0-9a-f]{8})$`, 'm').exec(status)?.[1];

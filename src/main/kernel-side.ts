@@ -11,7 +11,7 @@
  */
 import { closeSync } from 'node:fs';
 import { systemClock } from '../base/clock.js';
-import { errnoName } from '../base/errno.js';
+import { ENOTCONN, errnoName } from '../base/errno.js';
 import type { Log } from '../base/log.js';
 import type { WriteSlots } from '../base/pool/write-slots.js';
 import type { PoolView } from '../base/pool/pool-view.js';
@@ -21,7 +21,7 @@ import { FuseDispatcher, type DispatcherStats, type RequestObserver } from '../f
 import type { UnansweredRequest } from '../fuse/dispatcher-api.js';
 import type { AccountView } from '../fuse/reader-account.js';
 import type { FuseHandlers } from '../fuse/handlers.js';
-import { isToldToEnd } from '../fuse/pending-signals.js';
+import { isBeingKilled, isToldToEnd } from '../fuse/pending-signals.js';
 import { cloneConnection, pageBytes } from '../fuse/libc.js';
 import { MountError } from '../fuse/mount-error.js';
 import { mountFuse, setReadAhead, type FuseMount, type MountOptions } from '../fuse/mount.js';
@@ -47,6 +47,8 @@ const REST_MS = 100;
 
 /** How long processes that are still inside a detached mount may finish. */
 const DETACHED_GRACE_MS = 5_000;
+/** How long the notification thread may need for a lock once nobody waits for an answer (guessed). */
+const NOTIFIER_END_MS = 5_000;
 
 /** WriteSlots that say when they have run out, so that what lies idle with reader threads is taken back. */
 export interface LendableSlots extends WriteSlots {
@@ -178,6 +180,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
         log,
         clock: systemClock,
         isToldToEnd,
+        isBeingKilled,
         ...(lender ? { lender } : {}),
         ...(deps.prepare ? { prepare: deps.prepare } : {}),
         ...(deps.life.page ? { witness: deps.life.page } : {}),
@@ -199,6 +202,13 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
     for (const each of new Set([fd, mount.fd])) closeSync(each);
   });
   const { promise: givenUp, resolve: giveUp } = promiseOf();
+  // A notification that waits for a directory's lock keeps the connection open beyond the end of this process, and whoever
+  // holds the lock waits for an answer: everybody gets one, until that thread is out of the kernel.
+  const leave = (): void => {
+    dispatcher.refuseAll(ENOTCONN);
+    const late = new Promise<void>((resolve) => void setTimeout(resolve, NOTIFIER_END_MS).unref());
+    void Promise.race([notifier.close(), late]).then(giveUp);
+  };
   return {
     ended: Promise.race([closed, givenUp]),
     tune: () => {
@@ -218,7 +228,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
       hits: readers.accounts.map((account) => account.latencies),
     }),
     watched: { accounts: readers.accounts, observe: (observer) => (dispatcher.observer = observer) },
-    unmount: () => endMount({ ...mount, unmount: unmounter(deps.life) }, threadsEnded, giveUp, log),
+    unmount: () => endMount({ ...mount, unmount: unmounter(deps.life) }, threadsEnded, leave, log),
   };
 }
 
@@ -351,6 +361,6 @@ async function endMount(
   if ((await Promise.race([ended, late])) !== 'late') return;
   log.warn({ mountPoint }, 'programs still use the detached mount: their calls fail from now on');
   if (record && abortConnection(record)) return;
-  // No /sys/fs/fuse/connections here, as in most containers. With the process goes the last descriptor of /dev/fuse.
+  // No /sys/fs/fuse/connections here, as in most containers. With its threads goes the last descriptor of /dev/fuse.
   giveUp();
 }

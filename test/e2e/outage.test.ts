@@ -1,15 +1,19 @@
 /**
  * A store that nobody answers for (it restarts, a link is down) for fifteen seconds, in the middle of reads, a listing, small
  * files and a checkpoint: all of them wait and none fails; and one that stays away is an error in time, of which the mount
- * recovers. The way to the store is a process of its own, which is killed.
+ * recovers. Meanwhile a process that waits can be killed, and the mount can be ended. The way to the store is a process of
+ * its own, which is killed.
  */
+import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { projectRoot, shell, startMount, whyNoMount } from '../support/mount.js';
+import { projectRoot, shell, startMount, whyNoMount, type Mount } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
 import { freePort, startServerProcess, type ServerProcess } from '../support/servers/child.js';
 
@@ -117,4 +121,54 @@ t.test('who asked for a number of attempts gets that number, and the mount goes 
   t.ok(Date.now() - startMs < 20_000, 'long before the deadline');
   await way.open();
   t.match((await shell(mount, 'sha256sum < "$M/big"', 60_000)).stdout, sha(big));
+});
+
+/** A program that has opened the file, and writes what it is given. */
+async function openWriter(mount: Mount, name: string): Promise<ChildProcess & { readonly stdin: Writable }> {
+  const args = ['-c', 'exec cat > "$0"', join(mount.path, name)];
+  const child = spawn('sh', args, { stdio: ['pipe', 'ignore', 'ignore'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  for (let looks = 0; looks < 100 && (await shell(mount, `test -e "$M/${name}"`)).code !== 0; looks++) await sleep(50);
+  return child;
+}
+
+/** Whether it comes before that; what waits in the kernel for ever must not keep the test. */
+async function within(waitMs: number, event: Promise<unknown>): Promise<boolean> {
+  return await Promise.race([event.then(() => true), sleep(waitMs, false, { ref: false })]);
+}
+
+t.test('who waits in close for a store that is away can be interrupted, and his bytes arrive', async (t) => {
+  const mount = await startMount(far, { bucket: BUCKET });
+  t.teardown(() => mount.stop());
+  const writer = await openWriter(mount, 'interrupted');
+  await way.close();
+  const ended = once(writer, 'exit');
+  writer.stdin.end('bytes');
+  await sleep(1000);
+  t.equal(writer.exitCode, null, 'it waits');
+  writer.kill('SIGINT');
+  t.ok(await within(20_000, ended), 'long before an upload gives up');
+  await way.open();
+  const path = join(bucketDir, 'interrupted');
+  for (let looks = 0; looks < 100 && !existsSync(path); looks++) await sleep(100);
+  t.equal(readFileSync(path, 'utf8'), 'bytes', 'what it wrote was whole');
+});
+
+t.test('a mount that ends while the store is away leaves nobody waiting', async (t) => {
+  const mount = await startMount(far, { bucket: BUCKET, flags: ['--shutdown-timeout', '2'] });
+  t.teardown(() => mount.stop());
+  const writer = await openWriter(mount, 'torn');
+  writer.stdin.write('half');
+  await way.close();
+  // What the mount knows of names is too old by then, so these wait, one with the directory's lock.
+  await sleep(1200);
+  const makers = ['one', 'two', 'three'].map((name) => shell(mount, `echo > "$M/${name}"`, 100_000));
+  await sleep(500);
+  process.kill(mount.chiefPid, 'SIGTERM');
+  t.ok(await within(40_000, Promise.all(makers)), 'all of them have an answer');
+  for (let looks = 0; looks < 100 && mount.exitCode() === null; looks++) await sleep(100);
+  t.not(mount.exitCode(), null, 'and the mount has ended');
+  t.match(mount.log(), /the mount ended before 'torn' was in the bucket; what was written \(4 B\) is kept/);
+  writer.kill('SIGKILL');
+  await way.open();
 });
