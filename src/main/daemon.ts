@@ -259,7 +259,7 @@ export async function startDaemon(
   }
   // What the daemon before this one left was told when it was found.
   if (!config.readOnly && !life.takesOver) {
-    void tellLeftOvers(config.write, config.store.bucket, { log, writer: parts.writer, clock: systemClock });
+    void tellLeftOvers(config.write, config.store, { log, writer: parts.writer, clock: systemClock });
   }
   const processNames = new ProcessNames();
   const commands: ControlHandlers = {

@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
 import { formatBytes } from '../base/units.js';
 import type { ObjectWriter } from '../engine/write-api.js';
-import { dropLeftOver, listLeftOvers } from '../fs/writing/recovery.js';
+import { dropLeftOver, listLeftOvers, type LeftOver } from '../fs/writing/recovery.js';
 
 /** More are counted, not named. */
 const NAMED_MAX = 20;
@@ -19,12 +19,14 @@ export interface LeftOverRules {
 
 export async function tellLeftOvers(
   { spoolDirectory, recoverAgeMs }: LeftOverRules,
-  bucket: string,
+  of: { readonly bucket: string; readonly endpointUrl?: string | undefined },
   deps: { readonly log: Log; readonly writer: ObjectWriter; readonly clock: Clock },
 ): Promise<void> {
   const { log, writer, clock } = deps;
   try {
-    const all = (await listLeftOvers(spoolDirectory)).filter((one) => one.bucket === bucket && !one.isInUse);
+    // A bucket of the same name in another store is another one.
+    const isOurs = (one: LeftOver): boolean => one.bucket === of.bucket && one.endpointUrl === of.endpointUrl;
+    const all = (await listLeftOvers(spoolDirectory)).filter((one) => isOurs(one) && !one.isInUse);
     let named = 0;
     for (const { id, key, because, leftAtMs, sizeBytes } of all) {
       const left = new Date(leftAtMs).toISOString();
