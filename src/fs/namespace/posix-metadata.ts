@@ -16,7 +16,7 @@ import { SingleFlight } from '../single-flight.js';
 import type { Prefetcher } from '../../prefetch/api.js';
 import type { NamespaceDeps } from './deps.js';
 import { isPrecondition, MARKER_TYPE } from './markers.js';
-import { inParallel } from './parallel.js';
+import { inParallel } from '../parallel.js';
 import { checkNewName } from './present.js';
 import { NOTHING_LEARNED, type Learned } from './remembered-attributes.js';
 

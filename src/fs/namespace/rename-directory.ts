@@ -15,7 +15,7 @@ import { KEY_BYTES_MAX } from '../keymap.js';
 import type { NamespaceDeps } from './deps.js';
 import type { Directories } from './directories.js';
 import { copyObject } from './object-copies.js';
-import { inParallel } from './parallel.js';
+import { inParallel } from '../parallel.js';
 import type { FileRename, Place } from './rename-file.js';
 import { renameTree } from './rename-tree.js';
 import { listTree, type TreeListing } from './tree-listing.js';

@@ -11,7 +11,7 @@ import type { ObjectHead } from '../../engine/api.js';
 import type { NamespaceDeps } from './deps.js';
 import { MARKER_TYPE } from './markers.js';
 import { renameObject } from './object-renames.js';
-import { inParallel } from './parallel.js';
+import { inParallel } from '../parallel.js';
 import type { FileRename } from './rename-file.js';
 import type { TreeListing } from './tree-listing.js';
 

@@ -17,6 +17,7 @@ import { formatBytes } from '../../base/units.js';
 import type { ObjectHead } from '../../engine/api.js';
 import type { ObjectProperties, ObjectWriter, Upload, UploadedPart, WriteCondition } from '../../engine/write-api.js';
 import type { MaybePromise } from '../../fuse/handlers.js';
+import { inParallel } from '../parallel.js';
 import { makeBody, slotsOf, type Body, type ContentSource } from './body.js';
 import type { JournalPart } from './journal.js';
 import { planParts, streamPartBytes, type PartRules, type PlannedPart } from './part-plan.js';
@@ -371,21 +372,4 @@ export class FileUpload {
       body.release();
     }
   }
-}
-
-/** At most `most` at a time; the first error ends the taking of new ones, and is thrown when all under way are over. */
-async function inParallel<T>(items: readonly T[], most: number, work: (item: T) => Promise<void>): Promise<void> {
-  let next = 0;
-  const failures: unknown[] = [];
-  const worker = async (): Promise<void> => {
-    for (let item = items[next++]; item !== undefined && failures.length === 0; item = items[next++]) {
-      try {
-        await work(item);
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(most, items.length) }, worker));
-  if (failures.length > 0) throw failures[0];
 }

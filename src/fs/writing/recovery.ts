@@ -22,6 +22,7 @@ import type {
   UploadedPart,
   WriteCondition,
 } from '../../engine/write-api.js';
+import { inParallel } from '../parallel.js';
 import type { JournalBegin, JournalLine, JournalRange, LeftBecause } from './journal.js';
 import { PARTS_MAX, PART_BYTES_MAX, PART_BYTES_MIN, planParts, type PartRules, type SentPart } from './part-plan.js';
 import { processStart } from './process-identity.js';
@@ -383,17 +384,13 @@ async function complete(
       const isLarge = to - from > MEMORY_PART_BYTES_MAX;
       return isLarge && spool ? await largeBody(known, ranges, spool, readObject, from, to) : [await read(from, to)];
     };
-    const worker = async (): Promise<void> => {
-      for (let part = todo.shift(); part; part = todo.shift()) {
-        const { partNumber, from, to, how } = part;
-        const sent =
-          how === 'copy' && begin.base
-            ? writer.copyPart(target, partNumber, { ...begin.base, startOffset: from, endOffset: to })
-            : bodyOf(from, to).then((body) => writer.uploadPart(target, partNumber, body));
-        uploaded.set(partNumber, await sent);
-      }
-    };
-    await Promise.all(Array.from({ length: SENDS }, worker));
+    await inParallel(todo, SENDS, async ({ partNumber, from, to, how }) => {
+      const sent =
+        how === 'copy' && begin.base
+          ? writer.copyPart(target, partNumber, { ...begin.base, startOffset: from, endOffset: to })
+          : bodyOf(from, to).then((body) => writer.uploadPart(target, partNumber, body));
+      uploaded.set(partNumber, await sent);
+    });
     const all = plan.flatMap(({ partNumber }) => uploaded.get(partNumber) ?? []);
     return await writer.completeUpload(target, all, condition);
   } finally {

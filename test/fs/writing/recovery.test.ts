@@ -2,10 +2,10 @@
  * Left-overs: what was written by a killed writer, refused by the store, or cut off by a crash is listed, completed to exactly
  * the bytes that were known, or dropped with its upload.
  */
-import { appendFileSync, copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { EBUSY, EIO, ENOENT, ESTALE } from '../../../src/base/errno.js';
+import { EACCES, EBUSY, EIO, ENOENT, ESTALE } from '../../../src/base/errno.js';
 import { KIB, MIB } from '../../../src/base/units.js';
 import { completeLeftOver, dropLeftOver, listLeftOvers } from '../../../src/fs/writing/recovery.js';
 import { errnoOf, settle } from '../../support/memory-store-kernel.js';
@@ -185,3 +185,36 @@ void t.test('a file of holes', async (t) => {
   want.write('end', 300 * KIB);
   t.ok(bench.store.objects.get('sparse')?.body.equals(want));
 });
+
+void t.test(
+  'a part that fails ends the sending, and what is on its way has its spool file until it is over',
+  async (t) => {
+    const bench = new WriteBench(t);
+    const file = await bench.create('sparse', O_RDWR);
+    await file.write(0, 'begin');
+    bench.witness.told.set(42, 'killed');
+    await file.close();
+    const [leftOver] = await listLeftOvers(bench.spoolPath);
+    const { id, spoolPath } = leftOver!;
+    const line = { type: 'left', because: 'killed', message: '', key: 'sparse', dirtyParts: [], atMs: 1 };
+    const sizeBytes = 150 * MIB;
+    const ranges = [{ from: 0, to: sizeBytes, kind: 'spool' }];
+    appendFileSync(join(bench.spoolPath, `${id}.journal`), `${JSON.stringify({ ...line, sizeBytes, ranges })}\n`);
+    truncateSync(spoolPath, sizeBytes);
+    bench.writer.reset();
+    // The fifth fails, and fast.
+    bench.writer.hold(({ kind }) => kind === 'uploadPart' && bench.writer.count(kind) <= 4);
+    let isOver = false;
+    const completed = errnoOf(() => completeLeftOver(bench.spoolPath, id, deps(bench)));
+    void completed.finally(() => (isOver = true));
+    while (bench.writer.waiting.length < 4) await settle();
+    bench.writer.fail('uploadPart', storeError('AccessDenied', 403));
+    bench.writer.letGoOldest(1);
+    while (bench.writer.count('uploadPart') < 5) await settle();
+    await settle(50);
+    t.notOk(isOver, 'others are on their way');
+    bench.writer.letGo();
+    t.equal(await completed, EACCES);
+    t.equal(bench.writer.count('uploadPart'), 5, 'and none was begun afterwards');
+  },
+);
