@@ -96,11 +96,10 @@ export function takePrestarted(
   const isAlive = child.pid !== undefined && child.exitCode === null && child.signalCode === null;
   const suits = ahead.entry === wanted.entry && sameVariables(ahead.env, wanted.env);
   const sameWords = dirnameOf(ahead.words) === dirnameOf(wanted.words);
-  if (!isAlive || !suits || !sameWords) {
+  if (!isAlive || !suits || !sameWords || !named(ahead.words, wanted.words)) {
     discardPrestarted(ahead);
     return undefined;
   }
-  if (ahead.words !== undefined && wanted.words !== undefined) renameSync(ahead.words, wanted.words);
   child.ref();
   child.channel?.ref();
   return child;
@@ -111,6 +110,16 @@ export function discardPrestarted({ child, words }: Prestarted): void {
   if (child.connected) child.disconnect();
   child.unref();
   if (words !== undefined) rmSync(words, { force: true });
+}
+
+/** False when the file is gone: a command of another container that shares the directory has the same process id. */
+function named(words: string | undefined, wanted: string | undefined): boolean {
+  try {
+    if (words !== undefined && wanted !== undefined) renameSync(words, wanted);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function dirnameOf(file: string | undefined): string | undefined {

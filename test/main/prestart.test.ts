@@ -48,6 +48,16 @@ void t.test('it becomes the mount', async (t) => {
   t.ok(await gone(ahead));
 });
 
+void t.test('the place of its standard error is taken from it: another process', async (t) => {
+  const { owner, config, ahead } = place(t);
+  rmSync(ahead.words ?? '');
+  const { pid } = await mountInBackground(config, { entry, owner, cwd: '/', prestarted: ahead });
+  t.not(pid, ahead.child.pid);
+  t.ok(await gone(ahead), 'the first one ends');
+  process.kill(pid, 'SIGTERM');
+  for (let attempt = 0; attempt < 400 && processStartTicks(pid) !== undefined; attempt++) await sleep(25);
+});
+
 void t.test('another program, another environment: another process', async (t) => {
   const { owner, config, files, ahead } = place(t);
   const other = { ...owner, env: { ...owner.env, SOMETHING: 'else' } };
