@@ -1,6 +1,7 @@
 /**
  * What stat(2) shows: an object's size and LastModified, the mount's own owner and permission bits, and nothing invented
- * beyond that. S3 knows no owner, no mode and no access time; atime and ctime repeat LastModified.
+ * beyond that. S3 knows no owner, no mode and no access time; atime and ctime repeat LastModified. A directory's time moves
+ * with our own changes of its names, as Python's import and others who keep a listing need it.
  * Pure: from a node to numbers, no requests.
  */
 import type { Attributes, FileSystemStatistics } from '../fuse/handlers.js';
@@ -64,14 +65,24 @@ export class AttributeMaker {
   }
 
   #file(
-    node: Pick<FileNode, 'ino' | 'sizeBytes' | 'lastModifiedMs'> & Partial<Pick<FileNode, 'mtimeMs' | 'shown'>>,
+    node: Pick<FileNode, 'ino' | 'sizeBytes' | 'lastModifiedMs'> &
+      Partial<Pick<FileNode, 'mtimeMs' | 'shown' | 'current' | 'isOutdated'>>,
   ): Attributes {
     const atMs = node.mtimeMs ?? node.lastModifiedMs;
-    return this.#make(node.ino, S_IFREG | this.fileMode, 1, node.shown?.sizeBytes ?? node.sizeBytes, atMs);
+    // We removed it, or put another in its place; of what others do to the bucket a reader learns by ESTALE.
+    const links = node.current === false && node.isOutdated !== true ? 0 : 1;
+    return this.#make(
+      node.ino,
+      S_IFREG | this.fileMode,
+      links,
+      node.shown?.sizeBytes ?? node.sizeBytes,
+      wholeSecondsMs(atMs),
+    );
   }
 
-  #directory(node: { readonly ino: number }): Attributes {
-    return this.#make(node.ino, S_IFDIR | this.directoryMode, 2, 0, this.#mountedAtMs);
+  #directory({ ino, changedAtMs }: { readonly ino: number; readonly changedAtMs?: number | undefined }): Attributes {
+    const atMs = changedAtMs ?? wholeSecondsMs(this.#mountedAtMs);
+    return this.#make(ino, S_IFDIR | this.directoryMode, 2, 0, atMs);
   }
 
   /** What a negative entry carries: nobody looks at it. */
@@ -79,10 +90,7 @@ export class AttributeMaker {
     return this.#make(0, 0, 0, 0, 0);
   }
 
-  #make(ino: number, mode: number, nlink: number, sizeBytes: number, atMs: number): Attributes {
-    // HEAD tells whole seconds, LIST of some stores milliseconds: tar and rsync must not see a file's time change
-    // because it was listed now and asked for singly before.
-    const timeMs = Math.floor(atMs / 1000) * 1000;
+  #make(ino: number, mode: number, nlink: number, sizeBytes: number, timeMs: number): Attributes {
     return {
       ino,
       sizeBytes,
@@ -98,6 +106,12 @@ export class AttributeMaker {
     };
   }
 }
+
+/**
+ * HEAD tells whole seconds, LIST of some stores milliseconds: tar and rsync must not see a file's time change because it was
+ * listed now and asked for singly before.
+ */
+const wholeSecondsMs = (timeMs: number): number => Math.floor(timeMs / 1000) * 1000;
 
 /** A row of a listing has no key at hand; the table makes nodes of those that something is remembered of. */
 function isNode(view: NodeView): view is Node {

@@ -203,6 +203,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     const handle = this.#nextHandle++;
     const owner = this.#owner(context);
     this.#parts.remembered.made(node, { mode, usual: this.#parts.attributes.fileMode, owner });
+    this.#parts.remembered.namesChanged(directory);
     this.#parts.writing.created(context, handle, node, flags);
     this.#parts.files.open(handle, node, false);
     return { entry: this.#replies.held(node), open: { handle, keepCache: true } };
@@ -268,17 +269,27 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   override mkdir(context: RequestContext, parent: number, name: string, mode: number): MaybePromise<Entry> {
     if (!this.#parts.namespace) return this.refuse('mkdir');
     const made = { mode, owner: this.#owner(context) };
-    return this.#parts.namespace.mkdir(this.#parts.table.directory(parent), name, made, context);
+    const directory = this.#parts.table.directory(parent);
+    return this.#changing([directory], this.#parts.namespace.mkdir(directory, name, made, context));
   }
 
   override rmdir(context: RequestContext, parent: number, name: string): MaybePromise<void> {
     if (!this.#parts.namespace) return this.refuse('rmdir');
-    return this.#parts.namespace.rmdir(this.#parts.table.directory(parent), name, context);
+    const directory = this.#parts.table.directory(parent);
+    return this.#changing([directory], this.#parts.namespace.rmdir(directory, name, context));
   }
 
   override unlink(context: RequestContext, parent: number, name: string): MaybePromise<void> {
     if (!this.#parts.namespace) return this.refuse('unlink');
-    return this.#parts.namespace.unlink(this.#parts.table.directory(parent), name, context);
+    const directory = this.#parts.table.directory(parent);
+    return this.#changing([directory], this.#parts.namespace.unlink(directory, name, context));
+  }
+
+  /** `work` changes names in these directories; their times follow once it has. */
+  async #changing<T>(directories: readonly DirectoryNode[], work: Promise<T>): Promise<T> {
+    const done = await work;
+    for (const directory of directories) this.#parts.remembered.namesChanged(directory);
+    return done;
   }
 
   /** `mount-s3x rm -r`: no operation of the kernel's. `path` is relative to the mount, without slashes at its ends. */
@@ -301,7 +312,9 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   ): MaybePromise<void> {
     if (!this.#parts.namespace) return this.refuse('rename');
     const { table, namespace } = this.#parts;
-    return namespace.rename(table.directory(parent), name, table.directory(newParent), newName, flags, context);
+    const from = table.directory(parent);
+    const to = table.directory(newParent);
+    return this.#changing([from, to], namespace.rename(from, name, to, newName, flags, context));
   }
 
   read(
@@ -442,7 +455,10 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   override symlink(context: RequestContext, parent: number, name: string, target: string): MaybePromise<Entry> {
     const { policy, posix, table } = this.#parts;
     policy.mayWrite('symlink');
-    if (posix) return posix.symlink(context, table.directory(parent).key, name, target);
+    if (posix) {
+      const directory = table.directory(parent);
+      return this.#changing([directory], posix.symlink(context, directory.key, name, target));
+    }
     throw new ErrnoError(EPERM, 'the bucket keeps no symbolic links (--posix-metadata does)');
   }
 

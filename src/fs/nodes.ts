@@ -24,6 +24,8 @@ export interface DirectoryNode extends NodeBase {
   key: string;
   /** Serial numbers of the pages that the kernel was last allowed to keep a copy of; '' = none. */
   kernelCopy: string;
+  /** When this mount last changed a name in it, unless utimens spoke after that. Never the same twice. */
+  changedAtMs?: number | undefined;
 }
 
 export interface FileNode extends NodeBase {
@@ -68,6 +70,6 @@ export type Node = DirectoryNode | FileNode;
 
 /** What stat(2) shows of a node. */
 export type NodeView =
-  | Pick<DirectoryNode, 'kind' | 'nodeId' | 'ino'>
+  | (Pick<DirectoryNode, 'kind' | 'nodeId' | 'ino'> & Partial<Pick<DirectoryNode, 'changedAtMs'>>)
   | (Pick<FileNode, 'kind' | 'nodeId' | 'ino' | 'sizeBytes' | 'lastModifiedMs'> &
-      Partial<Pick<FileNode, 'mtimeMs' | 'shown'>>);
+      Partial<Pick<FileNode, 'mtimeMs' | 'shown' | 'current' | 'isOutdated'>>);

@@ -5,6 +5,7 @@
  * that JavaScript cannot hold exactly becomes OUT_OF_RANGE, and what that means is said where the field is used.
  * Structures: include/uapi/linux/fuse.h.
  */
+import { fileTimeMs } from '../base/file-time.js';
 import * as abi from './abi.js';
 
 /** Stands for a 64-bit value of 2^53 or more. All values that we ourselves give out are below. */
@@ -19,10 +20,10 @@ export function decodeU64(view: DataView, at: number): number {
   return hi > HI_MAX ? OUT_OF_RANGE : view.getUint32(at, true) + hi * TWO_32;
 }
 
-/** Seconds (signed 64 bit) and nanoseconds to milliseconds. Dates beyond JavaScript's numbers lose precision. */
+/** Seconds (signed 64 bit) and nanoseconds to milliseconds. */
 export function decodeTimeMs(view: DataView, secondsAt: number, nanosecondsAt: number): number {
   const seconds = view.getUint32(secondsAt, true) + view.getInt32(secondsAt + 4, true) * TWO_32;
-  return seconds * 1000 + view.getUint32(nanosecondsAt, true) / 1e6;
+  return fileTimeMs(seconds, view.getUint32(nanosecondsAt, true));
 }
 
 /** fuse_in_header */

@@ -4,6 +4,7 @@
  * Refuses to check sizes: the caller's buffer has room (replies of fixed size, or checked by directory-sink.ts).
  * Structures: include/uapi/linux/fuse.h.
  */
+import { nanosecondsOf } from '../base/file-time.js';
 import * as abi from './abi.js';
 import type { Attributes, Entry, FileSystemStatistics, OpenReply } from './handlers.js';
 
@@ -29,7 +30,7 @@ export function encodeI64(view: DataView, at: number, value: number): void {
 export function encodeTime(view: DataView, secondsAt: number, nanosecondsAt: number, timeMs: number): void {
   const seconds = Math.floor(timeMs / 1000);
   encodeI64(view, secondsAt, seconds);
-  view.setUint32(nanosecondsAt, Math.min(999_999_999, Math.max(0, Math.round((timeMs - seconds * 1000) * 1e6))), true);
+  view.setUint32(nanosecondsAt, nanosecondsOf(timeMs, seconds), true);
 }
 
 /** A duration as seconds and nanoseconds; Infinity is TTL_SECONDS_MAX, nothing is below 0. */

@@ -7,6 +7,7 @@
  * Refuses metadata that makes no sense: it counts as none.
  */
 import { EEXIST, EINVAL, EIO, ErrnoError, errnoName, ESTALE } from '../../base/errno.js';
+import { fileTimeMs, nanosecondsOf } from '../../base/file-time.js';
 import { invariant } from '../../base/invariant.js';
 import type { ObjectHead } from '../../engine/api.js';
 import type { ObjectWriter } from '../../engine/write-api.js';
@@ -234,7 +235,10 @@ export function encodeLearned({ type, mode, uid, gid, mtimeMs }: Learned): Reado
 
 /** As s3fs and rclone write it; whole seconds without a fraction. */
 function seconds(timeMs: number): string {
-  return timeMs % 1000 === 0 ? String(timeMs / 1000) : (timeMs / 1000).toFixed(9);
+  if (timeMs % 1000 === 0) return String(timeMs / 1000);
+  if (timeMs < 0) return (timeMs / 1000).toFixed(9);
+  const whole = Math.floor(timeMs / 1000);
+  return `${whole}.${String(nanosecondsOf(timeMs, whole)).padStart(9, '0')}`;
 }
 
 /** What an object's metadata says. */
@@ -268,6 +272,10 @@ function idOf(text: string | undefined): number | undefined {
 }
 
 function timeOf(text: string): number | undefined {
+  const [, whole, fraction] = /^(\d+)\.(\d+)$/.exec(text) ?? [];
+  if (whole !== undefined && fraction !== undefined) {
+    return fileTimeMs(Number(whole), Number(fraction.slice(0, 9).padEnd(9, '0')));
+  }
   const timeMs = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text);
   return Number.isFinite(timeMs) ? timeMs : undefined;
 }

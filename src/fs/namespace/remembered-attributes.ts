@@ -12,7 +12,7 @@ import { EEXIST, ENODATA, ENOSPC, EOPNOTSUPP, EPERM, ErrnoError } from '../../ba
 import type { ObjectHead } from '../../engine/api.js';
 import type { AttributeChanges, Attributes } from '../../fuse/handlers.js';
 import { inoOfKey, ROOT_INO } from '../ino.js';
-import type { Node } from '../inode-table.js';
+import type { DirectoryNode, Node } from '../inode-table.js';
 import type { AttributeRecords } from '../restore/attribute-records.js';
 
 /** About 300 bytes each. */
@@ -24,6 +24,8 @@ const XATTRS_BYTES_MAX = 4 * 1024 * 1024;
 const XATTR_CREATE = 1;
 const XATTR_REPLACE = 2;
 const PERMISSIONS = 0o7777;
+/** Two changes of a directory within one millisecond have two times; a double keeps microseconds of today. */
+const CHANGE_STEP_MS = 0.001;
 const S_ISUID = 0o4000;
 const S_ISGID = 0o2000;
 const S_IXGRP = 0o010;
@@ -128,6 +130,7 @@ export class RememberedAttributes {
     const entry = this.of(node) ?? (node.learned && { ...newEntry(undefined), ...node.learned });
     if (!entry) return attributes;
     const { type, mode, uid, gid, atimeMs, mtimeMs, ctimeMs } = entry;
+    const changedAtMs = node.kind === 'directory' ? node.changedAtMs : undefined;
     if (this.#isKept) node.learned = { type, mode, uid, gid, mtimeMs };
     const bits = mode === undefined ? attributes.mode & PERMISSIONS : mode;
     return {
@@ -135,7 +138,7 @@ export class RememberedAttributes {
       mode: (type ?? attributes.mode & ~PERMISSIONS) | bits,
       uid: uid ?? attributes.uid,
       gid: gid ?? attributes.gid,
-      mtimeMs: mtimeMs ?? attributes.mtimeMs,
+      mtimeMs: (changedAtMs === undefined ? mtimeMs : undefined) ?? attributes.mtimeMs,
       atimeMs: atimeMs ?? mtimeMs ?? attributes.atimeMs,
       ctimeMs: Math.max(ctimeMs ?? 0, attributes.ctimeMs),
     };
@@ -179,9 +182,20 @@ export class RememberedAttributes {
     if (uid !== undefined) entry.uid = uid;
     if (gid !== undefined) entry.gid = gid;
     if (atimeMs !== undefined) entry.atimeMs = atimeMs === 'now' ? nowMs : atimeMs;
-    if (mtimeMs !== undefined) entry.mtimeMs = mtimeMs === 'now' ? nowMs : mtimeMs;
+    if (mtimeMs !== undefined) {
+      entry.mtimeMs = mtimeMs === 'now' ? nowMs : mtimeMs;
+      if (node.kind === 'directory') node.changedAtMs = undefined;
+    }
     entry.ctimeMs = nowMs;
     this.#records?.changed(node.key, entry);
+  }
+
+  /**
+   * Names in the directory were made, removed or moved by us: its time is another, for those who kept a listing of it and look at
+   * nothing else (Python's import).
+   */
+  namesChanged(directory: DirectoryNode): void {
+    directory.changedAtMs = Math.max(this.#wallMs(), (directory.changedAtMs ?? 0) + CHANGE_STEP_MS);
   }
 
   /** The file was written or cut: times that were set are void. */

@@ -229,6 +229,23 @@ export const programs: readonly ProgramCase[] = [
       test ! -e a`,
   },
   {
+    name: 'Python: a module that was written a moment ago is imported; an unlinked lock file is seen as such',
+    needs: ['python3'],
+    script: `mkdir "$M/modules" && cd / && python3 - <<'PY'
+import importlib, os, sys
+directory = os.environ["M"] + "/modules"
+sys.dont_write_bytecode = True
+sys.path.insert(0, directory)
+for at in range(20):
+    with open(f"{directory}/made_{at}.py", "w") as file: file.write(f"at = {at}")
+    assert importlib.import_module(f"made_{at}").at == at
+with open(f"{directory}/lock", "w") as lock:
+    os.fsync(lock.fileno())
+    os.unlink(lock.name)
+    assert os.fstat(lock.fileno()).st_nlink == 0
+PY`,
+  },
+  {
     name: 'Python: copytree, tempfile and os.replace, csv, json, shelve, zipfile append, mmap',
     needs: ['python3'],
     script: `cd "$M" && python3 - <<'PY'

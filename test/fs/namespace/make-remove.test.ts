@@ -124,6 +124,64 @@ void t.test('a directory stays when its last file goes', async (t) => {
   t.same(await bench.names(), ['known']);
 });
 
+void t.test('the time of a directory moves with our own changes of its names', async (t) => {
+  const bench = new TreeBench(t);
+  bench.store.put('d/elsewhere', 'x');
+  bench.store.put('d/sub/x', 'x');
+  const ofDirectory = async (path: string): Promise<number> =>
+    bench.fs.getattr(bench.context(), await bench.directory(path)).attributes.mtimeMs;
+  const seen = [await ofDirectory('d')];
+  const changed = async (what: string, work: () => Promise<unknown>): Promise<void> => {
+    await work();
+    seen.push(await ofDirectory('d'));
+    t.ok((seen.at(-1) ?? 0) > (seen.at(-2) ?? 0), what);
+  };
+  // The clock of the bench stands still.
+  const file = await bench.createAt('d/f');
+  await changed('a file that was only made', () => bench.createAt('d/g'));
+  await changed('mkdir', () => bench.mkdir('d/e'));
+  await changed('rmdir', () => bench.rmdir('d/e'));
+  await changed('rename', () => bench.rename('d/elsewhere', 'd/here'));
+  await changed('rename out', async () => {
+    bench.clock.advance(5);
+    const before = await ofDirectory('d/sub');
+    await bench.rename('d/here', 'd/sub/here');
+    t.ok((await ofDirectory('d/sub')) > before, 'and where it goes');
+  });
+  await changed('unlink', () => bench.unlink('d/f'));
+  await file.close();
+  const before = await ofDirectory('d');
+  t.equal(await bench.errno(() => bench.rmdir('d/sub')), ENOTEMPTY);
+  t.equal(await ofDirectory('d'), before, 'not by what was refused');
+  const d = await bench.directory('d');
+  await bench.fs.setattr(bench.context(), d, { mtimeMs: 1_000_000 });
+  t.equal(await ofDirectory('d'), 1_000_000, 'what utimens said stands');
+  await bench.mkdir('d/again');
+  t.ok((await ofDirectory('d')) > 1_000_000, 'until the next change');
+});
+
+void t.test('an open file that we removed or replaced has no links', async (t) => {
+  const bench = new TreeBench(t);
+  for (const name of ['read', 'replaced', 'elsewhere']) bench.store.put(name, name);
+  const linksOf = (file: { readonly nodeId: number }): number =>
+    bench.fs.getattr(bench.context(), file.nodeId).attributes.nlink;
+  const read = await bench.openAt('read');
+  const written = await bench.createAt('written');
+  const replaced = await bench.openAt('replaced');
+  const elsewhere = await bench.openAt('elsewhere');
+  t.same([read, written, replaced, elsewhere].map(linksOf), [1, 1, 1, 1]);
+  await bench.unlink('read');
+  await bench.unlink('written');
+  await bench.write('new', 'new');
+  await bench.rename('new', 'replaced');
+  t.same([read, written, replaced].map(linksOf), [0, 0, 0]);
+  t.equal((await bench.stat('replaced'))?.attributes.nlink, 1, 'what replaced it');
+  bench.store.put('elsewhere', 'another');
+  bench.clock.advance(2000);
+  t.equal((await bench.stat('elsewhere'))?.attributes.nlink, 1);
+  t.equal(linksOf(elsewhere), 1, 'what others replaced is stale, not removed');
+});
+
 void t.test('a file that is open for reading is read on after its removal', async (t) => {
   const bench = new TreeBench(t);
   const body = 'x'.repeat(3_000_000);
