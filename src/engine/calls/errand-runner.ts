@@ -224,6 +224,7 @@ export class ErrandRunner {
     const { clock, connections, gate, meter } = this.#deps;
     job.wantsFresh = false;
     job.unreached.reached();
+    connections.outage.reached();
     const startedMs = clock.nowMs();
     job.progressMs ??= startedMs;
     const attempt = job.errand.attempt(
@@ -279,6 +280,7 @@ export class ErrandRunner {
       credentialWaits: job.credentialWaits,
       clockCorrections: job.clockCorrections,
       ...job.unreached.record(clock.nowMs()),
+      outageMs: this.#deps.connections.outage.ms(clock.nowMs()),
     };
     const bounds = { maxAttempts, totalMax: maxAttempts, patienceMs, ...timeouts };
     const decision = decideRetry(record, failure, bounds, this.#deps.random());

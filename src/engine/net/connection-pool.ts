@@ -15,6 +15,7 @@ import { BandwidthGate } from './bandwidth-gate.js';
 import { Connection } from './connection.js';
 import { ClosedTraffic, describeAddresses, type AddressState, type NetDescription } from './describe.js';
 import { failureFromError, transportFailure, unreached, type Failure } from './failure.js';
+import { Outage } from './retry-policy.js';
 import {
   CONNECTION_AGE_MAX_MS,
   CONNECTION_REQUESTS_MAX,
@@ -71,6 +72,8 @@ const UPLOADS_SOON = [PRIORITY_WAITING, PRIORITY_UPLOAD, PRIORITY_STREAM, PRIORI
 const UPLOADS_FIRST = [PRIORITY_UPLOAD, PRIORITY_WAITING, PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_SPECULATIVE];
 
 export class ConnectionPool {
+  /** Ended by whoever gets a connection. */
+  readonly outage = new Outage();
   readonly #timeouts: NetTimeouts;
   readonly #waitersMax: number;
   readonly #isSpread: boolean;
@@ -387,6 +390,7 @@ export class ConnectionPool {
         const wasOurs = this.#connections.delete(connection);
         if (wasOurs) this.#opening--;
         // Before the place is free again, or another open would begin for the waiter that fails now.
+        if (wasOurs) this.outage.failed(this.#deps.clock.nowMs());
         if (wasOurs && !this.#isClosed) this.#failFirst(unreached(failureFromError(error)));
         connection.destroy();
       },

@@ -247,6 +247,7 @@ export class FetchRunner {
     const { clock, connections } = this.#deps;
     job.fetch.wantsFresh = false;
     job.unreached.reached();
+    connections.outage.reached();
     if (!job.hasBegun) {
       job.hasBegun = true;
       job.progressMs = clock.nowMs();
@@ -349,7 +350,11 @@ export class FetchRunner {
     }
     const blocks = fetch.command.slots.length;
     const bounds = { maxAttempts, totalMax: attemptsTotalMax(maxAttempts, blocks), patienceMs, ...timeouts };
-    const record = { ...fetch.record, ...job.unreached.record(nowMs) };
+    const record = {
+      ...fetch.record,
+      ...job.unreached.record(nowMs),
+      outageMs: this.#deps.connections.outage.ms(nowMs),
+    };
     const decision = decideRetry(record, failure, bounds, this.#deps.random());
     const fields = {
       key: fetch.command.key,

@@ -81,7 +81,7 @@ export class Fetch {
     return this.#nextOffset === this.command.endOffset;
   }
 
-  get record(): Omit<AttemptRecord, 'unreached' | 'unreachedMs'> {
+  get record(): Omit<AttemptRecord, 'unreached' | 'unreachedMs' | 'outageMs'> {
     return {
       fruitless: this.#fruitless,
       total: this.#total,

@@ -189,6 +189,10 @@ export const OPENED_AHEAD = 2;
 export const UNREACHED_WAIT_MAX_MS = 2_000;
 /** So long an upload waits for a store that nobody answers for; reads and listings wait DEFAULT_READ_DEADLINE_MS. */
 export const UNREACHED_UPLOAD_MS = 120_000;
+/** Who asks when the store has been away for longer than that already waits so long at least (guessed). */
+export const UNREACHED_NEWCOMER_MS = 5_000;
+/** So long after the last attempt in vain the next one begins another outage: nobody has looked meanwhile. */
+export const OUTAGE_FORGOTTEN_MS = 15_000;
 
 /** No parked READ waits longer (guessed: beyond any answer that S3 still gives, below what people call hung). */
 export const DEFAULT_READ_DEADLINE_MS = 30_000;

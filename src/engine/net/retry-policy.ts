@@ -7,7 +7,13 @@
  * are over in as many seconds, and a job that dies of it costs more than one that waits. Who asked for a number of attempts
  * gets that number (`patienceMs` 0).
  */
-import { CREDENTIAL_WAITS_MAX, RETRY_AFTER_MAX_MS, UNREACHED_WAIT_MAX_MS } from './limits.js';
+import {
+  CREDENTIAL_WAITS_MAX,
+  OUTAGE_FORGOTTEN_MS,
+  RETRY_AFTER_MAX_MS,
+  UNREACHED_NEWCOMER_MS,
+  UNREACHED_WAIT_MAX_MS,
+} from './limits.js';
 import type { Failure } from './failure.js';
 
 /** What a fetch has behind it; the policy reads, the fetch keeps it. */
@@ -21,6 +27,8 @@ export interface AttemptRecord {
   /** Attempts in a row that found nobody, and since when. */
   readonly unreached: number;
   readonly unreachedMs: number;
+  /** How long nobody has got a connection. */
+  readonly outageMs: number;
 }
 
 export interface RetryBounds {
@@ -62,6 +70,28 @@ export class Unreached {
   }
 }
 
+/**
+ * Since when nobody gets a connection. What comes late to an outage waits less: one program's call is several requests behind
+ * each other, and programs wait behind each other for a directory's lock.
+ */
+export class Outage {
+  #sinceMs: number | undefined;
+  #lastMs = 0;
+
+  failed(nowMs: number): void {
+    if (this.#sinceMs === undefined || nowMs - this.#lastMs > OUTAGE_FORGOTTEN_MS) this.#sinceMs = nowMs;
+    this.#lastMs = nowMs;
+  }
+
+  reached(): void {
+    this.#sinceMs = undefined;
+  }
+
+  ms(nowMs: number): number {
+    return this.#sinceMs === undefined ? 0 : nowMs - this.#sinceMs;
+  }
+}
+
 /** Attempts in all for a fetch of `blocks` blocks. */
 export function attemptsTotalMax(maxAttempts: number, blocks: number): number {
   return maxAttempts * 8 + blocks;
@@ -85,7 +115,8 @@ export function decideRetry(
       return { kind: 'again', waitMs: 0 };
     case 'backoff': {
       if (failure.isUnreached === true && bounds.patienceMs > 0) {
-        if (record.unreachedMs >= bounds.patienceMs) return { kind: 'giveUp' };
+        const isLate = record.outageMs >= bounds.patienceMs && record.unreachedMs >= UNREACHED_NEWCOMER_MS;
+        if (isLate || record.unreachedMs >= bounds.patienceMs) return { kind: 'giveUp' };
         const ceiling = Math.min(UNREACHED_WAIT_MAX_MS, bounds.backoffBaseMs * 2 ** (record.unreached - 1));
         return { kind: 'again', waitMs: random * ceiling };
       }

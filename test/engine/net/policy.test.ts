@@ -9,11 +9,13 @@ import {
   LOG_LINES_PER_WINDOW,
   LOG_WINDOW_MS,
   RETRY_AFTER_MAX_MS,
+  OUTAGE_FORGOTTEN_MS,
+  UNREACHED_NEWCOMER_MS,
   UNREACHED_WAIT_MAX_MS,
 } from '../../../src/engine/net/limits.js';
 import { LogGate } from '../../../src/engine/net/log-gate.js';
 import { failureFromAnswer, isSlowDown } from '../../../src/engine/net/response-check.js';
-import { Unreached, attemptsTotalMax, decideRetry } from '../../../src/engine/net/retry-policy.js';
+import { Outage, Unreached, attemptsTotalMax, decideRetry } from '../../../src/engine/net/retry-policy.js';
 
 const bounds = {
   maxAttempts: 4,
@@ -22,7 +24,15 @@ const bounds = {
   backoffBaseMs: 50,
   backoffCapMs: 150,
 };
-const fresh = { fruitless: 1, total: 1, credentialWaits: 0, clockCorrections: 0, unreached: 0, unreachedMs: 0 };
+const fresh = {
+  fruitless: 1,
+  total: 1,
+  credentialWaits: 0,
+  clockCorrections: 0,
+  unreached: 0,
+  unreachedMs: 0,
+  outageMs: 0,
+};
 const failure = (remedy: Remedy) => transportFailure('X', 'x', remedy);
 
 t.test('back-off doubles with full jitter up to the cap, then gives up', (t) => {
@@ -47,6 +57,27 @@ t.test('back-off doubles with full jitter up to the cap, then gives up', (t) => 
       return decision.kind === 'again' && decision.waitMs >= 0 && decision.waitMs <= 150;
     }),
   );
+  t.end();
+});
+
+t.test('who comes late to an outage waits less', (t) => {
+  const patient = { ...bounds, patienceMs: 30_000 };
+  const nobody = unreached(failure('backoff'));
+  const decide = (outageMs: number, unreachedMs: number) =>
+    decideRetry({ ...fresh, fruitless: 0, unreached: 1, outageMs, unreachedMs }, nobody, patient, 0.5).kind;
+  t.equal(decide(29_999, 10_000), 'again', 'while the first still wait');
+  t.equal(decide(30_000, UNREACHED_NEWCOMER_MS - 1), 'again');
+  t.equal(decide(30_000, UNREACHED_NEWCOMER_MS), 'giveUp');
+  const outage = new Outage();
+  t.equal(outage.ms(500), 0);
+  outage.failed(1000);
+  outage.failed(2000);
+  t.equal(outage.ms(3000), 2000);
+  outage.reached();
+  t.equal(outage.ms(3000), 0);
+  outage.failed(4000);
+  outage.failed(4001 + OUTAGE_FORGOTTEN_MS);
+  t.equal(outage.ms(4001 + OUTAGE_FORGOTTEN_MS), 0, 'nobody has looked meanwhile: another one');
   t.end();
 });
 
