@@ -211,8 +211,15 @@ export class WrittenFiles implements UncommittedFiles {
    * Makes the object of what was written so far, in turn; nothing when that is done. Throws what went wrong, as it shall
    * reach the application.
    */
-  commit(entry: WrittenEntry): Promise<void> {
-    return entry.file.turns.run(() => this.#commitInTurn(entry));
+  async commit(entry: WrittenEntry): Promise<void> {
+    const { file } = entry;
+    try {
+      await file.turns.run(() => this.#commitInTurn(entry));
+    } catch (error) {
+      // Not in the turn: what a killed writer leaves is kept in one of the next.
+      await entry.keeping;
+      throw file.failure ?? error;
+    }
   }
 
   /**
@@ -459,12 +466,7 @@ export class WrittenFiles implements UncommittedFiles {
     if (entry.isOrphaned) return;
     // READs that began before the file was written ask for a version that is about to be replaced.
     await this.#deps.prefetcher.settled(node.nodeId);
-    try {
-      await file.commitInTurn(() => this.#condition(entry));
-    } catch (error) {
-      await entry.keeping;
-      throw file.failure ?? error;
-    }
+    await file.commitInTurn(() => this.#condition(entry));
   }
 
   #committed(entry: WrittenEntry, head: ObjectHead): void {
