@@ -19,7 +19,8 @@ export interface LogLevelAnswer {
   readonly log: string;
 }
 
-export function logCommands(logging: Logging): ControlHandlers {
+/** `changed`: there is another level; called before that is answered. */
+export function logCommands(logging: Logging, changed: (level: SettableLevel) => void): ControlHandlers {
   return {
     /** `level` absent: asks only. */
     'log-level': ({ level: wanted }) => {
@@ -29,6 +30,7 @@ export function logCommands(logging: Logging): ControlHandlers {
         if (level === undefined) throw new ErrnoError(EINVAL, `levels are ${SETTABLE_LEVELS.join(', ')}`);
         if (before === 'silent') throw new ErrnoError(EINVAL, 'this mount has no log (--no-log)');
         logging.setLevel(level);
+        changed(level);
         logging.log.info({ level, before }, `the log level is ${level} now (mount-s3x log-level)`);
       }
       const answer: LogLevelAnswer = { level: logging.level, before, log: logging.description };

@@ -127,9 +127,12 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
     process.on(signal, handler);
     return () => process.off(signal, handler);
   });
+  // At once: the next heartbeat may be its successor's.
+  const keepLevel = (level: string): void => life.page?.setLevel(level);
   const onLevel = (): void => {
     const level = nextLevel(logging.level);
     logging.setLevel(level);
+    keepLevel(level);
     log.info({ level }, `the log level is ${level} now (SIGUSR2)`);
   };
   // abort() of V8 or a library never gets here: it ends the process from within the signal.
@@ -186,7 +189,11 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
       );
     }
     settings = new SettingsService(config, { ...deps, live: daemon.live });
-    const commands = daemon.commands && { ...daemon.commands, ...settings.commands, ...logCommands(logging) };
+    const commands = daemon.commands && {
+      ...daemon.commands,
+      ...settings.commands,
+      ...logCommands(logging, keepLevel),
+    };
     const control = await listen(config.mountPoint, commands, deps);
     closeControl = control.close;
     removeRunFile = writeRunFile(

@@ -48,8 +48,8 @@ await t.test('kill -9: another daemon takes over, again and again; everything ca
     pid = next.pid;
   }
   t.equal((await ask('stats', mount.path, '--once')).code, 0);
-  t.equal((await ask('log-level', mount.path, 'debug')).code, 0);
   t.equal((await ask('explain', mount.path)).code, 0);
+  t.equal((await ask('log-level', mount.path, 'debug')).code, 0);
   process.kill(pid, 'SIGKILL');
   t.equal((await ask('stats', mount.path, '--once')).code, 0, 'who asks during a take-over waits for it');
   t.match((await ask('log-level', mount.path)).stdout, /debug/, 'the level of the log stays what it was changed to');
