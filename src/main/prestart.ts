@@ -6,9 +6,15 @@
  * costs some CPU time.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
-import { earlyWordsFile, makePrivateDirectory, runtimeCandidates, type Owner } from './state-directory.js';
+import {
+  earlyWordsFile,
+  isEarlyWordsFile,
+  makePrivateDirectory,
+  runtimeCandidates,
+  type Owner,
+} from './state-directory.js';
 
 export interface Prestarted {
   readonly entry: string;
@@ -17,6 +23,9 @@ export interface Prestarted {
   /** Where its standard error goes, until the mount has a name; absent: nowhere. */
   readonly words?: string;
 }
+
+/** No start takes so long. */
+const STALE_WORDS_MS = 600_000;
 
 /** Variables that name files: made absolute, because the daemon's working directory is /. */
 export const fileVariables = [
@@ -71,6 +80,7 @@ export function prestart(entry: string, owner: Owner, cwd: () => string): Presta
   try {
     const runtime = makePrivateDirectory(runtimeCandidates(owner), owner.uid);
     const words = runtime === undefined ? undefined : earlyWordsFile(runtime, process.pid);
+    if (runtime !== undefined) sweepWords(runtime);
     const env = daemonEnvironment(owner.env, cwd());
     const child = spawnBackground({ entry, env, words });
     // Without a listener it would be thrown; whoever takes the process looks whether it lives.
@@ -110,6 +120,19 @@ export function discardPrestarted({ child, words }: Prestarted): void {
   if (child.connected) child.disconnect();
   child.unref();
   if (words !== undefined) rmSync(words, { force: true });
+}
+
+/** Removes what commands left that were killed after they had made the file and before there was a process to remove it. */
+function sweepWords(runtimeDirectory: string): void {
+  for (const name of readdirSync(runtimeDirectory)) {
+    if (!isEarlyWordsFile(name)) continue;
+    const file = join(runtimeDirectory, name);
+    try {
+      if (Date.now() - statSync(file).mtimeMs > STALE_WORDS_MS) rmSync(file, { force: true });
+    } catch {
+      // Somebody else has removed it.
+    }
+  }
 }
 
 /** False when the file is gone: a command of another container that shares the directory has the same process id. */

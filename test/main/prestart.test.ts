@@ -2,7 +2,7 @@
  * A background process that was started before the mount was known (src/main/prestart.ts): used when it suits, ended without
  * a trace when it does not or when nothing comes of the mount.
  */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -84,4 +84,22 @@ void t.test('nothing comes of the mount', async (t) => {
   discardPrestarted(ahead);
   t.ok(await gone(ahead), 'it ends by itself');
   t.strictSame(files(), []);
+});
+
+t.test('what a killed command left is swept by a later one, and not what may be in use', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'mount-s3x-test-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  const runtime = join(root, 'mount-s3x');
+  mkdirSync(runtime, { mode: 0o700 });
+  const hourAgo = Date.now() / 1000 - 3600;
+  for (const name of ['.start-1.stderr', '.start-2.stderr', 'mnt-0123456789.stderr']) {
+    writeFileSync(join(runtime, name), '');
+    if (name !== '.start-2.stderr') utimesSync(join(runtime, name), hourAgo, hourAgo);
+  }
+  const owner = { env: { ...process.env, XDG_RUNTIME_DIR: root }, uid: process.getuid?.() ?? 0 };
+  const ahead = prestart(entry, owner, () => '/');
+  if (ahead === undefined) throw new Error('it could not be started');
+  discardPrestarted(ahead);
+  t.ok(await gone(ahead));
+  t.same(readdirSync(runtime).sort(), ['.start-2.stderr', 'mnt-0123456789.stderr']);
 });
