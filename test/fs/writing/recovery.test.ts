@@ -4,6 +4,7 @@
  */
 import { appendFileSync, copyFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { EACCES, EBUSY, EIO, ENOENT, ESTALE } from '../../../src/base/errno.js';
 import { KIB, MIB } from '../../../src/base/units.js';
@@ -136,6 +137,10 @@ void t.test('a small file that somebody else replaced: only by force', async (t)
   t.equal(bench.object('a'), 'mine');
 });
 
+function journalOf(bench: WriteBench): string {
+  return join(bench.spoolPath, 'test-1.journal');
+}
+
 async function crashed(t: Test): Promise<{ bench: WriteBench; content: Buffer }> {
   const bench = new WriteBench(t, { slots: 24 });
   const file = await bench.create('big');
@@ -147,6 +152,9 @@ async function crashed(t: Test): Promise<{ bench: WriteBench; content: Buffer }>
     await file.write(index * MIB, piece, true);
     await settle(3);
   }
+  // The journal is written beside: the last whole part has to be in it.
+  const isNoted = (): boolean => readFileSync(journalOf(bench), 'utf8').includes(`"to":${18 * MIB},`);
+  for (let look = 0; look < 1000 && !isNoted(); look++) await sleep(10);
   return { bench, content: Buffer.concat(pieces) };
 }
 
@@ -159,7 +167,7 @@ void t.test('while its mount runs it is in use', async (t) => {
 
 void t.test('after a crash there is what the store had, up to the first gap', async (t) => {
   const { bench, content } = await crashed(t);
-  const journal = join(bench.spoolPath, 'test-1.journal');
+  const journal = journalOf(bench);
   // As another process, which is gone, and with a last line that was cut off.
   const text = readFileSync(journal, 'utf8').replace(/"pidStart":"[^"]*"/, '"pidStart":"gone"');
   writeFileSync(journal, text);
