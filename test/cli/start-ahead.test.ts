@@ -49,13 +49,15 @@ async function checkNothingLeft(t: Test, root: string, wasKilled = false): Promi
   const deadlineMs = Date.now() + GONE_MS;
   while (processesOf(root).length > 0 && Date.now() < deadlineMs) await sleep(50);
   t.strictSame(processesOf(root), [], 'no process is left');
-  const files = readdirSync(root, { recursive: true, encoding: 'utf8' });
-  t.strictSame(
-    // The kill may come between the making of this file and the start of the process that removes it: the next start sweeps.
-    files.filter((name) => name !== 'mount-s3x' && !(wasKilled && /\/\.start-\d+\.stderr$/.test(name))),
-    [],
-    'no file is left',
-  );
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name !== 'mount-s3x');
+  const [words] = files;
+  if (wasKilled && files.length === 1 && words !== undefined && /\/\.start-\d+\.stderr$/.test(words)) {
+    // A later start sweeps it (main/prestart.test.ts).
+    t.comment(`skipped: ${words} is left: the kill came before the process that removes it was started`);
+    t.equal(readFileSync(join(root, words), 'utf8'), '', 'and nobody has said anything');
+    return;
+  }
+  t.strictSame(files, [], 'no file is left');
 }
 
 void t.test('a mistake in the arguments', async (t) => {
