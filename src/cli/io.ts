@@ -5,6 +5,7 @@
  */
 import { writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { codeOf } from '../base/thrown.js';
 import { endProcess } from '../main/fatal.js';
 import { discardPrestarted, type Prestarted } from '../main/prestart.js';
 import type { Owner } from '../main/state-directory.js';
@@ -40,7 +41,7 @@ function write(fd: number, text: string): boolean {
     writeSync(fd, `${text}\n`);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'EPIPE';
+    return codeOf(error) !== 'EPIPE';
   }
 }
 

@@ -4,9 +4,9 @@
  * touched, so that one that hangs is listed as hanging.
  * Refuses to judge: `doctor` does.
  */
-import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Argv } from 'yargs';
+import { secondsSince } from '../base/process-identity.js';
+import { within } from '../base/waits.js';
 import { FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
 import { askControl } from '../main/control-socket.js';
 import { EXIT_OK } from '../main/exit-codes.js';
@@ -17,8 +17,6 @@ import { refuseUnknown, type ParsedArguments } from './parse.js';
 
 /** A daemon that is well answers within milliseconds; one on a starved machine in a second. */
 const ANSWER_WAIT_MS = 3000;
-/** USER_HZ: what /proc counts in, whatever the kernel ticks (time(7)). */
-const TICKS_A_SECOND = 100;
 
 /**
  * `serving`: its daemon answers. `silent`: it lives and does not. `taking over`: the daemon died, and the supervisor puts
@@ -64,7 +62,6 @@ export async function listMounts(
   const isOurs = ({ superOptions }: MountRecord): boolean =>
     owner.uid === 0 || superOptions.includes(`user_id=${owner.uid}`);
   const mounted = table.filter((record) => record.type === FUSE_TYPE && isOurs(record));
-  const upSeconds = Number.parseFloat(readFileSync('/proc/uptime', 'utf8'));
   const row = async (
     directory: string,
     record: MountRecord | undefined,
@@ -78,9 +75,7 @@ export async function listMounts(
     supervisorPid: run?.supervisor && isAlive(run.supervisor) ? run.supervisor.pid : undefined,
     version: run?.version,
     uptimeSeconds:
-      run && isAlive(chiefOf(run))
-        ? Math.max(0, Math.floor(upSeconds - chiefOf(run).startTicks / TICKS_A_SECOND))
-        : undefined,
+      run && isAlive(chiefOf(run)) ? Math.max(0, Math.floor(secondsSince(chiefOf(run).startTicks))) : undefined,
     log: run?.log,
   });
   const here = new Set(mounted.map(({ mountPoint }) => mountPoint));
@@ -105,12 +100,11 @@ async function stateOf(record: MountRecord | undefined, run: RunFile | undefined
   if (record === undefined) return 'elsewhere';
   if (!isAlive(run)) return run.supervisor && isAlive(run.supervisor) ? 'taking over' : 'dead';
   if (run.socket === undefined) return 'unknown';
-  const late = sleep(ANSWER_WAIT_MS, 'silent' as const, { ref: false });
   const asked = askControl(run.socket, { command: 'config' }).then(
     () => 'serving' as const,
     () => (isAlive(run) ? ('silent' as const) : ('dead' as const)),
   );
-  return Promise.race([asked, late]);
+  return within(asked, ANSWER_WAIT_MS, 'silent');
 }
 
 const heads = ['directory', 'source', 'state', '', 'pids', 'up', 'version'] as const;

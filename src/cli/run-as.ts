@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { codeOf, messageOf } from '../base/thrown.js';
 import { CommandError } from '../main/command-error.js';
 import { EXIT_USAGE } from '../main/exit-codes.js';
 import { findProgram } from '../main/preflight.js';
@@ -171,9 +172,9 @@ function whileChanged<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
     if (code === 'ERR_UNKNOWN_CREDENTIAL' || code === 'ERR_SYSTEM_ERROR') return undefined;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new CommandError(EXIT_USAGE, `this process may not become another user (${why})`, 'leave --user out', {
       cause: error,
     });

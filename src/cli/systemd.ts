@@ -20,6 +20,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { helperEnvironment } from '../base/helper-environment.js';
 import { programFile } from '../base/program-file.js';
+import { messageOf } from '../base/thrown.js';
 import { checkMountPoint } from '../fuse/mount.js';
 import { MountError } from '../fuse/mount-error.js';
 import { CommandError } from '../main/command-error.js';
@@ -240,7 +241,7 @@ function write({ path, text, mode }: PlannedFile): void {
     chmodSync(temporary, mode);
     renameSync(temporary, path);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new CommandError(EXIT_FAILURE, `${path} cannot be written: ${why}`, 'run it as root, or with --user', {
       cause: error,
     });

@@ -9,6 +9,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Argv } from 'yargs';
 import { EBUSY } from '../base/errno.js';
+import { within } from '../base/waits.js';
 import { MountError } from '../fuse/mount-error.js';
 import { findMount, FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
 import { abortConnection, unmountFuse } from '../fuse/unmount.js';
@@ -112,11 +113,8 @@ async function takeAway(
   const lazy = mode !== 'plain';
   const { socket } = supervisor?.unmounts === true ? supervisor : {};
   const work = socket === undefined ? unmountFuse(path, { lazy }) : askControl(socket, { command: 'unmount', lazy });
-  const ender = new AbortController();
-  const late = sleep(KERNEL_WAIT_MS, 'late' as const, { signal: ender.signal }).catch(() => 'late' as const);
   try {
-    const done = await Promise.race([work, late]);
-    if (done === 'late') {
+    if ((await within(work, KERNEL_WAIT_MS, 'late')) === 'late') {
       throw new CommandError(
         EXIT_FAILURE,
         `${path} could not be unmounted: the kernel did not answer within ${KERNEL_WAIT_MS / 1000} seconds`,
@@ -127,8 +125,6 @@ async function takeAway(
     if (error instanceof MountError && error.kind === 'busy') throw await busyError(path);
     if (error instanceof ControlError && error.errno === EBUSY) throw await busyError(path);
     throw error;
-  } finally {
-    ender.abort();
   }
 }
 

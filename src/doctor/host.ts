@@ -12,6 +12,7 @@ import { lookup } from 'node:dns/promises';
 import { createRequire } from 'node:module';
 import { connect } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { codeOrName } from '../base/thrown.js';
 import { parseMountinfo, type MountRecord } from '../fuse/mountinfo.js';
 import { readText } from '../hwdetect/read.js';
 import { findProgram, isFuseDevice } from '../main/preflight.js';
@@ -99,7 +100,7 @@ export async function fuseDeviceState(path: string): Promise<DeviceState> {
     await (await open(path, constants.O_RDWR)).close();
     return 'open';
   } catch (error) {
-    const code = codeOf(error);
+    const code = codeOrName(error);
     if (code === 'ENOENT' || code === 'ENODEV' || code === 'ENXIO') return 'missing';
     return code === 'EACCES' || code === 'EPERM' ? 'denied' : code;
   }
@@ -140,7 +141,7 @@ export function askMount(mountPoint: string): Promise<string> {
     }, MOUNT_WAIT_MS);
     child.on('error', (error) => {
       clearTimeout(timer);
-      resolve(codeOf(error));
+      resolve(codeOrName(error));
     });
     child.on('close', (code) => {
       clearTimeout(timer);
@@ -212,7 +213,7 @@ export function connects(
     const timer = setTimeout(() => end('ETIMEDOUT'), waitMs);
     signal?.addEventListener('abort', () => end('ETIMEDOUT'), { once: true });
     socket.once('connect', () => end(undefined));
-    socket.once('error', (error) => end(codeOf(error)));
+    socket.once('error', (error) => end(codeOrName(error)));
   });
 }
 
@@ -224,9 +225,4 @@ export function may(path: string, mode: number): boolean {
   } catch {
     return false;
   }
-}
-
-export function codeOf(error: unknown): string {
-  const { code } = error as NodeJS.ErrnoException;
-  return typeof code === 'string' ? code : error instanceof Error ? error.name : String(error);
 }

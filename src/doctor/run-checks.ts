@@ -4,6 +4,7 @@
  * Those that compete for what they measure (throughput) run when the others are done.
  */
 import type { Clock } from '../base/clock.js';
+import { messageOf } from '../base/thrown.js';
 import { scrubText } from '../main/redact.js';
 import type { Check, Subject } from './check.js';
 import { finding, worst, type Finding, type Outcome, type Severity } from './finding.js';
@@ -55,7 +56,7 @@ async function withDeadline(check: Check, subject: Subject, clock: Clock): Promi
   const work = Promise.resolve()
     .then(() => check.run(subject, abort.signal))
     .catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       return {
         summary: 'could not look',
         findings: [finding('check.broken', `the check '${check.name}' failed: ${why}`, { check: check.name })],

@@ -6,6 +6,7 @@
 import { EINTR, ENOENT, errnoName, ErrnoError } from '../base/errno.js';
 import type { Clock } from '../base/clock.js';
 import type { Log } from '../base/log.js';
+import { messageOf } from '../base/thrown.js';
 import { StoreError } from '../engine/store-error.js';
 
 /** A kind of failure is logged once in this time. */
@@ -33,7 +34,7 @@ export class FaultLog {
     if (error instanceof ErrnoError && (error.errno === ENOENT || error.errno === EINTR)) return;
     if (error instanceof Error && error.name === 'AbortError') return;
     const errno = error instanceof ErrnoError ? errnoName(error.errno) : 'EIO';
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const remedy = error instanceof StoreError ? error.remedy : undefined;
     const code = error instanceof StoreError ? error.code : undefined;
     this.problem(`${operation} ${errno} ${code ?? ''}`, { operation, key, errno, code }, [

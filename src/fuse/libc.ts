@@ -6,6 +6,7 @@
  */
 import { createRequire } from 'node:module';
 import type Koffi from 'koffi';
+import { messageOf } from '../base/thrown.js';
 import { MountError } from './mount-error.js';
 
 // mount(2) and umount2(2) flags (include/uapi/linux/mount.h).
@@ -88,7 +89,7 @@ function calls(): Calls {
   } catch (error) {
     throw new MountError(
       'library',
-      `the native part of the npm package koffi cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
+      `the native part of the npm package koffi cannot be loaded: ${messageOf(error)}`,
       'Install mount-s3x again without --omit=optional, on a platform that koffi has a build for.',
       { cause: error },
     );
@@ -162,7 +163,7 @@ export function socketPair(): [number, number] {
 }
 
 /** struct msghdr of `data` with `control` beside it. */
-function messageOf(data: Buffer, control: Buffer): object {
+function messageHeader(data: Buffer, control: Buffer): object {
   return {
     name: null,
     nameLength: 0,
@@ -181,7 +182,7 @@ function messageOf(data: Buffer, control: Buffer): object {
 export async function receiveDescriptor(socket: number): Promise<number | undefined> {
   const data = Buffer.alloc(1);
   const control = Buffer.alloc(CMSG_BYTES);
-  const message = messageOf(data, control);
+  const message = messageHeader(data, control);
   const { recvmsg } = calls();
   let received = 0;
   const errno = await errnoLater((done) =>
@@ -204,5 +205,5 @@ export function sendDescriptor(socket: number, fd: number): number {
   control.writeInt32LE(fd, CMSG_DATA);
   const data = Buffer.alloc(1);
   const { sendmsg, errno } = calls();
-  return sendmsg(socket, messageOf(data, control), 0) === 1 ? 0 : errno();
+  return sendmsg(socket, messageHeader(data, control), 0) === 1 ? 0 : errno();
 }

@@ -9,6 +9,8 @@ import { closeSync } from 'node:fs';
 import { realpath, stat, statfs, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOTCONN, ENOTDIR, ENXIO, EPERM, errnoName } from '../base/errno.js';
+import { messageOf } from '../base/thrown.js';
+import { within } from '../base/waits.js';
 import { DEV_FUSE_PATH, errnoOf, openDevFuse } from './dev-fuse.js';
 import { fusermountMount } from './fusermount.js';
 import { mount } from './libc.js';
@@ -118,7 +120,7 @@ export async function setReadAhead(
     await writeFile(`/sys/class/bdi/${device.major}:${device.minor}/read_ahead_kb`, `${kib}\n`);
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 
@@ -139,20 +141,12 @@ async function occupied(path: string, record: MountRecord): Promise<MountError> 
 
 /** A mount whose daemon is gone answers ENOTCONN at once; one that does not answer in time may still live. */
 async function isDead(path: string): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((done) => {
-    timer = setTimeout(done, STALE_PROBE_MS, false);
-  });
   // statfs, because attributes may be remembered by the kernel.
   const probe = statfs(path).then(
     () => false,
     (error: unknown) => errnoOf(error) === ENOTCONN,
   );
-  try {
-    return await Promise.race([probe, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return await within(probe, STALE_PROBE_MS, false);
 }
 
 function mountPointFailure(path: string, errno: number): MountError {

@@ -10,15 +10,12 @@
  * Thread: main. Blocks? One read of /proc a call (20 microseconds, measured), two for a thread that exits.
  */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
-
-/** include/linux/sched.h: the task is in do_exit. */
-const PF_EXITING = 0x4;
+import { FIRST_FIELD, PF_EXITING, statFields } from '../base/process-identity.js';
 
 /** Low bits of an exit code (as wait(2) has it): the signal that ended the process. 0x80 says that it dumped core. */
 const SIGNAL_MASK = 0x7f;
 
-/** Fields of /proc/PID/stat, numbered as in proc(5); the third is the first behind the name. */
-const STATE_FIELD = 3;
+/** Fields of /proc/PID/stat, numbered as in proc(5). */
 const FLAGS_FIELD = 9;
 const EXIT_CODE_FIELD = 52;
 
@@ -55,10 +52,9 @@ export class Processes {
     // An exiting thread gives up its memory before its files.
     if (status.includes('\nVmPeak:')) return 'opener';
     const stat = this.#read(`${tgid}/task/${pid}/stat`);
-    // The name may hold spaces and brackets; the last bracket ends it.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const flags = Number(fields[FLAGS_FIELD - STATE_FIELD]);
-    const exitCode = Number(fields[EXIT_CODE_FIELD - STATE_FIELD]);
+    const fields = statFields(stat);
+    const flags = Number(fields[FLAGS_FIELD - FIRST_FIELD]);
+    const exitCode = Number(fields[EXIT_CODE_FIELD - FIRST_FIELD]);
     if ((flags & PF_EXITING) === 0) return 'opener';
     if ((exitCode & SIGNAL_MASK) !== 0) return 'killed';
     // To users who may not trace the process the exit code shows as 0 (kernel fact 32).

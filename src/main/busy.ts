@@ -5,6 +5,7 @@
  */
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf } from '../base/thrown.js';
 
 export interface Holder {
   readonly pid: number;
@@ -85,7 +86,7 @@ async function usesOf(directory: string, mountPoint: string): Promise<string[] |
     try {
       return within(await readlink(join(directory, name)), mountPoint);
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
+      const code = codeOf(error);
       if (code === 'EACCES' || code === 'EPERM') denied = true;
       return undefined;
     }

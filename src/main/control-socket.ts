@@ -12,6 +12,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { EIO, EINVAL, EPERM, ErrnoError } from '../base/errno.js';
 import type { Log } from '../base/log.js';
+import { messageOf } from '../base/thrown.js';
 import { StoreError } from '../engine/store-error.js';
 import { CommandError } from './command-error.js';
 import { peerCredentials, type PeerCredentials } from './peer-credentials.js';
@@ -172,7 +173,7 @@ function failureOf(error: unknown): ControlFailure {
     return { errno: EINVAL, message: error.message, ...(error.remedy !== undefined && { remedy: error.remedy }) };
   }
   if (error instanceof ErrnoError) return { errno: error.errno, message: error.message };
-  return { errno: EIO, message: error instanceof Error ? error.message : String(error) };
+  return { errno: EIO, message: messageOf(error) };
 }
 
 /** Calls back for each line; `tooLong` once when one does not end. */

@@ -18,6 +18,8 @@ import { EINVAL, ErrnoError } from '../base/errno.js';
 import type { Log } from '../base/log.js';
 import { BLOCK_BYTES, allocatePool } from '../base/pool/layout.js';
 import { PoolView } from '../base/pool/pool-view.js';
+import { processStart } from '../base/process-identity.js';
+import { within } from '../base/waits.js';
 import { CallPlane } from '../engine/calls/call-plane.js';
 import { ObjectHeads } from '../engine/calls/object-heads.js';
 import { StoreCaller } from '../engine/calls/store-caller.js';
@@ -29,7 +31,6 @@ import { openControlPlane, type ControlPlane } from '../engine/store/control-pla
 import type { ObjectWriter } from '../engine/write-api.js';
 import { S3Writer } from '../engine/writing/s3-writer.js';
 import { S3FileSystem } from '../fs/file-system.js';
-import { processStart } from '../fs/writing/process-identity.js';
 import { SpoolDirectory, type SpoolOwner } from '../fs/writing/spool.js';
 import { Processes } from '../fuse/processes.js';
 import { parseCpuList } from '../hwdetect/cpu-list.js';
@@ -558,11 +559,6 @@ function mayEnter({ runAs, allowOther, allowRoot }: MountConfig): boolean {
 
 /** The first system call on the mount, by a thread of Node's pool, so that this one is free to serve it. */
 async function answers(mountPoint: string): Promise<void> {
-  const silence = new Promise<never>((_resolve, reject) => {
-    setTimeout(
-      () => reject(new Error(`the mount at ${mountPoint} did not answer within ${ANSWER_WAIT_MS / 1000} s`)),
-      ANSWER_WAIT_MS,
-    ).unref();
-  });
-  await Promise.race([stat(mountPoint), silence]);
+  if ((await within(stat(mountPoint), ANSWER_WAIT_MS, 'silent')) !== 'silent') return;
+  throw new Error(`the mount at ${mountPoint} did not answer within ${ANSWER_WAIT_MS / 1000} s`);
 }

@@ -7,6 +7,7 @@
 import { createRequire } from 'node:module';
 import type * as Koffi from 'koffi';
 import type { Log } from '../base/log.js';
+import { messageOf } from '../base/thrown.js';
 
 /** Ends this process at once, as the kernel does it; no handler of ours runs any more. */
 export function killSelf(): void {
@@ -32,7 +33,7 @@ export function installFatalHandlers(
       // nothing may stop the end
     }
     try {
-      beforeDeath(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      beforeDeath(`${what}: ${messageOf(error)}`);
     } catch {
       // likewise
     }

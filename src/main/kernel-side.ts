@@ -17,6 +17,7 @@ import type { WriteSlots } from '../base/pool/write-slots.js';
 import type { PoolView } from '../base/pool/pool-view.js';
 import { DevFuseTransport, openDevFuse } from '../fuse/dev-fuse.js';
 import type { HistogramState } from '../base/latency-histogram.js';
+import { within } from '../base/waits.js';
 import { FuseDispatcher, type DispatcherStats, type RequestObserver } from '../fuse/dispatcher.js';
 import type { UnansweredRequest } from '../fuse/dispatcher-api.js';
 import type { AccountView } from '../fuse/reader-account.js';
@@ -206,8 +207,7 @@ async function serveDevice(config: MountConfig, options: MountOptions, deps: Ker
   // holds the lock waits for an answer: everybody gets one, until that thread is out of the kernel.
   const leave = (): void => {
     dispatcher.refuseAll(ENOTCONN);
-    const late = new Promise<void>((resolve) => void setTimeout(resolve, NOTIFIER_END_MS).unref());
-    void Promise.race([notifier.close(), late]).then(giveUp);
+    void within(notifier.close(), NOTIFIER_END_MS, undefined).then(giveUp);
   };
   return {
     ended: Promise.race([closed, givenUp]),
@@ -357,8 +357,7 @@ async function endMount(
       await unmount(mountPoint, { lazy: true });
     }
   }
-  const late = new Promise<'late'>((resolve) => void setTimeout(resolve, DETACHED_GRACE_MS, 'late').unref());
-  if ((await Promise.race([ended, late])) !== 'late') return;
+  if ((await within(ended, DETACHED_GRACE_MS, 'late')) !== 'late') return;
   log.warn({ mountPoint }, 'programs still use the detached mount: their calls fail from now on');
   if (record && abortConnection(record)) return;
   // No /sys/fs/fuse/connections here, as in most containers. With its threads goes the last descriptor of /dev/fuse.

@@ -5,6 +5,7 @@
  * there is room. Refuses to throw once it is open.
  */
 import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
+import { codeOf } from '../base/thrown.js';
 import type { LineSink } from './log-sinks.js';
 
 /** A log file and its predecessors take LOG_FILE_BYTES_MAX * LOG_FILES at most. */
@@ -23,7 +24,7 @@ export function writeBytes(fd: number, bytes: Uint8Array): number {
     try {
       at += writeSync(fd, bytes, at);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return at;
+      if (codeOf(error) !== 'EAGAIN') return at;
     }
   }
   return at;

@@ -16,6 +16,7 @@ import { format } from 'node:util';
 import pino from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import type { Log } from '../base/log.js';
+import { codeOrMessage } from '../base/thrown.js';
 import { CommandError } from './command-error.js';
 import type { MountConfig } from './config.js';
 import { EXIT_USAGE } from './exit-codes.js';
@@ -129,7 +130,7 @@ function openSink(config: LoggedMount, deps: LoggingDeps): LineSink {
       makeDirectories(directory, 0o750);
       return fileSink({ path: join(directory, name), ...bounds });
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? String(error);
+      const code = codeOrMessage(error);
       throw new CommandError(
         EXIT_USAGE,
         `--log-directory ${directory} cannot be written to (${code})`,

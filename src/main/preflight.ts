@@ -17,6 +17,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { join } from 'node:path';
+import { codeOrMessage } from '../base/thrown.js';
 import { findMount, FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
 import { CommandError } from './command-error.js';
 import type { MountConfig } from './config.js';
@@ -89,10 +90,6 @@ function checkAdopted(config: MountConfig, fd: number): void {
   );
 }
 
-function errorCode(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
-}
-
 function checkFiles(config: MountConfig, deps: PreflightDeps): void {
   const { caBundle } = config.store;
   if (caBundle !== undefined) {
@@ -102,7 +99,7 @@ function checkFiles(config: MountConfig, deps: PreflightDeps): void {
     } catch (error) {
       throw new CommandError(
         EXIT_USAGE,
-        `--ca-bundle ${caBundle} cannot be read (${errorCode(error)})`,
+        `--ca-bundle ${caBundle} cannot be read (${codeOrMessage(error)})`,
         'name a PEM file',
       );
     }
@@ -147,7 +144,7 @@ function checkDirectory(directory: string, deps: PreflightDeps): PreflightResult
   try {
     mountPoint = realpathSync(directory);
   } catch (error) {
-    const code = errorCode(error);
+    const code = codeOrMessage(error);
     if (code === 'ENOENT') {
       throw new CommandError(
         EXIT_MOUNT_POINT,
@@ -207,9 +204,9 @@ function refuseMounted(directory: string, deps: PreflightDeps): void {
   try {
     statSync(directory);
   } catch (error) {
-    if (errorCode(error) === 'ENOTCONN') throw dead(directory);
+    if (codeOrMessage(error) === 'ENOTCONN') throw dead(directory);
     // EACCES: somebody else's FUSE mount without allow_other
-    state = ` (${errorCode(error)})`;
+    state = ` (${codeOrMessage(error)})`;
   }
   const ours = mount.type === FUSE_TYPE;
   throw new CommandError(
@@ -256,7 +253,7 @@ function checkFuse(config: MountConfig, deps: PreflightDeps): void {
     closeSync(openSync(fuseDevice, constants.O_RDWR));
   } catch (error) {
     if (error instanceof CommandError) throw error;
-    const code = errorCode(error);
+    const code = codeOrMessage(error);
     if (code === 'ENOENT' || code === 'ENODEV' || code === 'ENXIO') {
       throw new CommandError(
         EXIT_FUSE,

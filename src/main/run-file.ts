@@ -6,6 +6,7 @@
  */
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { processStartTicks } from '../base/process-identity.js';
 import {
   listDirectory,
   makePrivateDirectory,
@@ -38,20 +39,6 @@ export interface RunFile {
   readonly version: string;
   /** Unix socket that takes questions; see control-socket.ts. */
   readonly socket?: string;
-}
-
-/** Start time of a living process in clock ticks since boot; undefined when there is none (zombies count as ended). */
-export function processStartTicks(pid: number, procRoot = '/proc'): number | undefined {
-  try {
-    const stat = readFileSync(join(procRoot, String(pid), 'stat'), 'utf8');
-    // The command name, in parentheses, may itself hold spaces and parentheses: fields count from the last one.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
-    const ticks = Number.parseInt(fields[19] ?? '', 10);
-    return Number.isSafeInteger(ticks) ? ticks : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** True while that very process lives. */

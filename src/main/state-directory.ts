@@ -12,6 +12,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
+import { codeOf } from '../base/thrown.js';
 
 /** Who asks: taken from the process once, given by tests. */
 export interface Owner {
@@ -80,7 +81,7 @@ export function makeDirectories(path: string, mode: number): void {
   try {
     mkdirSync(path, { mode });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
     const parent = dirname(path);
     if (code === 'EEXIST' && statSync(path).isDirectory()) return;
     if (code !== 'ENOENT' || parent === path || existsSync(parent)) throw error;

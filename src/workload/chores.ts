@@ -5,6 +5,7 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, rmdirSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { assertNever } from '../base/invariant.js';
+import { codeOf } from '../base/thrown.js';
 import { StepError } from './lane.js';
 import { dropPages } from './page-cache.js';
 import type { Chore, ChoreResult } from './steps.js';
@@ -42,7 +43,7 @@ function makeDirectory(path: string): void {
   try {
     mkdirSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (codeOf(error) !== 'EEXIST') throw error;
   }
 }
 

@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { assertNever } from '../base/invariant.js';
+import { codeOf } from '../base/thrown.js';
 import { alignedMemory } from './aligned-memory.js';
 import type { Content } from './content.js';
 import { LATENCIES_MAX, type FileRef, type Lane, type LaneResult, type Step, type StepFailure } from './steps.js';
@@ -231,7 +232,7 @@ function removeFile(path: string): void {
   try {
     unlinkSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (codeOf(error) !== 'ENOENT') throw error;
   }
 }
 

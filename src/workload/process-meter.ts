@@ -4,10 +4,9 @@
  * Refuses to fail: a process that is gone has cost what was seen of it.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { FIRST_FIELD, statFields, TICKS_PER_SECOND } from '../base/process-identity.js';
 
 const SAMPLE_MS = 100;
-/** USER_HZ of every Linux that runs Node (sysconf(_SC_CLK_TCK)). */
-const TICKS_PER_SECOND = 100;
 const PROCESSES_MAX = 256;
 
 export interface ProcessCost {
@@ -62,9 +61,9 @@ function cpuSeconds(pid: number): number {
   let ticks = 0;
   for (const each of processTree(pid)) {
     const stat = text(`/proc/${each}/stat`);
-    // After the command's name, which may hold anything: utime and stime are fields 14 and 15 (proc_pid_stat(5)).
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    ticks += Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+    // utime and stime are fields 14 and 15.
+    const fields = statFields(stat);
+    ticks += Number(fields[14 - FIRST_FIELD] ?? 0) + Number(fields[15 - FIRST_FIELD] ?? 0);
   }
   return ticks / TICKS_PER_SECOND;
 }

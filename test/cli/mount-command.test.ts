@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { processStartTicks } from '../../src/main/run-file.js';
+import { processStartTicks } from '../../src/base/process-identity.js';
 import { ended, isMounted, projectRoot, cliPath, run, whyNoMount } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
 import { makePlace, serverFlags } from './command.js';

@@ -9,9 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { processStartTicks } from '../../src/base/process-identity.js';
 import { mount } from '../../src/fuse/libc.js';
 import { ControlError, askControl } from '../../src/main/control-socket.js';
-import { processStartTicks } from '../../src/main/run-file.js';
 import { cliPath, daemonOf, isMounted, run, shell } from '../support/mount.js';
 import {
   ask,

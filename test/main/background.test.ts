@@ -7,11 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { processStartTicks } from '../../src/base/process-identity.js';
 import t, { type Test } from 'tap';
 import { mountInBackground, type BackgroundMount } from '../../src/main/background.js';
 import { daemonEnvironment } from '../../src/main/prestart.js';
 import { CommandError } from '../../src/main/command-error.js';
-import { findRunFile, isAlive, processStartTicks } from '../../src/main/run-file.js';
+import { findRunFile, isAlive } from '../../src/main/run-file.js';
 import { sampleConfig } from './sample-config.js';
 
 const entry = fileURLToPath(new URL('./fake-daemon.js', import.meta.url));

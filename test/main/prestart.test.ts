@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { processStartTicks } from '../../src/base/process-identity.js';
 import t, { type Test } from 'tap';
 import { mountInBackground } from '../../src/main/background.js';
 import { discardPrestarted, prestart, type Prestarted } from '../../src/main/prestart.js';
-import { processStartTicks } from '../../src/main/run-file.js';
 import { sampleConfig } from './sample-config.js';
 
 const entry = fileURLToPath(new URL('./fake-daemon.js', import.meta.url));

@@ -2,8 +2,9 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { processStartTicks } from '../../src/base/process-identity.js';
 import t, { type Test } from 'tap';
-import { findRunFile, processStartTicks, removeDeadRunFiles, writeRunFile } from '../../src/main/run-file.js';
+import { findRunFile, removeDeadRunFiles, writeRunFile } from '../../src/main/run-file.js';
 import { makePrivateDirectory, mountId, runtimeCandidates, stateCandidates } from '../../src/main/state-directory.js';
 
 const uid = process.getuid?.() ?? 0;
@@ -96,18 +97,6 @@ t.test('a removal leaves the note of a later mount alone', (t) => {
   );
   remove();
   t.equal(findRunFile('/m', owner)?.pid, 1);
-  t.end();
-});
-
-t.test('process start', (t) => {
-  const root = directory(t);
-  mkdirSync(join(root, '7'));
-  const rest = Array.from({ length: 30 }, (_, at) => at + 4).join(' ');
-  writeFileSync(join(root, '7/stat'), `7 (a) b (c)) S ${rest}\n`);
-  t.equal(processStartTicks(7, root), 22, 'the name may hold spaces and parentheses');
-  writeFileSync(join(root, '7/stat'), `7 (dead) Z ${rest}\n`);
-  t.equal(processStartTicks(7, root), undefined, 'a zombie has ended');
-  t.equal(processStartTicks(8, root), undefined);
   t.end();
 });
 

@@ -8,7 +8,7 @@ import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { processStartTicks } from '../../src/main/run-file.js';
+import { processStartTicks } from '../../src/base/process-identity.js';
 import { projectRoot } from './servers/project-root.js';
 
 const run = promisify(execFile);

@@ -8,6 +8,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { messageOf } from '../../base/thrown.js';
 import { formatBytes } from '../../base/units.js';
 import type { StoreOptions } from '../../engine/api.js';
 import { CommandError } from '../../main/command-error.js';
@@ -109,7 +110,7 @@ async function attempt(signal: AbortSignal, work: () => Promise<Sample>): Promis
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof StepError) return describeFailure(error.failure);
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

@@ -4,6 +4,7 @@
  * Refuses to begin where there is no room or no permission, and to delete anything that it has not made.
  */
 import { relative } from 'node:path';
+import { messageOf } from '../../base/thrown.js';
 import { formatBytes } from '../../base/units.js';
 import { askControl } from '../../main/control-socket.js';
 import { CommandError } from '../../main/command-error.js';
@@ -117,7 +118,7 @@ export async function removeDataSet(
     await doChoreInChild({ chore: 'remove-directories', paths }, options);
     return undefined;
   } catch (error) {
-    return `${layout.root} could not be removed (${error instanceof Error ? error.message : String(error)}): delete it`;
+    return `${layout.root} could not be removed (${messageOf(error)}): delete it`;
   }
 }
 

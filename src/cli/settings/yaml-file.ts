@@ -8,6 +8,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type * as Yaml from 'yaml';
 import type { Document, Scalar, YAMLMap, YAMLSeq } from 'yaml';
+import { messageOf } from '../../base/thrown.js';
 import { KIB } from '../../base/units.js';
 import { CommandError } from '../../main/command-error.js';
 import { EXIT_USAGE } from '../../main/exit-codes.js';
@@ -140,7 +141,7 @@ export function readSettingsText(path: string, option: string): string {
   try {
     return readBounded(path);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new CommandError(EXIT_USAGE, `${option} ${path} cannot be read: ${why}`, 'give an existing YAML file', {
       cause: error,
     });

@@ -11,13 +11,13 @@
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { codeOrName } from '../../base/thrown.js';
 import { CommandError } from '../../main/command-error.js';
 import { EXIT_FAILURE } from '../../main/exit-codes.js';
 import { redactFields, registerEnvironmentSecrets, registerSecret, scrubText } from '../../main/redact.js';
 import type { Owner } from '../../main/state-directory.js';
 import { runtimeSearchPath, stateCandidates } from '../../main/state-directory.js';
 import type { Examined } from '../examine.js';
-import { codeOf } from '../host.js';
 import { diagnosticReports } from '../left/reports.js';
 import { factsOf, namesIn } from '../left/runtime-files.js';
 import { isSystemLog, journalLines, lastLogLines } from '../mount/log-tail.js';
@@ -41,7 +41,7 @@ export async function writeBundle(file: string, examined: Examined, owner: Owner
   try {
     fd = openSync(file, 'wx', 0o600);
   } catch (error) {
-    const code = codeOf(error);
+    const code = codeOrName(error);
     const remedy = code === 'EEXIST' ? 'name another file, or delete it first' : 'name a file in a directory of yours';
     throw new CommandError(EXIT_FAILURE, `${file} cannot be written (${code})`, remedy);
   }
@@ -147,7 +147,7 @@ function read(path: string): string {
     const bytes = readFileSync(path);
     return bytes.toString('utf8', 0, FILE_BYTES_MAX);
   } catch (error) {
-    return `cannot be read: ${codeOf(error)}\n`;
+    return `cannot be read: ${codeOrName(error)}\n`;
   }
 }
 

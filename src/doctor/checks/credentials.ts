@@ -3,13 +3,13 @@
  * Never shows a secret: of the key id only the first eight characters (redact.ts).
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { codeOrName } from '../../base/thrown.js';
 import { exists, readWord } from '../../hwdetect/read.js';
 import { sharedConfigPaths } from '../../engine/endpoint/shared-config.js';
 import { isMetadataDisabled } from '../../engine/endpoint/ec2-region.js';
 import { StoreError } from '../../engine/store-error.js';
 import type { Check, Subject } from '../check.js';
 import { finding, skipped, type Finding } from '../finding.js';
-import { codeOf } from '../host.js';
 import { storeFinding } from '../store/failures.js';
 import { containerKind } from './container.js';
 
@@ -85,6 +85,6 @@ function readFailure(file: string): string | undefined {
     }
     return undefined;
   } catch (error) {
-    return codeOf(error);
+    return codeOrName(error);
   }
 }

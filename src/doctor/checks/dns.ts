@@ -1,9 +1,9 @@
 /** Whether, how fast and to how many addresses the endpoint's name resolves. */
 import { isIP } from 'node:net';
+import { codeOrName } from '../../base/thrown.js';
 import { isAwsEndpoint } from '../../engine/endpoint/aws-endpoint.js';
 import type { Check } from '../check.js';
 import { finding, skipped, type Finding } from '../finding.js';
-import { codeOf } from '../host.js';
 
 const SLOW_MS = 500;
 
@@ -22,7 +22,7 @@ export const dnsCheck: Check = {
     try {
       addresses = await host.lookUp(hostname);
     } catch (error) {
-      const found = `${hostname} cannot be looked up (${codeOf(error)})`;
+      const found = `${hostname} cannot be looked up (${codeOrName(error)})`;
       return { summary: 'fails', findings: [finding('dns.fails', found, { host: hostname })] };
     }
     const tookMs = Math.round(host.nowMs() - startMs);

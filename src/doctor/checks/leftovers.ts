@@ -1,10 +1,10 @@
 /** What earlier mounts have left here: unfinished files, spool files, runtime files, last words, reports. Removes nothing. */
 import { readFileSync } from 'node:fs';
+import { codeOrName } from '../../base/thrown.js';
 import { formatBytes } from '../../base/units.js';
 import { listLeftOvers, type LeftOver } from '../../fs/writing/recovery.js';
 import type { Check } from '../check.js';
 import { finding, type Finding } from '../finding.js';
-import { codeOf } from '../host.js';
 import type { Garbage } from '../left/garbage.js';
 import { diagnosticReports } from '../left/reports.js';
 import { staleRuntimeFiles, usedSinceMs } from '../left/runtime-files.js';
@@ -21,7 +21,7 @@ export const leftoversCheck: Check = {
     const wallMs = (): number => host.wallMs();
     const findings: Finding[] = [];
     const left = await listLeftOvers(spool).catch((error: unknown) => {
-      findings.push(finding('leftovers.unreadable', `${spool}: ${codeOf(error)}`, { directory: spool }));
+      findings.push(finding('leftovers.unreadable', `${spool}: ${codeOrName(error)}`, { directory: spool }));
       return [];
     });
     const unfinished = left.filter(({ isInUse }) => !isInUse);
@@ -75,6 +75,6 @@ function firstWords(file: string): string {
       text.split('\n').find((each) => /error|fatal|abort|assert/i.test(each)) ?? text.split('\n', 1)[0] ?? '';
     return line.trim().slice(0, WORDS_CHARS_MAX);
   } catch (error) {
-    return codeOf(error);
+    return codeOrName(error);
   }
 }

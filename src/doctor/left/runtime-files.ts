@@ -6,13 +6,14 @@
  * Only names of our own are looked at, and nothing younger than YOUNG_MS, which a mount that starts may just have made.
  * Refuses to judge what another user, or another PID namespace, has written.
  */
-import { readdir, readlink, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { pidNamespace, processStartTicks, secondsSince } from '../../base/process-identity.js';
 import { FUSE_TYPE, type MountRecord } from '../../fuse/mountinfo.js';
 import { decodeAnnouncement } from '../../main/registry/announcement.js';
 import { registryCandidates } from '../../main/registry/place.js';
-import { chiefOf, isAlive, processesOf, processStartTicks, readRunFile, type RunFile } from '../../main/run-file.js';
+import { chiefOf, isAlive, processesOf, readRunFile, type RunFile } from '../../main/run-file.js';
 import { mountId, type Owner } from '../../main/state-directory.js';
 import { readText } from '../../hwdetect/read.js';
 import type { FileFacts, Garbage } from './garbage.js';
@@ -21,7 +22,6 @@ import type { FileFacts, Garbage } from './garbage.js';
 export const YOUNG_MS = 5 * 60_000;
 const NAMES_MAX = 4_096;
 const CONNECT_MS = 1_000;
-const TICK_MS = 10;
 
 export interface RuntimeDeps {
   readonly owner: Owner;
@@ -47,16 +47,11 @@ export async function liveRuns(directories: readonly string[]): Promise<RunFile[
   return [...runs.values()];
 }
 
-/**
- * Wall time at which the first of the mounts that run began; undefined when none runs. Ticks are of 10 ms (USER_HZ), since the
- * machine's start.
- */
+/** Wall time at which the first of the mounts that run began; undefined when none runs. */
 export async function usedSinceMs(directories: readonly string[], wallMs: number): Promise<number | undefined> {
   const runs = await liveRuns(directories);
   if (runs.length === 0) return undefined;
-  const upSeconds = Number((await readText('', '/proc/uptime'))?.split(' ')[0] ?? '0');
-  const ticks = Math.min(...runs.map((run) => chiefOf(run).startTicks));
-  return wallMs - upSeconds * 1000 + ticks * TICK_MS;
+  return wallMs - secondsSince(Math.min(...runs.map((run) => chiefOf(run).startTicks))) * 1000;
 }
 
 /** All of a daemon's that has ended. `lastWords`: those of a crash, which somebody may want to read first. */
@@ -139,8 +134,7 @@ async function isDeadNote(path: string, name: string): Promise<boolean> {
   if (isAliveNow) return false;
   if (match[3] === 'tmp') return true;
   const note = decodeAnnouncement((await readText('', path)) ?? '');
-  const ours = await readlink('/proc/self/ns/pid').catch(() => '');
-  return note !== undefined && note.pidNamespace === ours;
+  return note !== undefined && note.pidNamespace === pidNamespace();
 }
 
 /** Does somebody answer at the socket? */

@@ -6,9 +6,10 @@
  */
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { processStartTicks } from '../../base/process-identity.js';
+import { codeOf } from '../../base/thrown.js';
 import { DATA_SUFFIX, JOURNAL_SUFFIX } from '../../fs/writing/spool.js';
 import { readSpoolText } from '../../fs/writing/spool-open.js';
-import { processStartTicks } from '../../main/run-file.js';
 import type { Owner } from '../../main/state-directory.js';
 import type { Garbage } from './garbage.js';
 import { factsOf, namesIn, YOUNG_MS } from './runtime-files.js';
@@ -58,7 +59,7 @@ async function whyUseless(directory: string, name: string, deps: SpoolDeps): Pro
   if (facts.atMs >= (deps.usedSinceMs ?? Infinity)) return undefined;
   const journal = await readSpoolText(join(directory, id + JOURNAL_SUFFIX)).then(
     ({ text }) => text,
-    (error: unknown) => ((error as NodeJS.ErrnoException).code === 'ENOENT' ? '' : undefined),
+    (error: unknown) => (codeOf(error) === 'ENOENT' ? '' : undefined),
   );
   if (journal === undefined || beginsWell(journal)) return undefined;
   return isData ? 'no journal says what its bytes are' : 'it names no object';

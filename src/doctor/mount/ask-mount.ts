@@ -3,7 +3,7 @@
  * Asks the control socket only, never the mount, which may hang. What a daemon does not know (an older version) is absent.
  */
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '../../base/waits.js';
 import { FUSE_TYPE, type MountRecord } from '../../fuse/mountinfo.js';
 import type { MountConfig } from '../../main/config.js';
 import { askControl } from '../../main/control-socket.js';
@@ -23,8 +23,7 @@ export async function askMountAt(directory: string, mounts: readonly MountRecord
   const run = findRunFile(directory, owner);
   const ask = async (command: string): Promise<unknown> => {
     if (run?.socket === undefined) return undefined;
-    const silence = sleep(ANSWER_WAIT_MS, undefined, { ref: false });
-    return Promise.race([askControl(run.socket, { command }), silence]).catch(() => undefined);
+    return within(askControl(run.socket, { command }), ANSWER_WAIT_MS, undefined).catch(() => undefined);
   };
   const [settings, stats, explanation] = await Promise.all([ask('config'), ask('stats'), ask('explain')]);
   return {

@@ -12,6 +12,7 @@
 import { EACCES, EIO } from '../../base/errno.js';
 import type { Clock, Timer } from '../../base/clock.js';
 import { assertNever } from '../../base/invariant.js';
+import { messageOf } from '../../base/thrown.js';
 import { PRIORITY_WAITING } from '../api.js';
 import type { RequestSigner } from '../signing/request-signer.js';
 import type { Connection } from '../net/connection.js';
@@ -161,7 +162,7 @@ export class ErrandRunner {
       if (steps.next().done === true) this.#ask(job);
       else setImmediate(() => this.#prepare(job, steps));
     } catch (error) {
-      this.#give(job, own('BodyUnreadable', error instanceof Error ? error.message : String(error)));
+      this.#give(job, own('BodyUnreadable', messageOf(error)));
     }
   }
 

@@ -9,6 +9,7 @@
  */
 import type { Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
+import { pause } from '../../base/waits.js';
 import type { DataCredentials } from '../api.js';
 import { RefreshingCredentials, type CredentialSource } from './source.js';
 
@@ -80,7 +81,7 @@ export function createSessionCredentials(iam: CredentialSource, deps: SessionDep
       const before = latest;
       if (await sessions.refresh(reason)) return true;
       // A session that was just made may be ended, too: the next is made when the gap is over.
-      await new Promise<void>((resolve) => void clock.after(RELOAD_GAP_MS, resolve));
+      await pause(clock, RELOAD_GAP_MS);
       return latest !== before || (await sessions.refresh(reason));
     },
     reload: async () => {

@@ -6,6 +6,7 @@
  */
 import { EACCES } from '../../base/errno.js';
 import type { Log } from '../../base/log.js';
+import { messageOf } from '../../base/thrown.js';
 import type { DataCredentials } from '../api.js';
 import { isMetadataDisabled } from '../endpoint/ec2-region.js';
 import type { StoreSettings } from '../endpoint/settings.js';
@@ -55,7 +56,7 @@ function plain(identity: SdkIdentity): DataCredentials {
 }
 
 function failure(origin: string, error: unknown, remedy: string): StoreError {
-  const text = (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]?.trim() ?? '';
+  const text = messageOf(error).split('\n', 1)[0]?.trim() ?? '';
   return new StoreError(
     {
       errno: EACCES,
@@ -236,7 +237,7 @@ function instanceLink(deps: LinkDeps): CredentialLink {
       try {
         return plain(await load());
       } catch (error) {
-        deps.log.debug({ why: error instanceof Error ? error.message : String(error) }, 'instance metadata');
+        deps.log.debug({ why: messageOf(error) }, 'instance metadata');
         const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined;
         return status === 404 ? 'no role attached' : 'no answer';
       }

@@ -10,6 +10,7 @@
 import { EACCES } from '../../base/errno.js';
 import type { Clock, Timer } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
+import { messageOf } from '../../base/thrown.js';
 import type { DataCredentials } from '../api.js';
 import { StoreError } from '../store-error.js';
 
@@ -176,7 +177,7 @@ export class RefreshingCredentials implements CredentialSource {
       const value = this.#value;
       if (value === undefined) throw error;
       const usable = !this.#hasEnded(value);
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       this.#log[usable ? 'warn' : 'error'](
         { origin: value.origin, failures: this.#failures, why },
         usable

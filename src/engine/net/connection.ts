@@ -14,6 +14,7 @@
  */
 import type { Socket } from 'node:net';
 import { invariant } from '../../base/invariant.js';
+import { messageOf } from '../../base/thrown.js';
 import { LIMITED_BYTES, type BandwidthGate, type Held } from './bandwidth-gate.js';
 import { BodyPace } from './body-pace.js';
 import type { Exchange, RequestBody } from './exchange.js';
@@ -224,7 +225,7 @@ export class Connection {
     try {
       piece = body.next(this.#deps.gate.isLimited ? BODY_PIECE_BYTES : this.#pace.pieceBytes);
     } catch (error) {
-      const message = `the body cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+      const message = `the body cannot be read: ${messageOf(error)}`;
       this.#fail(transportFailure('BodyUnreadable', message, 'none'));
       return;
     }

@@ -3,6 +3,7 @@
  * `remedy` says what kind of second try makes sense; how often and when is the retry policy's business.
  */
 import { EIO } from '../../base/errno.js';
+import { codeOf, messageOf } from '../../base/thrown.js';
 import { errnoForS3 } from '../s3-errno.js';
 
 /**
@@ -49,8 +50,8 @@ export function unreached(failure: Failure): Failure {
 /** A failure from whatever a socket or resolver threw. */
 export function failureFromError(error: unknown): Failure {
   if (isFailure(error)) return error;
-  const code = codeOf(error);
-  const message = error instanceof Error ? error.message : String(error);
+  const code = codeOf(error) ?? '';
+  const message = messageOf(error);
   switch (code) {
     case 'ECONNRESET':
     case 'EPIPE':
@@ -72,11 +73,6 @@ export function failureFromError(error: unknown): Failure {
 
 export function isFailure(value: unknown): value is Failure {
   return typeof value === 'object' && value !== null && 'remedy' in value && 'errno' in value && 'status' in value;
-}
-
-function codeOf(error: unknown): string {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return '';
-  return typeof error.code === 'string' ? error.code : '';
 }
 
 /** Codes of OpenSSL's verification and of Node's host name check. */

@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
+import { pause } from '../../base/waits.js';
 import type { DataTarget, StoreOptions } from '../api.js';
 import { createCredentialSource } from '../credentials/create.js';
 import type { CredentialSource } from '../credentials/source.js';
@@ -141,7 +142,7 @@ async function untilLoaded(credentials: CredentialSource, { clock, log }: Contro
       if (clock.nowMs() + PATIENCE_STEP_MS > untilMs) throw error;
       log.warn({ err: error }, 'no credentials just now: whoever takes the mount over asks again');
     }
-    await new Promise<void>((resolve) => void clock.after(PATIENCE_STEP_MS, resolve));
+    await pause(clock, PATIENCE_STEP_MS);
   }
 }
 

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../base/clock.js';
 import { invariant } from '../../base/invariant.js';
+import { pause } from '../../base/waits.js';
 import { errnoForS3, isRetryable } from '../s3-errno.js';
 import { StoreError } from '../store-error.js';
 import type { StoreCaller } from '../calls/store-caller.js';
@@ -43,7 +44,7 @@ export async function deleteKeys(
     const busy = round < ROUNDS ? refused.filter((failure) => isRetryable(0, failure.code)) : [];
     failures.push(...refused.filter((failure) => !busy.includes(failure)));
     left = busy.map((failure) => failure.key);
-    if (left.length > 0) await wait(deps.clock, ROUND_WAIT_MS * 2 ** (round - 1));
+    if (left.length > 0) await pause(deps.clock, ROUND_WAIT_MS * 2 ** (round - 1));
   }
   return failures;
 }
@@ -99,8 +100,4 @@ async function deleteSingly(keys: readonly string[], deps: DeleteDeps): Promise<
   };
   await Promise.all(Array.from({ length: Math.min(SINGLES_AT_ONCE, keys.length) }, work));
   return failures;
-}
-
-function wait(clock: Clock, waitMs: number): Promise<void> {
-  return new Promise((resolve) => void clock.after(waitMs, () => resolve()));
 }

@@ -3,6 +3,7 @@
  */
 import { EIO, ErrnoError } from '../../base/errno.js';
 import { BLOCK_BYTES } from '../../base/pool/layout.js';
+import { messageOf } from '../../base/thrown.js';
 import type { Chunk } from './chunk.js';
 import type { Extent } from './extents.js';
 
@@ -38,5 +39,5 @@ export function runsOf(extents: readonly Extent<Chunk>[]): { from: number; to: n
 
 export function asErrnoError(error: unknown): ErrnoError {
   if (error instanceof ErrnoError) return error;
-  return new ErrnoError(EIO, error instanceof Error ? error.message : String(error), { cause: error });
+  return new ErrnoError(EIO, messageOf(error), { cause: error });
 }

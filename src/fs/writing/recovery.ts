@@ -11,6 +11,8 @@
 import { readdir, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EIO, ENOENT, EBUSY, ErrnoError } from '../../base/errno.js';
+import { processStart } from '../../base/process-identity.js';
+import { codeOf } from '../../base/thrown.js';
 import { MIB } from '../../base/units.js';
 import type { ObjectHead } from '../../engine/api.js';
 import { StoreError } from '../../engine/store-error.js';
@@ -25,7 +27,6 @@ import type {
 import { inParallel } from '../parallel.js';
 import type { JournalBegin, JournalLine, JournalRange, LeftBecause } from './journal.js';
 import { PARTS_MAX, PART_BYTES_MAX, PART_BYTES_MIN, planParts, type PartRules, type SentPart } from './part-plan.js';
-import { processStart } from './process-identity.js';
 import { DATA_SUFFIX, JOURNAL_SUFFIX } from './spool.js';
 import { openSpoolFile, readSpoolText } from './spool-open.js';
 
@@ -95,7 +96,7 @@ export async function listLeftOvers(directory: string): Promise<LeftOver[]> {
   try {
     names = await readdir(directory);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    if (codeOf(error) === 'ENOENT') return [];
     throw error;
   }
   const all: LeftOver[] = [];

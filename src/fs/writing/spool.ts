@@ -9,9 +9,10 @@
 import { lstat, mkdir, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { EIO, ENOSPC, EDQUOT, errnoName, ErrnoError } from '../../base/errno.js';
+import { processStart } from '../../base/process-identity.js';
+import { codeOf } from '../../base/thrown.js';
 import { punchHole } from '../../fuse/libc.js';
 import { Journal, type JournalBegin, type JournalDeps } from './journal.js';
-import { processStart } from './process-identity.js';
 import { openSpoolFile, type HowToOpen } from './spool-open.js';
 
 export const DATA_SUFFIX = '.data';
@@ -112,10 +113,6 @@ async function makeDirectory(path: string): Promise<void> {
     .catch((error: unknown) => {
       if (codeOf(error) !== 'EEXIST') throw error;
     });
-}
-
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException).code;
 }
 
 export class SpoolFile {

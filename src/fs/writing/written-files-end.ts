@@ -3,9 +3,10 @@
  * committed, what is not is left for `recover`, or put away. Bounded by the time that the caller gives.
  * Refuses to know which files there are: written-files.ts.
  */
-import type { Clock, Timer } from '../../base/clock.js';
+import type { Clock } from '../../base/clock.js';
 import { EIO, ErrnoError } from '../../base/errno.js';
 import type { Log } from '../../base/log.js';
+import { pause, within } from '../../base/waits.js';
 import type { WrittenEntry } from './written-entry.js';
 import type { WrittenFile } from './written-file.js';
 
@@ -81,13 +82,6 @@ export async function handOverFiles(
     await file.turns.take();
     if (await file.handOver()) late.delete(file);
   });
-  let timer: Timer | undefined;
-  const deadline = new Promise<void>((resolve) => (timer = clock.after(timeoutMs, resolve)));
-  await Promise.race([Promise.all(work), deadline]);
-  timer?.cancel();
+  await within(Promise.all(work), timeoutMs, undefined, clock);
   for (const { key } of late) log.warn({ key }, `'${key}' could not be put away in time: its writer will get EIO`);
-}
-
-function pause(clock: Clock, waitMs: number): Promise<void> {
-  return new Promise((resolve) => void clock.after(waitMs, resolve));
 }

@@ -4,6 +4,7 @@
  * Refuses to paper over its limits; those are listed in mount.ts.
  */
 import { createRequire } from 'node:module';
+import { messageOf } from '../../base/thrown.js';
 import { MountError } from '../mount-error.js';
 
 /** A negative errno, or 0; READ and WRITE answer the bytes instead. */
@@ -87,7 +88,7 @@ export function loadFuseNative(load: (name: string) => unknown = createRequire(i
   try {
     return load('fuse-native') as NativeFuseClass;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     if (message.includes('libfuse.so.2')) {
       throw new MountError(
         'library',

@@ -14,6 +14,7 @@
  */
 import { systemClock, type Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
+import { pause } from '../../base/waits.js';
 import type { FuseHandlers } from '../handlers.js';
 import { MountError } from '../mount-error.js';
 import { mountFlags, type MountOptions } from '../mount-options.js';
@@ -84,5 +85,5 @@ function fsnameAndMore(options: MountOptions): string {
 }
 
 async function watch(path: string, clock: Clock): Promise<void> {
-  while (findMount(path) !== undefined) await new Promise<void>((resolve) => void clock.after(WATCH_MS, resolve));
+  while (findMount(path) !== undefined) await pause(clock, WATCH_MS);
 }

@@ -22,6 +22,8 @@ import {
 } from '@opentelemetry/sdk-metrics';
 import type { Clock } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
+import { messageOf } from '../../base/thrown.js';
+import { within } from '../../base/waits.js';
 import type { MountSnapshot } from '../stats/snapshot.js';
 import { BOUNDS_SECONDS, exportedHistogram } from './buckets.js';
 import { METRICS, type Metric } from './catalogue.js';
@@ -74,10 +76,12 @@ export async function startOtlp(settings: OtlpSettings, deps: OtlpDeps): Promise
   const provider = new MeterProvider({ resource, readers: [reader] });
   log.info({ url: url ?? 'from the environment', intervalMs }, 'metrics are pushed to an OpenTelemetry collector');
   return {
-    close: async () => {
-      const late = new Promise<void>((resolve) => void setTimeout(resolve, LAST_WAIT_MS).unref());
-      await Promise.race([provider.shutdown().catch(() => undefined), late]);
-    },
+    close: () =>
+      within(
+        provider.shutdown().catch(() => undefined),
+        LAST_WAIT_MS,
+        undefined,
+      ),
   };
 }
 
@@ -161,7 +165,7 @@ function sayer({ clock, log }: OtlpDeps): DiagLogger {
       return;
     }
     nextMs = nowMs + TROUBLE_MS;
-    const detail = more.map((each) => (each instanceof Error ? each.message : String(each))).join(' ');
+    const detail = more.map((each) => messageOf(each)).join(' ');
     const since = left > 0 ? { leftOut: left } : {};
     left = 0;
     log.warn({ ...since, detail: detail.slice(0, 500) }, `metrics could not be pushed: ${reasonIn(message)}`);

@@ -11,6 +11,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createConnection } from 'node:net';
 import type { Clock, Timer } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
+import { codeOf, messageOf } from '../../base/thrown.js';
 import { isOpenToOthers, metricsAddressText, type MetricsAddress } from './address.js';
 
 const CONNECTIONS_MAX = 16;
@@ -182,7 +183,7 @@ async function removeDeadSocket(path: string): Promise<void> {
 }
 
 function reasonOf(error: unknown): string {
-  const { code } = error as NodeJS.ErrnoException;
+  const code = codeOf(error);
   if (code === 'EADDRINUSE') return 'the address is in use, by another mount perhaps: give each its own';
-  return code ?? (error instanceof Error ? error.message : String(error));
+  return code ?? messageOf(error);
 }

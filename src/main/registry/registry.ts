@@ -16,7 +16,6 @@ import {
   existsSync,
   opendirSync,
   openSync,
-  readlinkSync,
   readSync,
   renameSync,
   rmSync,
@@ -27,7 +26,7 @@ import {
 import { join } from 'node:path';
 import type { Clock, Timer } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
-import { processStartTicks } from '../run-file.js';
+import { pidNamespace, processStartTicks } from '../../base/process-identity.js';
 import { makeDirectories } from '../state-directory.js';
 import {
   ANNOUNCEMENT_BYTES_MAX,
@@ -276,13 +275,5 @@ function remove(path: string): void {
     rmSync(path, { force: true });
   } catch {
     // Looked at again next time, and passed over again.
-  }
-}
-
-function pidNamespace(): string {
-  try {
-    return readlinkSync('/proc/self/ns/pid');
-  } catch {
-    return '';
   }
 }

@@ -2,6 +2,7 @@
  * A running mount's settings as others meet them: `config` and `reload` of the control socket, and SIGHUP.
  * Refuses to end the mount because settings are wrong: what is in force stays.
  */
+import { messageOf } from '../../base/thrown.js';
 import { CommandError } from '../command-error.js';
 import type { MountConfig } from '../config.js';
 import type { ControlHandlers } from '../control-socket.js';
@@ -53,7 +54,7 @@ export class SettingsService {
         try {
           return await live?.rereadCredentials();
         } catch (error) {
-          return `credentials could not be read again: ${error instanceof Error ? error.message : String(error)}`;
+          return `credentials could not be read again: ${messageOf(error)}`;
         }
       },
       changed: (changed) => deps.onConfig?.(changed),

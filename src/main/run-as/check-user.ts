@@ -6,6 +6,7 @@
  */
 import { closeSync, openSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { codeOrMessage } from '../../base/thrown.js';
 import { fileVariables } from '../prestart.js';
 import { CommandError } from '../command-error.js';
 import type { MountConfig } from '../config.js';
@@ -35,17 +36,13 @@ export function checkUser(config: MountConfig, mountPoint: string, deps: CheckUs
   });
 }
 
-function errorCode(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
-}
-
 /** Why this user cannot read a file; undefined when it can. */
 function troubleReading(file: string): string | undefined {
   try {
     closeSync(openSync(file, 'r'));
     return undefined;
   } catch (error) {
-    return errorCode(error);
+    return codeOrMessage(error);
   }
 }
 
@@ -67,7 +64,7 @@ function checkWay({ name }: RunAs, mountPoint: string): void {
   } catch (error) {
     throw new CommandError(
       EXIT_MOUNT_POINT,
-      `--user ${name}: this user does not get to ${mountPoint} (${errorCode(error)})`,
+      `--user ${name}: this user does not get to ${mountPoint} (${codeOrMessage(error)})`,
       'let the user through the directories above it (`chmod o+x`), or mount elsewhere',
     );
   }
@@ -82,7 +79,7 @@ function checkWritable({ name, uid, gid }: RunAs, flag: string, directory: strin
   } catch (error) {
     throw new CommandError(
       exitCode,
-      `${flag} ${directory}: user ${name} may not write there (${errorCode(error)})`,
+      `${flag} ${directory}: user ${name} may not write there (${codeOrMessage(error)})`,
       `make it as root: \`install -d -m 0700 -o ${uid} -g ${gid} ${directory}\`, or name another`,
     );
   }

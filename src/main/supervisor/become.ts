@@ -6,6 +6,7 @@
  */
 import { createRequire } from 'node:module';
 import type Koffi from 'koffi';
+import { messageOf } from '../../base/thrown.js';
 import type { SuperviseMessage } from './api.js';
 
 /** Holds the SuperviseMessage as JSON; the supervisor takes it out of the environment. */
@@ -45,6 +46,6 @@ export function becomeSupervisor(
     );
     return `execve failed with errno ${koffi.errno()}`;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }

@@ -5,6 +5,7 @@
  * Refuses to wait for a supervisor that is dead: its guard (mount-guard.ts) detaches the mount, and that is waited for.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../base/thrown.js';
 import { MountError, type MountErrorKind } from '../../fuse/mount-error.js';
 import { isOurMount } from '../detach.js';
 
@@ -45,7 +46,7 @@ export async function answerErrand(work: Promise<void>): Promise<ErrandAnswer> {
     await work;
     return { type: 'errand-done' };
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const { kind, remedy } = error instanceof MountError ? error : { kind: 'other' as const, remedy: '' };
     return { type: 'errand-done', failure: { kind, message, remedy } };
   }

@@ -8,7 +8,8 @@
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../base/thrown.js';
+import { within } from '../../base/waits.js';
 import type { MountConfig } from '../config.js';
 import { makePrivateDirectory, mountId, runtimeCandidates, stateCandidates, type Owner } from '../state-directory.js';
 import type { Waiting } from './api.js';
@@ -45,7 +46,7 @@ export async function reportHang(
     const time = new Date().toISOString();
     // In this order: who is asked for its stack stands still for a moment, and its threads are then elsewhere.
     const threads = readThreads(pid);
-    const waiting = (await Promise.race([ask.waiting(), sleep(WAITING_MS)])) ?? 'the main thread did not say';
+    const waiting = (await within(ask.waiting(), WAITING_MS, undefined)) ?? 'the main thread did not say';
     const javascript = await ask.stack();
     const atHand = page?.atHand && { operation: await operationOf(page.atHand.opcode), ...page.atHand };
     const content = {
@@ -56,7 +57,7 @@ export async function reportHang(
     const report = asOwner(() => write(`${JSON.stringify(content, undefined, 2)}\n`, time, config, owner));
     return { report, ...(innermost === undefined ? {} : { stack: innermost }) };
   } catch (error) {
-    return { report: `not written: ${error instanceof Error ? error.message : String(error)}` };
+    return { report: `not written: ${messageOf(error)}` };
   }
 }
 

@@ -3,6 +3,8 @@
  * that cannot be looked at is `unknown`.
  */
 import { readFileSync } from 'node:fs';
+import { PF_EXITING, statFields } from '../../base/process-identity.js';
+import { codeOf } from '../../base/thrown.js';
 
 /**
  * `stopped`: by SIGSTOP, a debugger or a frozen terminal; it goes on where it was. `exiting`: killed, but a thread of it still
@@ -10,19 +12,15 @@ import { readFileSync } from 'node:fs';
  */
 export type ProcessState = 'running' | 'stopped' | 'exiting' | 'gone' | 'unknown';
 
-/** PF_EXITING of include/linux/sched.h, in the flags of proc_pid_stat(5). */
-const PF_EXITING = 0x4;
-
 export function processState(pid: number, procRoot = '/proc'): ProcessState {
   let stat: string;
   try {
     stat = readFileSync(`${procRoot}/${pid}/stat`, 'utf8');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = codeOf(error);
     return code === 'ENOENT' || code === 'ESRCH' ? 'gone' : 'unknown';
   }
-  // The name, in parentheses, may hold anything: fields count from the last one.
-  const [letter, , , , , , flags] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [letter, , , , , , flags] = statFields(stat);
   if (letter === 'Z' || letter === 'X') return othersLive(pid, procRoot) ? 'exiting' : 'gone';
   if (letter === 'T' || letter === 't') return 'stopped';
   return (Number(flags) & PF_EXITING) === 0 ? 'running' : 'exiting';

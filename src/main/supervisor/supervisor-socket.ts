@@ -7,6 +7,7 @@ import { rmSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { EBUSY, EINVAL, EIO, ErrnoError } from '../../base/errno.js';
 import { silentLog } from '../../base/log.js';
+import { messageOf } from '../../base/thrown.js';
 import { openControlSocket, SOCKET_PATH_BYTES_MAX } from '../control-socket.js';
 import { MountError } from '../../fuse/mount-error.js';
 import type { MountConfig } from '../config.js';
@@ -42,7 +43,7 @@ export async function listenForCommands(
           try {
             return await commands.upgrade(daemonEntry);
           } catch (error) {
-            throw new ErrnoError(EIO, error instanceof Error ? error.message : String(error));
+            throw new ErrnoError(EIO, messageOf(error));
           }
         },
         ...(commands.unmount && { unmount: ({ lazy }) => unmountFor(commands, lazy === true) }),
@@ -67,6 +68,6 @@ async function unmountFor(commands: SupervisorCommands, lazy: boolean): Promise<
     await commands.unmount?.(lazy);
   } catch (error) {
     const isBusy = error instanceof MountError && error.kind === 'busy';
-    throw new ErrnoError(isBusy ? EBUSY : EIO, error instanceof Error ? error.message : String(error));
+    throw new ErrnoError(isBusy ? EBUSY : EIO, messageOf(error));
   }
 }

@@ -10,6 +10,8 @@
  */
 import { closeSync, existsSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { processStartTicks } from '../../base/process-identity.js';
+import { messageOf } from '../../base/thrown.js';
 import type { MountConfig } from '../config.js';
 import { asUser, userEnvironment } from '../run-as/run-as.js';
 import { endsWithTerminal } from '../terminal.js';
@@ -17,7 +19,7 @@ import { detachOursNow } from '../detach.js';
 import { EXIT_CRASH_LOOP, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_NOT_READY } from '../exit-codes.js';
 import { giveBackProgramText } from '../memory/program-text.js';
 import type { ReadyMessage } from '../readiness.js';
-import { processStartTicks, removeRunFileOf } from '../run-file.js';
+import { removeRunFileOf } from '../run-file.js';
 import { lastWordsFile, runtimeCandidates, type Owner } from '../state-directory.js';
 import type { FromDaemon, SupervisorName, ToCommand, UpgradeResult, Waiting } from './api.js';
 import { CrashPolicy } from './crash-policy.js';
@@ -82,7 +84,7 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
   try {
     supervisor = new Supervisor(options, options.standby?.journalFd ?? openJournalFile(options.owner));
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     await options.report({ type: 'failed', message, exitCode: EXIT_FAILURE });
     return EXIT_FAILURE;
   }

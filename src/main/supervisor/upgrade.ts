@@ -3,6 +3,7 @@
  * HAND_OVER_MS at most, then killed; a daemon of the new version takes over as after a crash; if it dies before it serves, one
  * of the old version does. Refuses to start or end processes: supervisor.ts does.
  */
+import { within } from '../../base/waits.js';
 import type { UpgradeResult } from './api.js';
 
 /** For bytes that are not spooled yet; what is not on disk then is lost to its writer, who gets EIO. */
@@ -44,13 +45,8 @@ export class Upgrade {
 
   /** Until then, or until the old daemon has ended, or for HAND_OVER_MS. */
   async untilHandedOver(ended: Promise<unknown>, waitMs = HAND_OVER_MS): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const answer = new Promise<void>((resolve) => {
-      this.#handedOver = resolve;
-      timer = setTimeout(resolve, waitMs);
-    });
-    await Promise.race([answer, ended]);
-    clearTimeout(timer);
+    const answer = new Promise<void>((resolve) => (this.#handedOver = resolve));
+    await within(Promise.race([answer, ended]), waitMs, undefined);
   }
 
   /** A daemon died (`how`, in words) while this is under way: which one is next. */

@@ -5,6 +5,7 @@
  */
 import { createRequire } from 'node:module';
 import type Koffi from 'koffi';
+import { messageOf } from '../../base/thrown.js';
 
 /** Bits of the mask; the kernel takes shorter and longer ones than its own, and this is its largest (CONFIG_NR_CPUS). */
 const CPUS_MAX = 8192;
@@ -28,6 +29,6 @@ export function pinThisThread(cpus: readonly number[]): string | undefined {
     ) => number;
     return setAffinity(THIS_THREAD, mask.length, mask) === 0 ? undefined : `errno ${koffi.errno()}`;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }

@@ -10,6 +10,8 @@ import type { Session, Debugger } from 'node:inspector';
 import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../base/thrown.js';
+import { within } from '../../base/waits.js';
 
 /** Looks at whether it comes to wait for events. */
 const IDLE_LOOKS = 5;
@@ -45,7 +47,7 @@ export function tellStacks(fd: number): void {
     if (isTelling) return;
     isTelling = true;
     void mainStack()
-      .catch((error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }))
+      .catch((error: unknown) => ({ error: messageOf(error) }))
       .then((answer) => {
         isTelling = false;
         socket.write(`${JSON.stringify(answer)}\n`);
@@ -68,11 +70,11 @@ export async function mainStack(): Promise<MainStack> {
     const paused = new Promise<Debugger.CallFrame[]>((resolve) => {
       session.once('Debugger.paused', ({ params }) => resolve(params.callFrames));
     });
-    if ((await within(ENABLE_MS, post(session, 'Debugger.enable'))) === undefined) {
+    if ((await within(post(session, 'Debugger.enable'), ENABLE_MS, undefined)) === undefined) {
       return { state: 'blocked', frames: [] };
     }
     post(session, 'Debugger.pause').catch(() => undefined);
-    const callFrames = await within(PAUSE_MS, paused);
+    const callFrames = await within(paused, PAUSE_MS, undefined);
     if (callFrames === undefined) return { state: 'idle', frames: [] };
     const frames = callFrames.slice(0, FRAMES_MAX).map(({ functionName, location }) => {
       const { scriptId, lineNumber, columnNumber = 0 } = location;
@@ -105,14 +107,4 @@ function post(session: Session, method: 'Debugger.enable' | 'Debugger.pause'): P
       else resolve(true);
     });
   });
-}
-
-async function within<T>(waitMs: number, promise: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), waitMs)));
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

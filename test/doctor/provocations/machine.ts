@@ -2,6 +2,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { processStartTicks } from '../../../src/base/process-identity.js';
 import { GIB, MIB } from '../../../src/base/units.js';
 import type { machineFindings } from '../../../src/doctor/catalogue/machine.js';
 import { clockCheck } from '../../../src/doctor/checks/clock.js';
@@ -16,7 +17,6 @@ import { proxyCheck } from '../../../src/doctor/checks/proxy.js';
 import { versionsCheck } from '../../../src/doctor/checks/versions.js';
 import type { Space } from '../../../src/doctor/host.js';
 import { mountId } from '../../../src/main/state-directory.js';
-import { processStartTicks } from '../../../src/main/run-file.js';
 import { cgroup2Mount } from '../../hwdetect/fixture.js';
 import { unusedPort } from '../../engine/store/harness.js';
 import { findingsOf, folder, spoiled, subjectOf, type Provocation } from '../subject.js';

@@ -8,9 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { processStartTicks } from '../../../src/base/process-identity.js';
 import t, { type Test } from 'tap';
 import { askControl } from '../../../src/main/control-socket.js';
-import { findRunFile, processStartTicks, type RunFile } from '../../../src/main/run-file.js';
+import { findRunFile, type RunFile } from '../../../src/main/run-file.js';
 import {
   cliPath,
   run,

@@ -4,7 +4,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Test } from 'tap';
-import { processStartTicks } from '../../../src/main/run-file.js';
+import { processStartTicks } from '../../../src/base/process-identity.js';
 import { ended } from '../../support/mount.js';
 
 /** Ends of processes that are due at once; far above, because the machine may be busy. */
