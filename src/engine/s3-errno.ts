@@ -222,6 +222,31 @@ export function isClockProblem(code: string): boolean {
   return code === 'RequestTimeTooSkewed' || code === 'RequestExpired';
 }
 
+/** The code of an answer without one (to HEAD, of a proxy), or with one that the SDK made up. */
+export function codeForStatus(status: number): string {
+  switch (status) {
+    case 301:
+      return 'PermanentRedirect';
+    case 307:
+      return 'TemporaryRedirect';
+    case 400:
+      return 'BadRequest';
+    case 401:
+    case 403:
+      return 'AccessDenied';
+    case 404:
+      return 'NotFound';
+    case 412:
+      return 'PreconditionFailed';
+    case 413:
+      return 'EntityTooLarge';
+    case 503:
+      return 'ServiceUnavailable';
+    default:
+      return `Http${status}`;
+  }
+}
+
 /** Every code in the table, for the test that proves it complete and for documentation. */
 export function knownS3Codes(): readonly string[] {
   return Object.keys(codes);

@@ -9,6 +9,7 @@
 import { EISDIR, ENOTDIR, ErrnoError, ESTALE } from '../base/errno.js';
 import { invariant } from '../base/invariant.js';
 import type { ObjectHead } from '../engine/api.js';
+import { isVersion, newFileNode } from './file-node.js';
 import { inoOfKey, ROOT_INO } from './ino.js';
 import { ListedFiles, type Slab } from './listed-files.js';
 import type { ListingPage } from './listing-page.js';
@@ -214,25 +215,7 @@ export class InodeTable {
       if (known.validatedAtMs > sentAtMs) return known;
       this.outdate(known);
     }
-    const node: FileNode = {
-      kind: 'file',
-      nodeId: this.#nextNodeId++,
-      ino,
-      lookups: 0,
-      opens: 0,
-      key: head.key,
-      etag: head.etag,
-      sizeBytes: head.sizeBytes,
-      lastModifiedMs: head.lastModifiedMs,
-      mtimeMs: undefined,
-      storageClass: head.storageClass,
-      restored: head.restored,
-      validatedAtMs: sentAtMs,
-      current: true,
-      wasOpened: false,
-      reserved: false,
-      wasReserved: false,
-    };
+    const node = newFileNode(this.#nextNodeId++, ino, head, sentAtMs);
     this.#nodes.set(node.nodeId, node);
     this.#current.add(ino, node.nodeId);
     return node;
@@ -398,21 +381,10 @@ export class InodeTable {
     if (known?.kind === 'file') return known;
     const ino = inoOfKey(head.key);
     const other = isCurrent ? this.#currentOf(head.key, ino) : undefined;
-    const node: FileNode = {
-      ...head,
-      kind: 'file',
-      nodeId,
-      ino,
-      lookups: 0,
-      opens: 0,
-      mtimeMs: undefined,
-      validatedAtMs,
-      current: isCurrent && !(other && other.nodeId > nodeId),
-      wasOpened: true,
-      reserved: false,
-      wasReserved: false,
-      isInherited: true,
-    };
+    const node = newFileNode(nodeId, ino, head, validatedAtMs);
+    node.current = isCurrent && !(other && other.nodeId > nodeId);
+    node.wasOpened = true;
+    node.isInherited = true;
     if (other && node.current) this.retire(other);
     this.#nodes.set(nodeId, node);
     if (node.current) this.#current.add(ino, nodeId);
@@ -513,25 +485,8 @@ export class InodeTable {
     if (!slab) return undefined;
     const row = nodeId - slab.firstNodeId;
     const head = slab.page.head(row);
-    const node: FileNode = {
-      kind: 'file',
-      nodeId,
-      ino: inoOfKey(head.key),
-      lookups: this.#listed.lookups(slab, row),
-      opens: 0,
-      key: head.key,
-      etag: head.etag,
-      sizeBytes: head.sizeBytes,
-      lastModifiedMs: head.lastModifiedMs,
-      mtimeMs: undefined,
-      storageClass: head.storageClass,
-      restored: head.restored,
-      validatedAtMs: this.#listed.seen(slab, row),
-      current: true,
-      wasOpened: false,
-      reserved: false,
-      wasReserved: false,
-    };
+    const node = newFileNode(nodeId, inoOfKey(head.key), head, this.#listed.seen(slab, row));
+    node.lookups = this.#listed.lookups(slab, row);
     this.#nodes.set(nodeId, node);
     if (this.#listed.end(slab, row, true)) this.#dissolve(slab);
     return node;
@@ -588,13 +543,4 @@ export class InodeTable {
       if (this.#listed.slabOf(nodeId) === slab) this.#objectOf(nodeId);
     }
   }
-}
-
-/**
- * Is this what the node was made for? The size is compared too: stores exist whose ETags are not hashes of the content.
- * Where there is no ETag at all, LastModified stands in, in whole seconds: HEAD has no finer ones, LIST may.
- */
-export function isVersion(node: FileNode, head: ObjectHead): boolean {
-  if (node.etag !== head.etag || node.sizeBytes !== head.sizeBytes) return false;
-  return head.etag !== '' || Math.floor(node.lastModifiedMs / 1000) === Math.floor(head.lastModifiedMs / 1000);
 }

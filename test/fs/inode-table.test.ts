@@ -4,7 +4,8 @@
 import t from 'tap';
 import { EISDIR, ENOTDIR, ESTALE } from '../../src/base/errno.js';
 import type { ObjectHead } from '../../src/engine/api.js';
-import { InodeTable, isVersion } from '../../src/fs/inode-table.js';
+import { isVersion } from '../../src/fs/file-node.js';
+import { InodeTable } from '../../src/fs/inode-table.js';
 import { errnoOf } from '../support/memory-store-kernel.js';
 
 function head(key: string, etag: string, extra: Partial<ObjectHead> = {}): ObjectHead {

@@ -2,7 +2,7 @@
  * Files of a spool directory that nothing can use any more: bytes without a journal, which nobody could place, and journals
  * without a beginning, which name no object; of processes that have ended. What a journal describes is a left-over, and belongs
  * to `recover`. What is younger than a mount that runs may be its own, whichever daemon of it made it.
- * Names begin with the process that made them (daemon.ts, spoolId); others are not looked at.
+ * Names begin with the process that made them (mount-parts.ts, spoolId); others are not looked at.
  */
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';

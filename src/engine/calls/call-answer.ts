@@ -7,7 +7,7 @@ import { transportFailure, type Failure } from '../net/failure.js';
 import { parseS3Error, type S3ErrorBody } from '../net/error-body.js';
 import type { ResponseHead } from '../net/http-head.js';
 import { retryAfterOf } from '../net/response-check.js';
-import { errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '../s3-errno.js';
+import { codeForStatus, errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '../s3-errno.js';
 
 /** Undefined when it is what was asked for. */
 export function failureFromCallAnswer(command: CallCommand, head: ResponseHead, body: Buffer): Failure | undefined {
@@ -48,22 +48,4 @@ function fromError(head: ResponseHead, error: S3ErrorBody, status: number): Fail
   }
   const retryAfterMs = retryAfterOf(head);
   return { errno, code, status, message: said, remedy: 'backoff', ...(retryAfterMs > 0 ? { retryAfterMs } : {}) };
-}
-
-function codeForStatus(status: number): string {
-  switch (status) {
-    case 401:
-    case 403:
-      return 'AccessDenied';
-    case 404:
-      return 'NotFound';
-    case 412:
-      return 'PreconditionFailed';
-    case 413:
-      return 'EntityTooLarge';
-    case 503:
-      return 'ServiceUnavailable';
-    default:
-      return `Http${status}`;
-  }
 }

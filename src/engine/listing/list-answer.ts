@@ -3,7 +3,7 @@
  * Pure. What the codes mean stands in s3-errno.ts; here is what differs for a listing: there is no object that could be
  * gone, so 404 means the bucket.
  */
-import { errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '../s3-errno.js';
+import { codeForStatus, errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '../s3-errno.js';
 import type { S3ErrorBody } from '../net/error-body.js';
 import { transportFailure, type Failure } from '../net/failure.js';
 import type { ResponseHead } from '../net/http-head.js';
@@ -38,13 +38,6 @@ export function failureFromListing(error: ListingError): Failure {
     return { errno: errnoForS3(502, NOT_S3), code: NOT_S3, status: 200, message: error.message, remedy: 'none' };
   }
   return transportFailure(error.code, error.message);
-}
-
-function codeForStatus(status: number): string {
-  if (status === 401 || status === 403) return 'AccessDenied';
-  if (status === 404) return 'NotFound';
-  if (status === 503) return 'ServiceUnavailable';
-  return `Http${status}`;
 }
 
 /** What a user can do about a LIST that failed; undefined when the message says all. */

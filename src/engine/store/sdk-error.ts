@@ -4,7 +4,7 @@
  * parse errors of answers that were never S3's. All of that is sorted out here and nowhere else, so that no other file
  * looks into an SDK error. errno and "worth asking again" come from the shared table (s3-errno.ts).
  */
-import { errnoForS3 } from '../s3-errno.js';
+import { codeForStatus, errnoForS3 } from '../s3-errno.js';
 import { StoreError } from '../store-error.js';
 
 /** What can be said about a failed call. */
@@ -86,29 +86,6 @@ function transportWord(nodeCode: string, name: string): string {
   if (nodeCode.startsWith('ERR_SSL_') || nodeCode.startsWith('ERR_TLS_')) return 'TlsFailed';
   if (nodeCode.startsWith('HPE_')) return 'NotHttp';
   return 'ConnectionFailed';
-}
-
-/** Answers without a body, and codes that the SDK made up for them. */
-function codeForStatus(status: number): string {
-  switch (status) {
-    case 301:
-      return 'PermanentRedirect';
-    case 307:
-      return 'TemporaryRedirect';
-    case 400:
-      return 'BadRequest';
-    case 401:
-    case 403:
-      return 'AccessDenied';
-    case 404:
-      return 'NotFound';
-    case 412:
-      return 'PreconditionFailed';
-    case 503:
-      return 'ServiceUnavailable';
-    default:
-      return `Http${status}`;
-  }
 }
 
 function regionOf(error: unknown, message: string): string | undefined {

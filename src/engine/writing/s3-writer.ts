@@ -5,7 +5,7 @@
  * What happens when an answer is lost (a time-out, a reset, a 5xx): the net thread asks again. That repeats nothing that
  * matters for puts, parts, copies and deletes; but the second Complete finds no upload (404), and the second conditional
  * put finds the object that the first one made (412). So before such a request is told as failed, a HEAD looks: when the
- * object is the one that was to be made (lost-answers.ts), it has succeeded.
+ * object (object-looks.ts) is the one that was to be made (lost-answers.ts), it has succeeded.
  * Without `conditionalWrites` a HEAD just before decides, which somebody else can fall in between; better than nothing, and
  * said in docs/SEMANTICS.md.
  *
@@ -19,12 +19,11 @@ import { invariant } from '../../base/invariant.js';
 import { PRIORITY_UPLOAD, PRIORITY_WAITING, type CallAnswer, type ObjectHead } from '../api.js';
 import { bodyBytes } from '../calls/request-body.js';
 import type { CallFailure } from '../calls/call-plane.js';
-import { headOf } from '../calls/object-heads.js';
 import type { StoreCaller, StoreRequest } from '../calls/store-caller.js';
 import type { ChecksumName } from '../checksum/running-checksum.js';
 import { encodeKey, queryValue } from '../signing/object-path.js';
 import type { HeaderField } from '../signing/signature.js';
-import { StoreError } from '../store-error.js';
+import type { StoreError } from '../store-error.js';
 import type {
   BodyPiece,
   CopyOptions,
@@ -38,10 +37,10 @@ import type {
   UploadedPart,
   WriteCondition,
 } from '../write-api.js';
-import type { ObjectTag, ObjectWriteOptions } from '../write-options.js';
+import type { ObjectWriteOptions } from '../write-options.js';
 import { capabilitiesOf } from './capabilities.js';
 import { deleteKeys } from './delete-keys.js';
-import { isCompleted, isPut, type FoundObject } from './lost-answers.js';
+import { isCompleted, isPut } from './lost-answers.js';
 import { copyInParts } from './copy-in-parts.js';
 import {
   conditionHeaders,
@@ -51,7 +50,8 @@ import {
   storageHeaders,
   taggingOf,
 } from './object-headers.js';
-import { completeXml, field, fields, parseAnswer } from './write-xml.js';
+import { ObjectLooks } from './object-looks.js';
+import { completeXml, field, parseAnswer } from './write-xml.js';
 
 /** The answer to a body: S3 stores it before it answers. */
 const PUT_ANSWER_MS = 60_000;
@@ -63,26 +63,6 @@ const WORK_DEADLINE_MS = 900_000;
 const SMALL_BODY_BYTES = 1024 * 1024;
 /** Largest object that CopyObject takes, and largest part (specified by S3). */
 export const COPY_BYTES_MAX = 5 * 1024 ** 3;
-
-const FOUND_HEADERS = [
-  'etag',
-  'last-modified',
-  'content-length',
-  'content-type',
-  'x-amz-storage-class',
-  'x-amz-meta-*',
-  'x-amz-checksum-*',
-];
-
-/** What else of an object CopyObject takes along. */
-const KEPT_HEADERS = [
-  'cache-control',
-  'content-disposition',
-  'content-encoding',
-  'content-language',
-  'expires',
-  'x-amz-website-redirect-location',
-];
 
 export interface S3WriterDeps {
   readonly caller: StoreCaller;
@@ -97,6 +77,7 @@ export class S3Writer implements ObjectWriter {
   readonly capabilities: StoreCapabilities;
   readonly #options: ObjectWriteOptions;
   readonly #caller: StoreCaller;
+  readonly #looks: ObjectLooks;
   readonly #clock: Clock;
   readonly #checksum: ChecksumName | undefined;
   readonly #hasMd5Etags: boolean;
@@ -106,6 +87,7 @@ export class S3Writer implements ObjectWriter {
     this.capabilities = capabilitiesOf(options.capabilities, deps.isAws ?? false, deps.isDirectory);
     this.#hasMd5Etags = deps.isDirectory !== true;
     this.#caller = deps.caller;
+    this.#looks = new ObjectLooks(deps.caller);
     this.#clock = deps.clock;
     this.#checksum = this.capabilities.checksums ? CHECKSUMS[options.checksums] : undefined;
   }
@@ -136,7 +118,7 @@ export class S3Writer implements ObjectWriter {
     if (result.kind === 'answer') return this.#made(key, sizeBytes, result.answer, result.answer.headers['etag'] ?? '');
     const { failure } = result;
     if (mayHaveSucceeded(failure)) {
-      const found = await this.#lookBack(key, signal);
+      const found = await this.#looks.back(key, signal);
       const name = this.#checksum;
       const sums = { ...failure, ...(name === undefined ? {} : { checksumName: name }) };
       if (found !== undefined && isPut(found, sizeBytes, sums)) return found.head;
@@ -262,7 +244,7 @@ export class S3Writer implements ObjectWriter {
       ({ failure } = result);
     }
     if (mayHaveSucceeded(failure) || failure.code === 'NoSuchUpload') {
-      const found = await this.#lookBack(key, signal);
+      const found = await this.#looks.back(key, signal);
       if (found !== undefined && isCompleted(found, parts, upload.initiatedMs, this.#hasMd5Etags)) return found.head;
     }
     throw this.#refused(request, failure, condition);
@@ -276,7 +258,7 @@ export class S3Writer implements ObjectWriter {
 
   async copy(source: SourceObject, key: string, options: CopyOptions, signal?: AbortSignal): Promise<ObjectHead> {
     if (source.sizeBytes > COPY_BYTES_MAX) {
-      const { properties, headers } = await this.#copied(source, options, signal);
+      const { properties, headers } = await this.#looks.kept(source, options, this.#options.tags.length > 0, signal);
       const parts = {
         createUpload: () => this.#createUpload(key, properties, headers, signal),
         copyPart: this.copyPart.bind(this),
@@ -320,14 +302,14 @@ export class S3Writer implements ObjectWriter {
       ({ failure } = result);
     }
     if (mayHaveSucceeded(failure)) {
-      const found = (await this.#lookBack(key, signal))?.head;
+      const found = (await this.#looks.back(key, signal))?.head;
       const isSame = found?.sizeBytes === source.sizeBytes;
       if (isSame && (found.etag === source.etag || found.lastModifiedMs > startedMs)) return found;
     }
     if (failure.status === 404) throw this.#caller.error(request, failure);
     // One status for "the source is another" and "the target is there".
     const isTarget = condition.ifNoneMatch === true && failure.status === 412;
-    const isThere = isTarget && (await this.#lookBack(key, signal)) !== undefined;
+    const isThere = isTarget && (await this.#looks.back(key, signal)) !== undefined;
     throw this.#refused(request, failure, isThere ? condition : { ifMatch: source.etag });
   }
 
@@ -361,7 +343,7 @@ export class S3Writer implements ObjectWriter {
     if (failure.status === 404) throw this.#caller.error(request, failure);
     // One status for "the source is another" and "the target is there".
     const isTarget = condition.ifNoneMatch === true && failure.status === 412;
-    const isThere = isTarget && (await this.#lookBack(key, signal)) !== undefined;
+    const isThere = isTarget && (await this.#looks.back(key, signal)) !== undefined;
     throw this.#refused(request, failure, isThere ? condition : { ifMatch: source.etag });
   }
 
@@ -387,73 +369,10 @@ export class S3Writer implements ObjectWriter {
   ): Promise<HeaderField[]> {
     if (canSay) return conditionHeaders(condition);
     if (condition.ifMatch === undefined && condition.ifNoneMatch !== true) return [];
-    const head = (await this.#find(key, signal))?.head;
+    const head = (await this.#looks.find(key, signal))?.head;
     const isMet = condition.ifNoneMatch === true ? head === undefined : head?.etag === condition.ifMatch;
     if (isMet) return [];
     throw this.#refused({ operation, key }, preconditionFailed, condition);
-  }
-
-  /** The object as it is now, with its checksums; undefined when there is none, or none that can be looked at. */
-  async #find(
-    key: string,
-    signal: AbortSignal | undefined,
-    others: readonly string[] = [],
-  ): Promise<(FoundObject & Pick<CallAnswer, 'headers'>) | undefined> {
-    const request: StoreRequest = {
-      operation: 'HeadObject',
-      method: 'HEAD',
-      key,
-      headers: [['x-amz-checksum-mode', 'ENABLED']],
-      answerHeaders: [...FOUND_HEADERS, ...others],
-      accepts: [404],
-    };
-    const answer = await this.#caller.ask(request, signal);
-    if (answer.status === 404) return undefined;
-    return { head: headOf(key, answer), checksums: answer.headers, headers: answer.headers };
-  }
-
-  /** The same after a failure: one that cannot be looked at changes nothing about that. */
-  async #lookBack(key: string, signal: AbortSignal | undefined): Promise<FoundObject | undefined> {
-    try {
-      return await this.#find(key, signal);
-    } catch (error) {
-      if (error instanceof StoreError) return undefined;
-      throw error;
-    }
-  }
-
-  /** What a copy in parts has to say of itself: CreateMultipartUpload copies nothing. */
-  async #copied(
-    source: SourceObject,
-    options: CopyOptions,
-    signal: AbortSignal | undefined,
-  ): Promise<{ readonly properties: ObjectProperties; readonly headers: readonly HeaderField[] }> {
-    const found = await this.#find(source.key, signal, KEPT_HEADERS);
-    const headers: HeaderField[] = [];
-    // With metadata of its own a copy takes over nothing but the tags, as CopyObject does (REPLACE).
-    if (options.properties === undefined) {
-      for (const name of KEPT_HEADERS) {
-        const value = found?.headers[name];
-        if (value !== undefined) headers.push([name, value]);
-      }
-    }
-    const tags = this.#options.tags.length > 0 ? [] : await this.#tagsOf(source.key, signal);
-    if (tags.length > 0) headers.push(['x-amz-tagging', taggingOf(tags)]);
-    const { contentType, userMetadata } = found?.head ?? {};
-    const copied = {
-      ...(contentType === undefined ? {} : { contentType }),
-      ...(userMetadata === undefined ? {} : { userMetadata }),
-    };
-    return { properties: options.properties ?? copied, headers };
-  }
-
-  /** The object's tags; none where the store knows none, or does not show them to us. */
-  async #tagsOf(key: string, signal: AbortSignal | undefined): Promise<ObjectTag[]> {
-    const request = { operation: 'GetObjectTagging', method: 'GET', key, query: 'tagging=' } as const;
-    const answer = await this.#caller.ask({ ...request, accepts: [400, 403, 404, 405, 501] }, signal);
-    if (answer.status !== 200) return [];
-    const set = fields(parseAnswer(answer.body, 'Tagging'), 'TagSet')[0];
-    return fields(set, 'Tag').map((tag) => ({ key: field(tag, 'Key'), value: field(tag, 'Value') }));
   }
 
   #tagHeaders(): HeaderField[] {
