@@ -13,6 +13,7 @@ import { LRUCache } from 'lru-cache';
 import { SMALL_BYTES, BLOCK_BYTES } from '../base/pool/layout.js';
 import type { Speculator } from '../prefetch/api.js';
 import { SiblingPattern, type SiblingPlan } from '../prefetch/sibling-pattern.js';
+import { SweptRows } from '../prefetch/swept-rows.js';
 import { ARCHIVE_CLASSES } from './attributes.js';
 import type { Freshness } from './freshness.js';
 import type { FileNode, InodeTable } from './inode-table.js';
@@ -26,6 +27,8 @@ const DIRECTORIES_MAX = 64;
 const RESERVED_FILES_MAX = 8192;
 /** Fetches started for one open: about 0.3 ms of the main thread. */
 const STARTS_PER_OPEN = 8;
+/** Listing pages of one directory whose opens are counted: 1,000 names each. */
+const SWEPT_PAGES_MAX = 1024;
 /** Rows looked at for one open of a sweep: most of them may have been open already. */
 const ROWS_PER_OPEN = 128;
 /** A file that nobody opened for this long makes way for others (guessed: a few training steps). */
@@ -46,8 +49,8 @@ interface Followed {
   furthestName: string;
   /** The next row to fetch of those after the furthest open. */
   ahead: Position | undefined;
-  /** Rows of each page that a sweep has been over, by the page's serial. */
-  readonly swept: Map<number, number>;
+  /** Rows of each page that were opened, and those that a sweep has been over, by the page's serial. */
+  readonly swept: Map<number, SweptRows>;
 }
 
 interface Reserved {
@@ -123,6 +126,7 @@ export class Siblings {
     const row = page ? page.find(name) : -1;
     const step = page && row >= 0 ? rowsFrom(followed, page, row) : undefined;
     const plan = followed.pattern.note({ step, expected, nowMs: freshness.nowMs() });
+    if (page && row >= 0) sweptRows(followed, page).opened(row);
     // Opens near the furthest but behind it are stragglers; any other open is where the reader is now.
     if (step === undefined || step > 0 || plan.aheadFiles === 0) {
       followed.furthest = page && row >= 0 ? { page, row } : undefined;
@@ -162,17 +166,16 @@ export class Siblings {
   }
 
   #sweep(followed: Followed, page: ListingPage, files: number): void {
-    let row = followed.swept.get(page.serial) ?? 0;
+    const rows = sweptRows(followed, page);
     let started = 0;
-    for (let looks = 0; row < page.rows && started < files && looks < ROWS_PER_OPEN; looks++) {
+    for (let looks = 0; started < files && looks < ROWS_PER_OPEN; looks++) {
+      const row = rows.next;
+      if (row === undefined) return;
       const outcome = this.#tryStart(followed, { page, row });
-      if (outcome === 'full') break;
+      if (outcome === 'full') return;
       if (outcome === 'started') started++;
-      row++;
+      rows.take();
     }
-    // Pages are replaced as they age: what is known of old ones is of no use.
-    if (followed.swept.size > DIRECTORIES_MAX) followed.swept.clear();
-    followed.swept.set(page.serial, row);
   }
 
   #tryStart(followed: Followed, { page, row }: Position): 'started' | 'skipped' | 'full' {
@@ -239,6 +242,16 @@ export class Siblings {
     if (node.opens > 0 || node.lookups > 0) this.#deps.table.unreserve(node);
     return true;
   }
+}
+
+function sweptRows({ swept }: Followed, page: ListingPage): SweptRows {
+  let rows = swept.get(page.serial);
+  if (!rows) {
+    // Pages are replaced as they age: what is known of old ones is of no use.
+    if (swept.size > SWEPT_PAGES_MAX) swept.clear();
+    swept.set(page.serial, (rows = new SweptRows(page.rows)));
+  }
+  return rows;
 }
 
 /** Rows from the furthest open to this one: on its page, or on the page that follows; undefined when they are apart. */

@@ -84,6 +84,16 @@ void t.test('in no order: the rest of the directory, at the pace of the opens', 
   t.equal(new Set(dir.prefetcher.speculated.map(({ key }) => key)).size, fetchedAhead, 'none twice');
 });
 
+void t.test('a part of the directory, in no order: hardly anything beyond it', async (t) => {
+  const dir = await directory(1000);
+  const part = dir.names.slice(300, 700);
+  for (let at = 0; at < part.length; at++) await dir.use(part[(at * 151 + 77) % part.length]!);
+  const fetched = dir.ahead();
+  const beyond = fetched.filter((name) => !part.includes(name));
+  t.ok(fetched.length > 200, `${fetched.length} were fetched ahead`);
+  t.ok(beyond.length < 40, `${beyond.length} of them are not of the part`);
+});
+
 void t.test('left out: what is large, empty or archived, directories, and what was open before', async (t) => {
   const large = 'x'.repeat(MIB + 1);
   const dir = await directory(60, 1000, (name) => (name === 'f00003' ? large : name === 'f00004' ? '' : name));
