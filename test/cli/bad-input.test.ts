@@ -10,6 +10,7 @@ import t, { type Test } from 'tap';
 import { findProgram } from '../../src/main/preflight.js';
 import { cliPath, isMounted, run, whyNoMount, type Result } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
+import { until } from '../support/until.js';
 import { ANSWER_WITHIN_MS, makePlace, serverFlags, type Place } from './command.js';
 
 const noMount = whyNoMount();
@@ -243,10 +244,9 @@ t.test('mounted already, and a mount whose daemon was killed', async (t) => {
   );
   process.kill(pid, 'SIGKILL');
   // The last thread of a killed process may outlive the process's name in /proc: the mount is dead when it says so.
-  const isDead = async () =>
-    (await run('stat', [place.mountPoint], { timeoutMs: 5000 })).stderr.includes('not connected');
-  for (let attempt = 0; attempt < 100 && !(await isDead()); attempt++)
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  await until('the mount is dead', async () =>
+    (await run('stat', [place.mountPoint], { timeoutMs: 5000 })).stderr.includes('not connected'),
+  );
   const third = await place.command(['data', place.mountPoint, ...good]);
   t.equal(third.code, 3);
   t.match(third.stderr, /^mount-s3x: \S+ is a mount whose daemon has died.*; .*umount -l .*\n$/);

@@ -9,6 +9,7 @@ import t from 'tap';
 import { processStartTicks } from '../../src/base/process-identity.js';
 import { ended, isMounted, projectRoot, cliPath, run, whyNoMount } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
+import { until } from '../support/until.js';
 import { makePlace, serverFlags } from './command.js';
 
 const noMount = whyNoMount();
@@ -120,10 +121,7 @@ t.test('lazy: returns while a process is inside, and the daemon ends with it', a
   t.notOk(isMounted(place.mountPoint));
   t.not(processStartTicks(pid), undefined);
   user.kill('SIGKILL');
-  for (let attempt = 0; attempt < 400 && processStartTicks(pid) !== undefined; attempt++) {
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-  t.equal(processStartTicks(pid), undefined);
+  await until('the daemon ends with its last user', () => processStartTicks(pid) === undefined);
 });
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

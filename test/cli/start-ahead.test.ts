@@ -6,9 +6,9 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { cliPath } from '../support/mount.js';
+import { until } from '../support/until.js';
 
 /** Far more than it takes on a busy machine. */
 const GONE_MS = 20_000;
@@ -46,9 +46,7 @@ function start(t: Test, killAfterMs?: number): Promise<Started> {
 }
 
 async function checkNothingLeft(t: Test, root: string, wasKilled = false): Promise<void> {
-  const deadlineMs = Date.now() + GONE_MS;
-  while (processesOf(root).length > 0 && Date.now() < deadlineMs) await sleep(50);
-  t.strictSame(processesOf(root), [], 'no process is left');
+  await until('no process is left', () => processesOf(root).length === 0, { waitMs: GONE_MS });
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name !== 'mount-s3x');
   const [words] = files;
   if (wasKilled && files.length === 1 && words !== undefined && /\/\.start-\d+\.stderr$/.test(words)) {

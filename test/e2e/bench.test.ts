@@ -12,6 +12,7 @@ import { workloads } from '../../src/cli/bench/workloads.js';
 import { makePlace, serverFlags, type Place } from '../cli/command.js';
 import { cliPath, ended, run, startMount, whyNoMount } from '../support/mount.js';
 import { startBuiltin } from '../support/servers/builtin.js';
+import { until } from '../support/until.js';
 import { storeView } from './support/store-view.js';
 
 const WAIT_MS = 120_000;
@@ -171,9 +172,7 @@ t.test('Ctrl-C', async (t) => {
   t.teardown(() => child.kill('SIGKILL'));
   let said = '';
   child.stderr.on('data', (text: Buffer) => (said += text.toString()));
-  const deadline = Date.now() + WAIT_MS;
-  while (readdirSync(path).length === 0 && Date.now() < deadline)
-    await new Promise((resolve) => setTimeout(resolve, 20));
+  await until('it has made something', () => readdirSync(path).length > 0, { waitMs: WAIT_MS });
   t.match(readdirSync(path).join(), /^\.mount-s3x-bench-/);
   child.kill('SIGINT');
   t.ok(await ended(child, WAIT_MS), 'it ends');

@@ -43,10 +43,10 @@ await t.test('a daemon that hangs is reported and replaced; one that somebody ha
   t.equal(findRunFile(mount.path, owner)?.pid, pid, 'it is the same daemon');
   process.kill(pid, 'SIGPWR');
   await serves(t, mount, 'while it hangs');
-  const next = await successor(t, mount, pid);
+  const next = await successor(mount, pid);
   t.not(next.pid, pid);
   t.match(mount.log(), /the daemon hangs: it is killed, another takes over/);
-  t.match(await hangReport(t, pid), {
+  t.match(await hangReport(pid), {
     reason: /silent for 2 s/,
     page: { pid },
     threads: [{ tid: pid, state: 'R' }],
@@ -63,9 +63,9 @@ await t.test('a request past its deadline: the report names it, and says that th
   });
   t.teardown(() => reader.kill('SIGKILL'));
   // The watch wants to see it late for half a minute.
-  const next = await successor(t, mount, pid, 90_000);
+  const next = await successor(mount, pid, 90_000);
   t.not(next.pid, pid);
-  t.match(await hangReport(t, pid), {
+  t.match(await hangReport(pid), {
     reason: /left a request unanswered/,
     javascript: { state: 'idle', frames: [] },
     waiting: {

@@ -9,13 +9,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { shell, startMount, whyNoMount, type Mount } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
+import { until } from '../support/until.js';
 import { bucketOf } from './support/bucket.js';
 import { findPython } from './support/python.js';
 import { startUser } from './support/users.js';
 
 const BUCKET = 'logs';
 /** A second for the commit, one for the first look, one until tail asks again, and a busy machine. */
-const SEEN_MS = 40_000;
+const SEEN = { waitMs: 40_000, everyMs: 100 };
 
 t.setTimeout(300_000);
 
@@ -38,11 +39,6 @@ async function mounted(t: Test, ...flags: string[]): Promise<Mount> {
   const mount = await startMount(server, { bucket: BUCKET, flags });
   t.teardown(() => mount.stop());
   return mount;
-}
-
-async function until(isSo: () => boolean): Promise<boolean> {
-  for (const endMs = Date.now() + SEEN_MS; !isSo() && Date.now() < endMs;) await sleep(100);
-  return isSo();
 }
 
 /** Lines of many lengths, so that ends fall on and beside pages. */
@@ -74,7 +70,7 @@ for line in sys.stdin:
   writer.say('0 50');
   t.equal(await writer.hear(), 'written');
   const isThere = async (): Promise<boolean> => (await shell(other, 'test -s "$M/log"')).code === 0;
-  for (const endMs = Date.now() + SEEN_MS; !(await isThere()) && Date.now() < endMs;) await sleep(200);
+  await until('the other mount sees the log', isThere, SEEN);
   const byDescriptor = follower(t, 'tail-f', `tail -n +1 -f '${other.path}/log'`);
   const byName = follower(t, 'tail-F', `tail -n +1 -F '${other.path}/log'`);
   for (const [from, to] of [
@@ -85,7 +81,8 @@ for line in sys.stdin:
     writer.say(`${from} ${to}`);
     t.equal(await writer.hear(), 'written');
     const all = lines(0, to);
-    t.ok(await until(() => byDescriptor().length >= all.length && byName().length >= all.length), `seen up to ${to}`);
+    const isSeen = (): boolean => byDescriptor().length >= all.length && byName().length >= all.length;
+    await until(`seen up to ${to}`, isSeen, SEEN);
     t.ok(byDescriptor() === all, 'tail -f printed the log');
     t.ok(byName() === all, 'tail -F printed the log');
     // Whoever opens it by its name makes the version that tail has an old one.
@@ -133,9 +130,9 @@ while True:
   const writer = await mounted(t);
   await shell(writer, 'yes "a line of a log" | head -c 20000000 > "$M/uploaded"');
   const tail = follower(t, 'tail-parts', `tail -c +19999990 -f '${mount.path}/uploaded'`);
-  t.ok(await until(() => tail().length === 11));
+  await until('the end of the object', () => tail().length === 11, SEEN);
   await shell(writer, 'echo appended >> "$M/uploaded"');
-  t.ok(await until(() => tail().endsWith('appended\n')), 'an append to an object of several parts');
+  await until('an append to an object of several parts', () => tail().endsWith('appended\n'), SEEN);
   t.equal(tail().length, 11 + 9);
 });
 

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import t from 'tap';
 import { cliPath, isMounted, run, serverEnvironment, whyNoMount, type Result } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
+import { until } from '../support/until.js';
 
 t.setTimeout(240_000);
 const HELPER = '/sbin/mount.s3x';
@@ -75,8 +76,7 @@ t.test('mount -a mounts what is not noauto, and does it once', async (t) => {
 t.test('remount read-only and back', async (t) => {
   t.equal((await shell(`echo one >${data}/one`)).code, 0);
   const held = shell(`exec 3>${data}/held; touch ${work}/holds; while [ ! -e ${work}/let-go ]; do sleep .1; done`);
-  for (let at = 0; at < 600 && !existsSync(join(work, 'holds')); at++)
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  await until('the file is open', () => existsSync(join(work, 'holds')));
   const busy = await mount('-o', 'remount,ro', data);
   t.equal(busy.code, 32);
   t.match(busy.stderr, /files are open for writing/);

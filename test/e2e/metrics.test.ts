@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { serverEnvironment, shell, startMount, whyNoMount } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
+import { until } from '../support/until.js';
 
 t.setTimeout(120_000);
 const noMount = whyNoMount();
@@ -76,10 +77,7 @@ await t.test('what is told is what happened', async (t) => {
   });
   t.teardown(() => mount.stop());
   // The socket comes right after the mount answers.
-  for (let attempt = 0; attempt < 200; attempt++) {
-    if (sockets().length > 0) break;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  await until('there is a socket', () => sockets().length > 0);
   t.equal(statSync(join(runtime, 'mount-s3x', sockets()[0] ?? '')).mode & 0o777, 0o600);
   const read = await shell(
     mount,
@@ -89,10 +87,10 @@ await t.test('what is told is what happened', async (t) => {
   let metrics = await scrape();
   const value = (name: string): number => metrics.get(name) ?? -1;
   // What net threads moved they say ten times a second.
-  for (let attempt = 0; attempt < 40 && value('mount_s3x_s3_received_bytes_total') < FILE_BYTES; attempt++) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
+  await until('all bytes are counted', async () => {
     metrics = await scrape();
-  }
+    return value('mount_s3x_s3_received_bytes_total') >= FILE_BYTES;
+  });
   const info = [...metrics.keys()].find((name) => name.startsWith('mount_s3x_info'));
   t.match(info, `mount_point="${mount.path}",source="s3://bucket/"`);
   t.ok(value('mount_s3x_s3_received_bytes_total') >= FILE_BYTES);

@@ -14,13 +14,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { ListedMount } from '../../src/cli/list.js';
 import type { ReloadReport } from '../../src/main/reload/answer.js';
 import { mountId } from '../../src/main/state-directory.js';
 import { cliPath, run, serverEnvironment, shell, startMount, whyNoMount, type Result } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
+import { until } from '../support/until.js';
 
 t.setTimeout(120_000);
 const noMount = whyNoMount();
@@ -68,16 +68,6 @@ async function inForce(path: string): Promise<Map<string, string>> {
   const result = await ask('config', path, '--json');
   t.equal(result.code, 0, result.stderr);
   return new Map((JSON.parse(result.stdout) as Shown).settings.map((row) => [row.name, `${row.value} | ${row.from}`]));
-}
-
-/** Looks until `look` gives something, or says what was there in the end. */
-async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  for (let tries = 0; tries < 200; tries++) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await sleep(100);
-  }
-  throw new Error(`in vain: ${what}`);
 }
 
 settings('max-bandwidth: 5\nmetadata-ttl: 30\ngid: 7\ntag: [a=b]\n');

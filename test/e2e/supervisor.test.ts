@@ -13,6 +13,7 @@ import { processStartTicks } from '../../src/base/process-identity.js';
 import { mount } from '../../src/fuse/libc.js';
 import { ControlError, askControl } from '../../src/main/control-socket.js';
 import { cliPath, daemonOf, isMounted, run, shell } from '../support/mount.js';
+import { until } from '../support/until.js';
 import {
   ask,
   daemonEntry,
@@ -27,7 +28,6 @@ import {
   server,
   serves,
   successor,
-  until,
   work,
 } from './support/supervised.js';
 
@@ -43,7 +43,7 @@ await t.test('kill -9: another daemon takes over, again and again; everything ca
   for (const signal of ['SIGKILL', 'SIGABRT', 'SIGKILL'] as const) {
     process.kill(pid, signal);
     await serves(t, mount, `during the take-over after ${signal}`);
-    const next = await successor(t, mount, pid);
+    const next = await successor(mount, pid);
     t.equal(next.supervisor?.pid, mount.chiefPid, 'the supervisor is the same');
     pid = next.pid;
   }
@@ -56,7 +56,7 @@ await t.test('kill -9: another daemon takes over, again and again; everything ca
   t.equal((await shell(mount, 'mkdir "$M/new" && echo x > "$M/new/y" && cat "$M/new/y"')).stdout, 'x\n');
   const removed = await ask('rm', '-r', join(mount.path, 'new'));
   t.equal(removed.code, 0, removed.stderr);
-  const last = await successor(t, mount, pid);
+  const last = await successor(mount, pid);
   const unmounted = await ask('unmount', mount.path);
   t.equal(unmounted.code, 0, unmounted.stderr);
   t.ok(isGone(last.pid) && isGone(mount.chiefPid), 'unmount waits for both');
@@ -67,11 +67,11 @@ await t.test('told to end, unmounted from outside: both processes end, with exit
   for (const how of ['SIGTERM', 'SIGINT', 'umount', 'SIGTERM to the daemon'] as const) {
     const mount = await mounted(t);
     process.kill(mount.pid, 'SIGKILL');
-    const { pid } = await successor(t, mount, mount.pid);
+    const { pid } = await successor(mount, mount.pid);
     if (how === 'umount') t.equal((await run('umount', [mount.path])).code, 0);
     else if (how === 'SIGTERM to the daemon') process.kill(pid, 'SIGTERM');
     else process.kill(mount.chiefPid, how);
-    await until(t, `${how} ends both`, () => isGone(pid) && isGone(mount.chiefPid));
+    await until(`${how} ends both`, () => isGone(pid) && isGone(mount.chiefPid));
     t.notOk(isMounted(mount.path), how);
     t.match(mount.log(), /"msg":"ended"/);
   }
@@ -81,14 +81,14 @@ await t.test('told to end while nobody serves: the next daemon ends it in order'
   const mount = await mounted(t);
   process.kill(mount.pid, 'SIGKILL');
   process.kill(mount.chiefPid, 'SIGTERM');
-  await until(t, 'the supervisor ends', () => isGone(mount.chiefPid));
+  await until('the supervisor ends', () => isGone(mount.chiefPid));
   t.notOk(isMounted(mount.path));
 });
 
 await t.test('the supervisor dies: its daemon unmounts and says so', async (t) => {
   const mount = await mounted(t);
   process.kill(mount.chiefPid, 'SIGKILL');
-  await until(t, 'the daemon ends', () => isGone(mount.pid));
+  await until('the daemon ends', () => isGone(mount.pid));
   t.notOk(isMounted(mount.path));
   t.match(mount.log(), /the supervisor has died: detaching the mount and ending/);
   t.same(left(), [], 'nothing is left in the runtime directory');
@@ -99,7 +99,7 @@ await t.test('daemon and supervisor die: unmount takes away what they left', asy
   process.kill(mount.chiefPid, 'SIGSTOP');
   process.kill(mount.pid, 'SIGKILL');
   process.kill(mount.chiefPid, 'SIGKILL');
-  await until(t, 'both end', () => isGone(mount.chiefPid) && isGone(mount.pid));
+  await until('both end', () => isGone(mount.chiefPid) && isGone(mount.pid));
   t.ok(isMounted(mount.path));
   const { code, stderr } = await run(process.execPath, [cliPath, 'unmount', mount.path], { env, timeoutMs: 30_000 });
   t.equal(code, 0, stderr);
@@ -112,13 +112,13 @@ await t.test('the same crash again and again ends the mount with the reason', as
   let pid = await makeBreakable(t, mount);
   for (let crashes = 1; crashes <= 5; crashes++) {
     process.kill(pid, 'SIGXCPU');
-    if (crashes < 5) ({ pid } = await successor(t, mount, pid));
+    if (crashes < 5) ({ pid } = await successor(mount, pid));
   }
-  await until(t, 'the supervisor ends', () => isGone(mount.chiefPid));
+  await until('the supervisor ends', () => isGone(mount.chiefPid));
   t.notOk(isMounted(mount.path));
   t.match(mount.log(), /the mount at \S+ ends: 5 daemons died within a minute for the same reason .*made to crash/);
   // A zombie counts as gone; its code comes when it is reaped.
-  await until(t, 'its exit code is known', () => mount.exitCode() !== null);
+  await until('its exit code is known', () => mount.exitCode() !== null);
   t.equal(mount.exitCode(), 13);
 });
 
@@ -154,7 +154,7 @@ await t.test('a descriptor that somebody else has mounted', async (t) => {
   process.kill(adopted.pid, 'SIGKILL');
   t.equal(await read(), digest, 'another daemon has taken it over');
   child.kill('SIGTERM');
-  await until(t, 'both end', () => child.exitCode !== null);
+  await until('both end', () => child.exitCode !== null);
   t.match((await run('ls', [path])).stderr, /not connected/, 'the connection has ended with them');
 });
 
@@ -169,7 +169,7 @@ await t.test('a kernel that sends nothing again: who waits gets an error, the mo
     const ended = await waiting;
     t.equal(ended.code, 1);
     t.match(ended.stderr, /Software caused connection abort/);
-    ({ pid } = await successor(t, mount, pid));
+    ({ pid } = await successor(mount, pid));
     await serves(t, mount, 'afterwards');
   }
 });
@@ -195,7 +195,7 @@ await t.test('upgrade: this version, and one that cannot start', async (t) => {
   t.equal(reads.stdout, `${digest}  -\n`, reads.stderr);
   t.equal(opens.stdout, '50\n', opens.stderr);
   t.equal(writes.stdout, '40\n', writes.stderr);
-  const { pid, supervisor } = await successor(t, mount, mount.pid);
+  const { pid, supervisor } = await successor(mount, mount.pid);
   const broken = join(work, 'broken.mjs');
   writeFileSync(broken, 'throw new Error("this version is broken");\n');
   for (const [entry, why] of [
@@ -209,7 +209,7 @@ await t.test('upgrade: this version, and one that cannot start', async (t) => {
     });
     await serves(t, mount, `after ${entry}`);
   }
-  await successor(t, mount, pid);
+  await successor(mount, pid);
   t.equal(processStartTicks(mount.chiefPid), supervisor?.startTicks, 'the supervisor is the same');
   const counted = async (): Promise<Counted> =>
     JSON.parse((await ask('stats', mount.path, '--json', '--once')).stdout) as never;

@@ -6,7 +6,6 @@
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { findMount } from '../../src/fuse/mountinfo.js';
 import { askControl } from '../../src/main/control-socket.js';
@@ -15,6 +14,7 @@ import { findRunFile, isAlive, type RunFile } from '../../src/main/run-file.js';
 import { cliPath, isMounted, projectRoot, run, serverEnvironment, whyNoMount, type Result } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
 import { runsWithAccount, whyNoAccount, type TestAccount } from '../support/test-account.js';
+import { until } from '../support/until.js';
 
 t.setTimeout(240_000);
 
@@ -61,7 +61,7 @@ async function tests(account: TestAccount): Promise<void> {
     mkdirSync(path);
     t.teardown(async () => {
       await run('umount', ['-l', path]);
-      await until(t, 'the last mount ends', () => findRunFile(path, userOwner) === undefined);
+      await until('the last mount ends', () => findRunFile(path, userOwner) === undefined);
     });
     return path;
   };
@@ -78,8 +78,8 @@ async function tests(account: TestAccount): Promise<void> {
     if (found === undefined) throw new Error(`no run file of ${path} that the user finds`);
     return found;
   };
-  const successor = (t: Test, path: string, pid: number): Promise<RunFile> =>
-    until(t, 'another daemon serves', () => {
+  const successor = (path: string, pid: number): Promise<RunFile> =>
+    until('another daemon serves', () => {
       const found = findRunFile(path, userOwner);
       return found && found.pid !== pid && isAlive(found) ? found : undefined;
     });
@@ -143,10 +143,10 @@ async function tests(account: TestAccount): Promise<void> {
     const before = findRunFile(path, userOwner)?.pid ?? 0;
     const upgraded = await commandAsUser('upgrade', path);
     t.equal(upgraded.code, 0, upgraded.stderr);
-    const second = await successor(t, path, before);
+    const second = await successor(path, before);
     hasNoRights(t, second.pid, 'after an upgrade by the user');
     t.equal((await asRoot(['upgrade', path])).code, 0);
-    const third = await successor(t, path, second.pid);
+    const third = await successor(path, second.pid);
     hasNoRights(t, third.pid, 'after an upgrade by root');
     t.equal((await asUser('cat', join(path, 'many/f7'))).stdout, '7\n');
     const stranger = await run(
@@ -181,7 +181,7 @@ async function tests(account: TestAccount): Promise<void> {
       const { supervisor } = found;
       const holder = await holdOpen(t, join(path, 'file'));
       for (let each = 0; each < signals; each++) process.kill(supervisor?.pid ?? 0, 'SIGTERM');
-      await until(t, 'both end', () => !isAlive(found) && supervisor !== undefined && !isAlive(supervisor));
+      await until('both end', () => !isAlive(found) && supervisor !== undefined && !isAlive(supervisor));
       t.notOk(isMounted(path), `${signals} signals`);
       await holder();
     }
@@ -200,7 +200,7 @@ async function tests(account: TestAccount): Promise<void> {
       let { pid } = found;
       for (let each = 0; each < 2; each++) {
         process.kill(pid, 'SIGKILL');
-        const next = await successor(t, path, pid);
+        const next = await successor(path, pid);
         hasNoRights(t, next.pid, `generation ${each + 1} ${flags.join()}`);
         ({ pid } = next);
         const read = await asUser('sh', '-c', `cat ${path}/file; ls ${path}/many | wc -l`);
@@ -220,8 +220,8 @@ async function tests(account: TestAccount): Promise<void> {
     const { path, found } = await mounted(t, '--user', account.name);
     t.equal((await asUser('sh', '-c', `echo kept > ${path}/kept`)).code, 0);
     process.kill(found.supervisor?.pid ?? 0, 'SIGKILL');
-    await until(t, 'the daemon ends', () => !isAlive(found));
-    await until(t, 'it is unmounted', () => !isMounted(path));
+    await until('the daemon ends', () => !isAlive(found));
+    await until('it is unmounted', () => !isMounted(path));
     t.equal(readFileSync(join(dataDir, 'bucket', 'kept'), 'utf8'), 'kept\n');
   });
 
@@ -232,7 +232,7 @@ async function tests(account: TestAccount): Promise<void> {
     const guards = children.filter((pid) => pid !== found.pid);
     t.equal(guards.length, 1, 'one guard');
     for (const pid of [...guards, chief]) process.kill(pid, 'SIGKILL');
-    await until(t, 'the daemon ends', () => !isAlive(found));
+    await until('the daemon ends', () => !isAlive(found));
     const read = await asUser('cat', join(path, 'file'));
     t.match(read.stderr, /not connected|connection abort/i, 'reads fail at once');
     const cleared = await asRoot(['unmount', path]);
@@ -251,7 +251,7 @@ async function tests(account: TestAccount): Promise<void> {
     await t.rejects(askControl(socket, { command: 'upgrade', daemonEntry: join(work, 'none.js') }), /there is no/);
     process.kill(found.pid, 'SIGKILL');
     // Nor may any daemon of the user open it: that mount is over.
-    await until(t, 'the mount ends', () => !isMounted(path));
+    await until('the mount ends', () => !isMounted(path));
     t.equal(readFileSync(target, 'utf8'), 'as it was\n', 'root does not follow it');
   });
 
@@ -352,16 +352,6 @@ async function tests(account: TestAccount): Promise<void> {
     const left = await asRoot(['recover', '--user', account.name]);
     t.match(left.stdout, join(account.home, '.local/state/mount-s3x/spool'));
   });
-}
-
-async function until<T>(t: Test, what: string, look: () => T | undefined | false): Promise<T> {
-  for (let tries = 0; tries < 600; tries++) {
-    const found = look();
-    if (found !== undefined && found !== false) return found;
-    await sleep(50);
-  }
-  t.fail(`never: ${what}`);
-  throw new Error(what);
 }
 
 /** Holds a file open in another process; the result ends it. */

@@ -11,6 +11,7 @@ import t, { type Test } from 'tap';
 import { listLeftOvers } from '../../src/fs/writing/recovery.js';
 import { ended, run, shell, startMount, whyNoMount, type Mount } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
+import { until } from '../support/until.js';
 
 t.setTimeout(240_000);
 
@@ -136,9 +137,7 @@ t.test('kill -9 of the daemon in the middle of an upload', async (t) => {
   t.ok(leftOvers[0]?.upload, 'its upload is known');
   const next = await mounted(t, ['--spool-dir', spool]);
   t.equal((await shell(next, 'ls "$M"')).code, 0);
-  for (let tries = 0; tries < 100 && !next.log().includes('left unfinished'); tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await until('the next mount looks for left-overs', () => next.log().includes('left unfinished'));
   t.match(next.log(), /'killed' .* was left unfinished .*crashed.*mount-s3x recover/, 'the next mount says so');
 });
 
@@ -149,9 +148,7 @@ t.test('SIGTERM while somebody writes: waits, then leaves it', async (t) => {
   const { child, wrote } = writer(`${mount.path}/unfinished`, 20);
   await wrote;
   process.kill(mount.pid, 'SIGTERM');
-  for (let tries = 0; tries < 200 && !mount.log().includes('the mount ended before'); tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await until('the mount gives up waiting', () => mount.log().includes('the mount ended before'));
   child.kill('SIGKILL');
   await ended(child, 10_000);
   await mount.stop();

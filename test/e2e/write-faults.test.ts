@@ -6,6 +6,7 @@
 import t from 'tap';
 import type { FaultRule } from '../../dev/s3-server/server.js';
 import { whyNoMount } from '../support/mount.js';
+import { until } from '../support/until.js';
 import { findPython } from './support/python.js';
 import { MIB, startWriteBench, storedDigest } from './support/write-bench.js';
 
@@ -133,15 +134,15 @@ await t.test('faults that stay are told, and nothing partial shows', async (t) =
       t.equal(written.error, errno, `at ${written.at}`);
       t.not(written.later.length, 0, 'what comes after it on the handle fails, too');
       t.equal(await store.get(key), undefined, 'no object');
-      await waitFor(async () => orphan === true || (await store.uploads()).length === 0);
+      // Aborts follow the close that failed.
+      if (orphan !== true) await until('its upload is aborted', async () => (await store.uploads()).length === 0);
       const uploads = await store.uploads();
       t.same(
         uploads.map((upload) => upload.key),
         orphan === true ? [key] : [],
         'uploads that are left',
       );
-      await waitFor(() => Promise.resolve(mount.log().includes(key)));
-      t.match(mount.log(), key, 'the log names the object');
+      await until('the log names the object', () => mount.log().includes(key));
       await server.setFaults([]);
       for (const upload of uploads) await store.abort(upload);
       // The name is free again, and the mount goes on.
@@ -171,8 +172,3 @@ await t.test('a fault that stays leaves the old object as it was', async (t) => 
     t.equal(await storedDigest(store, key), old.sha256, 'the store has the old bytes');
   }
 });
-
-/** Aborts follow the close that failed; a bound, not a measurement. */
-async function waitFor(met: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 100 && !(await met()); tries++) await new Promise((resolve) => setTimeout(resolve, 100));
-}

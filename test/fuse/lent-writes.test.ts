@@ -24,6 +24,7 @@ import { RecordingHandlers } from '../support/fake-kernel-handlers.js';
 import { FakeKernel, NEGOTIATED } from '../support/fake-kernel.js';
 import { noMountReason, runProgram, startServer } from '../support/fuse-mount.js';
 import { ListWriteSlots } from '../support/list-write-slots.js';
+import { until } from '../support/until.js';
 
 /** What a handler got of one WRITE. */
 interface Got {
@@ -308,10 +309,11 @@ for (const loans of ['copy', 'keep'] as const) {
       }),
     );
     // What is kept is put in place a little later.
-    await new Promise((resolve) => setTimeout(resolve, 100));
     for (const [at, how] of writers.entries()) {
-      const { stdout } = await runProgram('sha256sum', [`${server.mountPoint}/${at}`]);
-      t.equal(stdout.slice(0, 64), hashes[at], how);
+      await until(`${how}: the bytes that were written`, async () => {
+        const { stdout } = await runProgram('sha256sum', [`${server.mountPoint}/${at}`]);
+        return stdout.slice(0, 64) === hashes[at];
+      });
     }
     const stats = (await server.command({ do: 'stats' })) as { lent: number; kept: number; errors: string[] };
     t.ok(stats.lent > 50, `${stats.lent} WRITEs came in slots`);

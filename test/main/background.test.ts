@@ -6,13 +6,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { processStartTicks } from '../../src/base/process-identity.js';
 import t, { type Test } from 'tap';
 import { mountInBackground, type BackgroundMount } from '../../src/main/background.js';
 import { daemonEnvironment } from '../../src/main/prestart.js';
 import { CommandError } from '../../src/main/command-error.js';
 import { findRunFile, isAlive } from '../../src/main/run-file.js';
+import { until } from '../support/until.js';
 import { sampleConfig } from './sample-config.js';
 
 const entry = fileURLToPath(new URL('./fake-daemon.js', import.meta.url));
@@ -39,12 +39,8 @@ function place(t: Test, behaviour: string) {
   };
 }
 
-async function ended(pid: number): Promise<boolean> {
-  for (let attempt = 0; attempt < 400; attempt++) {
-    if (processStartTicks(pid) === undefined) return true;
-    await sleep(25);
-  }
-  return false;
+function ended(pid: number): Promise<boolean> {
+  return until(`process ${pid} ends`, () => processStartTicks(pid) === undefined);
 }
 
 async function failure(promise: Promise<BackgroundMount>): Promise<CommandError> {

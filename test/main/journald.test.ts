@@ -1,13 +1,12 @@
 /** The journal's own protocol: fields as it wants them, and datagrams that arrive at a socket that is played here. */
-import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { journalMessage, journaldSink } from '../../src/main/journald.js';
 import { stderrIsJournal } from '../../src/main/log-terminal.js';
 import { openLogging } from '../../src/main/logging.js';
+import { listenDatagrams } from '../support/datagram-listener.js';
 import { sampleConfig } from './sample-config.js';
 
 t.test('a message: sentence, priority, who, and the rest as JSON', (t) => {
@@ -51,31 +50,12 @@ t.test('is standard error the journal?', (t) => {
   t.end();
 });
 
-const receiver = `
-import socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind(sys.argv[1])
-print('bound', flush=True)
-while True:
-    d = s.recv(1 << 20)
-    with open(sys.argv[2], 'ab') as f: f.write(d + b'\\n')
-`;
-
 t.test('lines arrive; nobody there is no sink', async (t) => {
   const root = mkdtempSync(join(tmpdir(), 'mount-s3x-journal-'));
   t.teardown(() => rmSync(root, { recursive: true, force: true }));
-  const [path, out] = [join(root, 'socket'), join(root, 'out')];
+  const path = join(root, 'socket');
   t.equal(journaldSink({}, path), undefined);
-  const child = spawn('python3', ['-c', receiver, path, out], { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.teardown(() => child.kill('SIGKILL'));
-  const bound = await new Promise((resolve) => {
-    child.stdout.once('data', () => resolve(true));
-    child.once('error', () => resolve(false));
-  });
-  if (bound !== true) {
-    t.comment('skipped: no python3 to play the journal');
-    return;
-  }
+  const journal = listenDatagrams(path);
   const logging = openLogging(sampleConfig({ mountPoint: '/mnt/data' }), {
     owner: { env: {}, uid: process.getuid?.() ?? 0 },
     isTerminal: false,
@@ -83,16 +63,11 @@ t.test('lines arrive; nobody there is no sink', async (t) => {
   });
   t.equal(logging.description, 'journald');
   logging.log.warn({ bucket: 'b' }, 'first line');
-  let said = '';
-  for (let attempt = 0; attempt < 400 && !said.includes('DETAILS'); attempt++) {
-    await sleep(10);
-    said = existsSync(out) ? readFileSync(out, 'utf8') : '';
-  }
+  const [said] = await journal.until((all) => all.length > 0);
   t.match(said, 'MESSAGE=first line\nPRIORITY=4\n');
   t.match(said, 'MOUNT_S3X_MOUNT_POINT=/mnt/data\n');
   t.match(said, 'MOUNT_S3X_DETAILS={"bucket":"b"}');
-  child.kill('SIGKILL');
-  await new Promise((resolve) => child.once('exit', resolve));
+  journal.close();
   logging.log.warn({}, 'nobody hears this, and nothing waits or throws');
   logging.close();
 });

@@ -1,6 +1,5 @@
 /** Log files stay within their bound; syslog messages have glibc's form and arrive at a real socket; sinks never throw. */
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync, existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,6 +7,7 @@ import t, { type Test } from 'tap';
 import { fileSink } from '../../src/main/log-file.js';
 import { syslogMessage, syslogSink } from '../../src/main/log-sinks.js';
 import { openLogging } from '../../src/main/logging.js';
+import { listenDatagrams } from '../support/datagram-listener.js';
 import { sampleConfig } from './sample-config.js';
 
 function directory(t: Test): string {
@@ -63,41 +63,10 @@ t.test('syslog: nobody listens', (t) => {
   t.end();
 });
 
-/** A log daemon: binds a datagram socket and appends what arrives to a file. Node has no such sockets, python has. */
-const receiver = `
-import socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind(sys.argv[1])
-print('bound', flush=True)
-while True:
-    d = s.recv(65536)
-    with open(sys.argv[2], 'ab') as f: f.write(d + b'\\n')
-`;
-
 t.test('syslog: lines arrive, and again after the log daemon was restarted', async (t) => {
   const root = directory(t);
-  const [path, out] = [join(root, 'log'), join(root, 'out')];
-  const listen = async () => {
-    const child = spawn('python3', ['-c', receiver, path, out], { stdio: ['ignore', 'pipe', 'inherit'] });
-    t.teardown(() => child.kill('SIGKILL'));
-    const bound = await new Promise((resolve) => {
-      child.stdout.once('data', () => resolve(true));
-      child.once('error', () => resolve(false));
-    });
-    return bound === true ? child : undefined;
-  };
-  const received = async (text: string): Promise<boolean> => {
-    for (let attempt = 0; attempt < 400; attempt++) {
-      if (existsSync(out) && readFileSync(out, 'utf8').includes(text)) return true;
-      await sleep(10);
-    }
-    return false;
-  };
-  const first = await listen();
-  if (first === undefined) {
-    t.comment('skipped: no python3 to play the log daemon');
-    return;
-  }
+  const path = join(root, 'log');
+  const first = listenDatagrams(path);
   const config = sampleConfig();
   const logging = openLogging(config, {
     owner: { env: {}, uid: process.getuid?.() ?? 0 },
@@ -107,22 +76,22 @@ t.test('syslog: lines arrive, and again after the log daemon was restarted', asy
   });
   t.equal(logging.description, 'syslog');
   logging.log.warn({ bucket: 'b' }, 'first line');
-  t.ok(await received('mount-s3x'));
   t.match(
-    readFileSync(out, 'utf8'),
-    /^<28>\w{3} [ \d]\d \d\d:\d\d:\d\d mount-s3x\[\d+\]: \{.*"bucket":"b","msg":"first line"\}\n$/,
+    (await first.until((all) => all.length > 0))[0],
+    /^<28>\w{3} [ \d]\d \d\d:\d\d:\d\d mount-s3x\[\d+\]: \{.*"bucket":"b","msg":"first line"\}$/,
   );
-  first.kill('SIGKILL');
-  await new Promise((resolve) => first.once('exit', resolve));
+  first.close();
   rmSync(path);
   logging.log.info({}, 'lost line');
-  await listen();
+  const second = listenDatagrams(path);
+  t.teardown(() => second.close());
+  const received = (text: string) => second.until((all) => all.some((line) => line.includes(text)));
   // The sink asks for a new socket once a second at most.
   await sleep(1100);
   logging.log.info({}, 'second line');
-  t.ok(await received('second line'));
+  await received('second line');
   logging.log.info({}, 'third line');
-  t.ok(await received('1 log lines were lost'));
+  await received('1 log lines were lost');
   logging.close();
 });
 

@@ -5,12 +5,12 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { processStartTicks } from '../../src/base/process-identity.js';
 import t, { type Test } from 'tap';
 import { mountInBackground } from '../../src/main/background.js';
 import { discardPrestarted, prestart, type Prestarted } from '../../src/main/prestart.js';
+import { until } from '../support/until.js';
 import { sampleConfig } from './sample-config.js';
 
 const entry = fileURLToPath(new URL('./fake-daemon.js', import.meta.url));
@@ -30,12 +30,8 @@ function place(t: Test) {
   return { owner, config, files, ahead };
 }
 
-async function gone({ child }: Prestarted): Promise<boolean> {
-  for (let attempt = 0; attempt < 400; attempt++) {
-    if (child.exitCode !== null || child.signalCode !== null) return true;
-    await sleep(25);
-  }
-  return false;
+function gone({ child }: Prestarted): Promise<boolean> {
+  return until('it ends', () => child.exitCode !== null || child.signalCode !== null);
 }
 
 void t.test('it becomes the mount', async (t) => {
@@ -55,7 +51,7 @@ void t.test('the place of its standard error is taken from it: another process',
   t.not(pid, ahead.child.pid);
   t.ok(await gone(ahead), 'the first one ends');
   process.kill(pid, 'SIGTERM');
-  for (let attempt = 0; attempt < 400 && processStartTicks(pid) !== undefined; attempt++) await sleep(25);
+  await until('the mount ends', () => processStartTicks(pid) === undefined);
 });
 
 void t.test('another program, another environment: another process', async (t) => {
@@ -66,7 +62,7 @@ void t.test('another program, another environment: another process', async (t) =
   t.ok(await gone(ahead), 'the first one ends');
   t.notMatch(files().join(' '), /\.start-/);
   process.kill(pid, 'SIGTERM');
-  for (let attempt = 0; attempt < 400 && processStartTicks(pid) !== undefined; attempt++) await sleep(25);
+  await until('the mount ends', () => processStartTicks(pid) === undefined);
 });
 
 void t.test('one that has died is not used', async (t) => {
@@ -76,7 +72,7 @@ void t.test('one that has died is not used', async (t) => {
   const { pid } = await mountInBackground(config, { entry, owner, cwd: '/', prestarted: ahead });
   t.not(pid, ahead.child.pid);
   process.kill(pid, 'SIGTERM');
-  for (let attempt = 0; attempt < 400 && processStartTicks(pid) !== undefined; attempt++) await sleep(25);
+  await until('the mount ends', () => processStartTicks(pid) === undefined);
 });
 
 void t.test('nothing comes of the mount', async (t) => {

@@ -7,7 +7,6 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { processStartTicks } from '../../../src/base/process-identity.js';
 import t, { type Test } from 'tap';
 import { askControl } from '../../../src/main/control-socket.js';
@@ -23,6 +22,7 @@ import {
   type Result,
 } from '../../support/mount.js';
 import { startBuiltinProcess } from '../../support/servers/builtin.js';
+import { until } from '../../support/until.js';
 
 t.setTimeout(280_000);
 const noMount = whyNoMount();
@@ -65,29 +65,19 @@ export async function mounted(t: Test, ...flags: readonly string[]): Promise<Mou
   return mount;
 }
 
-export async function until<T>(t: Test, what: string, look: () => T | undefined | false, waitMs = 30_000): Promise<T> {
-  for (let tries = 0; tries < waitMs / 50; tries++) {
-    const found = look();
-    if (found !== undefined && found !== false) return found;
-    await sleep(50);
-  }
-  t.fail(`never: ${what}`);
-  throw new Error(what);
-}
-
 /** The run file of the daemon that has taken over from `pid`. */
-export const successor = (t: Test, mount: Mount, pid: number, waitMs?: number): Promise<RunFile> => {
+export const successor = (mount: Mount, pid: number, waitMs = 30_000): Promise<RunFile> => {
   const look = (): RunFile | undefined => {
     const found = findRunFile(mount.path, owner);
     return found && found.pid !== pid && processStartTicks(found.pid) === found.startTicks ? found : undefined;
   };
-  return until(t, 'another daemon serves', look, waitMs);
+  return until('another daemon serves', look, { waitMs });
 };
 
 /** What the supervisor wrote down of the daemon `pid`. */
-export async function hangReport(t: Test, pid: number): Promise<object> {
+export function hangReport(pid: number): Promise<object> {
   const reports = join(work, 'state', 'mount-s3x', 'reports');
-  return until(t, `a report about ${pid}`, () =>
+  return until(`a report about ${pid}`, () =>
     readdirSync(reports)
       .map((name) => JSON.parse(readFileSync(join(reports, name), 'utf8')) as { pid?: number })
       .find((report) => report.pid === pid),
@@ -107,5 +97,5 @@ export async function makeBreakable(t: Test, mount: Mount): Promise<number> {
   if (supervisor?.socket === undefined) throw new Error('no supervisor');
   const result = await askControl(supervisor.socket, { command: 'upgrade', daemonEntry: breakable });
   t.match(result, { from: String, to: String, pid: Number });
-  return (await successor(t, mount, mount.pid)).pid;
+  return (await successor(mount, mount.pid)).pid;
 }

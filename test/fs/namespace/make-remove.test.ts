@@ -1,11 +1,11 @@
 /**
  * mkdir, rmdir, unlink: what is in the bucket afterwards, what is seen at once, and at which price.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { EACCES, EEXIST, ENAMETOOLONG, ENOTEMPTY, EPERM } from '../../../src/base/errno.js';
 import { O_RDWR } from '../writing/bench.js';
 import { storeError } from '../../support/memory-store-writer.js';
+import { until } from '../../support/until.js';
 import { TreeBench } from './tree-bench.js';
 
 const INDEFINITE = { fs: { metadataTtlMs: null, negativeMetadataTtlMs: null } };
@@ -195,8 +195,7 @@ void t.test('a file that is open for reading is read on after its removal', asyn
   await first.release();
   t.equal((await second.read(0, 4)).toString(), 'xxxx');
   await second.release();
-  for (let tries = 0; tries < 400 && bench.spooled.length > 0; tries++) await sleep(5);
-  t.same(bench.spooled, [], 'what was kept is gone with the last handle');
+  await until('what was kept is gone with the last handle', () => bench.spooled.length === 0);
   bench.kernel.forgetAll();
   t.equal(bench.fs.stats().nodes, 0);
 });

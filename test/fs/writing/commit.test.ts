@@ -6,6 +6,7 @@ import t from 'tap';
 import { EACCES, EEXIST, EFBIG, EIO, EPERM, ESTALE } from '../../../src/base/errno.js';
 import { context, errnoOf, ROOT, settle } from '../../support/memory-store-kernel.js';
 import { storeError } from '../../support/memory-store-writer.js';
+import { until } from '../../support/until.js';
 import { O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, TestFile, WriteBench } from './bench.js';
 
 void t.test('a file is made, written, closed: one PUT, and the same mount reads it', async (t) => {
@@ -472,10 +473,7 @@ void t.test('the last writer goes while its file is being replaced, or renamed',
     bench.writer.hold('copy');
     const renamed = errnoOf(() => bench.fs.rename(context(), ROOT, from, ROOT, to, 0));
     // What the open handle may still read goes to a real file first.
-    for (let tries = 0; tries < 400 && bench.writer.waiting.length === 0; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    t.equal(bench.writer.waiting.length, 1, `${from} to ${to}: the copy waits`);
+    await until(`${from} to ${to}: the copy waits`, () => bench.writer.waiting.length === 1);
     await file.close();
     bench.writer.letGo();
     t.equal(await renamed, 0);

@@ -4,13 +4,13 @@
  */
 import { appendFileSync, copyFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { EACCES, EBUSY, EIO, ENOENT, ESTALE } from '../../../src/base/errno.js';
 import { KIB, MIB } from '../../../src/base/units.js';
 import { completeLeftOver, dropLeftOver, listLeftOvers } from '../../../src/fs/writing/recovery.js';
 import { errnoOf, settle } from '../../support/memory-store-kernel.js';
 import { storeError } from '../../support/memory-store-writer.js';
+import { until } from '../../support/until.js';
 import { O_RDWR, O_TRUNC, O_WRONLY, WriteBench } from './bench.js';
 
 function filled(bytes: number, salt: number): Buffer {
@@ -154,7 +154,7 @@ async function crashed(t: Test): Promise<{ bench: WriteBench; content: Buffer }>
   }
   // The journal is written beside: the last whole part has to be in it.
   const isNoted = (): boolean => readFileSync(journalOf(bench), 'utf8').includes(`"to":${18 * MIB},`);
-  for (let look = 0; look < 1000 && !isNoted(); look++) await sleep(10);
+  await until('it is in the journal', isNoted);
   return { bench, content: Buffer.concat(pieces) };
 }
 

@@ -3,6 +3,7 @@ import { readdirSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import t from 'tap';
 import { rehearseMain } from '../../../src/main/rehearsal/rehearse-main.js';
+import { until } from '../../support/until.js';
 import { sampleConfig } from '../sample-config.js';
 
 const ALL = { rounds: 40, streamBlocks: 24, budgetMs: 60_000 };
@@ -18,8 +19,7 @@ t.test('small files, listings and a large file go through without trouble, and n
   const report = await rehearseMain(config, ALL, () => false);
   t.equal(report.trouble, undefined);
   t.equal(report.rounds, ALL.rounds);
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  t.ok(descriptors() <= before, `${descriptors()} descriptors, ${before} before`);
+  await until(`${before} descriptors again`, () => descriptors() <= before);
 });
 
 t.test('nothing is made on a disk, so that a start which is killed leaves nothing', async (t) => {

@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import t from 'tap';
 import { rehearseNet } from '../../../src/main/rehearsal/rehearse-net.js';
+import { until } from '../../support/until.js';
 
 const never = new AbortController().signal;
 
@@ -20,8 +21,7 @@ t.test('it fetches, lists, asks and writes, without trouble, and leaves no descr
   t.equal(report.fetches, 5);
   t.equal(report.lists, 2);
   t.equal(report.calls, 4);
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  t.ok(descriptors() <= before, `${descriptors()} descriptors, ${before} before`);
+  await until(`${before} descriptors again`, () => descriptors() <= before);
 });
 
 t.test('it stops at the first word, and when its time is up', async (t) => {

@@ -2,12 +2,12 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { notifyText, openNotifyChannel } from '../../../src/main/service/notify-channel.js';
 import { ServiceManager } from '../../../src/main/service/service-manager.js';
 import { connectDatagram, unixAddress } from '../../../src/main/unix-datagram.js';
 import { listenDatagrams } from '../../support/datagram-listener.js';
+import { until } from '../../support/until.js';
 
 type Said = Readonly<Record<string, string | number>>;
 
@@ -135,7 +135,7 @@ void t.test('without koffi systemd-notify says it, and sees none of our secrets'
   process.env['PATH'] = `${directory}:${PATH}`;
   process.env['AWS_SECRET_ACCESS_KEY'] = 'must-not-travel';
   openNotifyChannel('/run/notify', () => undefined).send({ READY: 1, STATUS: 'a b' });
-  for (let at = 0; at < 200 && !existsSync(said); at++) await sleep(50);
+  await until('the program was called', () => existsSync(said));
   const text = readFileSync(said, 'utf8');
   t.match(text, /^--\|READY=1\|STATUS=a b\|/);
   t.match(text, /NOTIFY_SOCKET=\/run\/notify/);
