@@ -1,6 +1,6 @@
 /**
- * Sizes and their spelling. Bytes are counted in powers of two where memory or parts are meant (KiB, MiB, GiB), and
- * network speed in powers of ten, as its vendors do.
+ * Sizes, numbers of things, and their spelling. Bytes are counted in powers of two where memory or parts are meant (KiB,
+ * MiB, GiB), and network speed in powers of ten, as its vendors do.
  */
 
 export const KIB = 1024;
@@ -19,4 +19,9 @@ export function formatBytes(bytes: number): string {
   }
   const digits = unit === 0 || value >= 100 || Number.isInteger(value) ? 0 : 1;
   return `${value.toFixed(digits)} ${units[unit] ?? 'B'}`;
+}
+
+/** `1 file`, `3 files`. */
+export function counted(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -2,6 +2,7 @@
  * A doctor's report as text: a line for each check in a fixed order, below it its findings with why and what to do. For people
  * and for bug reports. Colours only on a terminal. Pure.
  */
+import { counted } from '../base/units.js';
 import type { Severity } from '../doctor/finding.js';
 import type { DoctorReport } from '../doctor/report.js';
 import type { CheckReport } from '../doctor/run-checks.js';
@@ -19,7 +20,7 @@ export function reportText(report: DoctorReport, isColoured: boolean): string {
   for (const check of checks) lines.push(...checkLines(check, isColoured));
   const parts = (['error', 'warning', 'note'] as const)
     .filter((severity) => counts[severity] > 0)
-    .map((severity) => `${counts[severity]} ${severity}${counts[severity] === 1 ? '' : 's'}`);
+    .map((severity) => counted(counts[severity], severity));
   const fine = checks.filter(({ severity, isSkipped }) => severity === 'ok' && isSkipped !== true).length;
   lines.push(
     '',

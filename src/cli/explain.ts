@@ -10,6 +10,7 @@ import { EXIT_OK } from '../main/exit-codes.js';
 import type { ExplainedDecision, Explanation } from '../main/stats/explanation.js';
 import { findAsked } from './ask-mount.js';
 import type { Command } from './command.js';
+import { percent } from './figures.js';
 import { fold, machineRows, table, type Row } from './hardware-text.js';
 import type { CliIo } from './io.js';
 import { positional, refuseUnknown, type ParsedArguments } from './parse.js';
@@ -69,7 +70,7 @@ function nowRows({ setting, bounds, share, claim, others, sizing }: Explanation)
     formatBytes(memory),
     isShared ? `of ${formatBytes(sizing.memoryTargetBytes)} that mounts without --memory-target have together` : '',
   ]);
-  const part = `${(share.networkShare * 100).toFixed(0)} %`;
+  const part = percent(share.networkShare);
   rows.push([
     'network',
     part,

@@ -8,7 +8,7 @@
  * Refuses to guess whose an upload is: without --all-uploads those that nothing here knows of are only counted.
  */
 import type { Argv } from 'yargs';
-import { formatBytes } from '../base/units.js';
+import { counted, formatBytes } from '../base/units.js';
 import type { Collected } from '../doctor/left/collect.js';
 import type { Garbage, GarbageKind } from '../doctor/left/garbage.js';
 import { CommandError } from '../main/command-error.js';
@@ -154,7 +154,7 @@ function shown(all: readonly Garbage[], strangers: number): string {
     const those = all.filter((each) => each.kind === kind);
     if (those.length === 0) continue;
     const bytes = those.reduce((sum, each) => sum + (each.bytes ?? 0), 0);
-    const count = `${those.length} ${word}${those.length === 1 ? '' : 's'}`;
+    const count = counted(those.length, word);
     lines.push(`${count}${kind === 'upload' ? '' : `, ${formatBytes(bytes)}`}:`);
     for (const { name, why, atMs } of those.slice(0, NAMED_MAX)) {
       lines.push(`  ${name}`, `      ${new Date(atMs).toISOString().slice(0, 16)}Z, ${why}`);
@@ -166,5 +166,5 @@ function shown(all: readonly Garbage[], strangers: number): string {
 }
 
 function tellStrangers(count: number): string {
-  return count === 0 ? '' : `; ${count} old upload${count === 1 ? '' : 's'} that nothing here knows of: --all-uploads`;
+  return count === 0 ? '' : `; ${counted(count, 'old upload')} that nothing here knows of: --all-uploads`;
 }

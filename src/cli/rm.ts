@@ -11,6 +11,7 @@ import { lstatSync, realpathSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Argv } from 'yargs';
+import { counted } from '../base/units.js';
 import type { DeleteProgress, DeleteTreeResult } from '../engine/writing/delete-tree.js';
 import { FUSE_TYPE, readMounts } from '../fuse/mountinfo.js';
 import { CommandError } from '../main/command-error.js';
@@ -148,7 +149,7 @@ function refuseDirectory(what: string, special: string | undefined, wish: Wish):
 }
 
 function report(what: string, result: DeleteTreeResult, io: CliIo): number {
-  const objects = (count: number): string => `${count} object${count === 1 ? '' : 's'}`;
+  const objects = (count: number): string => counted(count, 'object');
   for (const { key, code, message } of result.failures.slice(0, FAILURES_SHOWN)) {
     io.complain(`mount-s3x: ${key} could not be deleted: ${code}${message === '' ? '' : ` (${message})`}`);
   }

@@ -8,11 +8,11 @@ import type { PhaseCounts } from '../engine/net/describe.js';
 import { SAMPLED_EVERY } from '../fuse/reader-account.js';
 import { NOT_IN_COST } from '../main/stats/cost.js';
 import type { StatsReport } from '../main/stats/report.js';
+import { count, duration, mib, milliseconds, percent, perSecond, speed } from './figures.js';
 
 /** Addresses that are listed; the others are one line. */
 const ADDRESSES_SHOWN = 8;
 const LABEL_COLUMNS = 9;
-const MB = 1e6;
 
 /** The report for people. */
 export function statsScreen(report: StatsReport): string {
@@ -162,48 +162,10 @@ function latency(ms: { readonly p50: number; readonly p95: number; readonly p99:
   return `p50 ${milliseconds(ms.p50)}, p95 ${milliseconds(ms.p95)}, p99 ${milliseconds(ms.p99)}`;
 }
 
-function milliseconds(ms: number): string {
-  if (ms >= 10_000) return `${(ms / 1000).toFixed(1)} s`;
-  return `${ms >= 100 ? ms.toFixed(0) : ms >= 10 ? ms.toFixed(1) : ms.toFixed(2)} ms`;
-}
-
-/** Network speed counts in powers of ten. */
-function speed(bytesPerSecond: number): string {
-  const mb = bytesPerSecond / MB;
-  if (mb >= 10_000) return `${(mb / 1000).toFixed(1)} GB/s`;
-  return `${mb === 0 ? '0' : mb >= 100 ? mb.toFixed(0) : mb.toFixed(1)} MB/s`;
-}
-
-function perSecond(rate: number): string {
-  return rate === 0 || rate >= 100 ? count(Math.round(rate)) : rate.toFixed(1);
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(0)} %`;
-}
-
 function hitShare(share: number | null): string {
   return share === null ? 'none' : percent(share);
 }
 
-function mib(bytes: number): string {
-  return (bytes / (1024 * 1024)).toFixed(bytes > 0 && bytes < 10 * 1024 * 1024 ? 1 : 0);
-}
-
 function files(number: number): string {
   return `${count(number)} file${number === 1 ? '' : 's'}`;
-}
-
-/** 1,234,567 */
-function count(number: number): string {
-  return String(number).replace(/\B(?=(\d{3})+$)/g, ',');
-}
-
-function duration(ms: number): string {
-  const seconds = Math.floor(ms / 1000);
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-  const days = Math.floor(hours / 24);
-  if (days > 0) return `${days} d ${hours % 24} h`;
-  if (hours > 0) return `${hours} h ${minutes} min`;
-  return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }

@@ -19,6 +19,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { helperEnvironment } from '../base/helper-environment.js';
+import { makeDirectoriesNow } from '../base/make-directories.js';
 import { programFile } from '../base/program-file.js';
 import { messageOf } from '../base/thrown.js';
 import { checkMountPoint } from '../fuse/mount.js';
@@ -27,7 +28,6 @@ import { CommandError } from '../main/command-error.js';
 import type { MountConfig } from '../main/config.js';
 import { detachOursNow } from '../main/detach.js';
 import { EXIT_FAILURE, EXIT_MOUNT_POINT, EXIT_OK, EXIT_USAGE } from '../main/exit-codes.js';
-import { makeDirectories } from '../main/state-directory.js';
 import type { Command } from './command.js';
 import type { CliIo } from './io.js';
 import { readMount } from './mount.js';
@@ -206,7 +206,7 @@ async function prepare(file: string, io: CliIo): Promise<number> {
     } else if (error.kind === 'mount-point' && !existsSync(directory)) {
       // Whatever the unit's umask: others must be able to go through to the mount.
       const before = process.umask(0o022);
-      makeDirectories(directory, 0o755);
+      makeDirectoriesNow(directory, 0o755);
       process.umask(before);
       io.print(`${directory}: made`);
     } else if (error.kind !== 'already-mounted') {

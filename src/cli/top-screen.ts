@@ -3,10 +3,10 @@
  * Refuses colours, and names longer than their column.
  */
 import type { TopFile, TopProcess, TopReport, Use } from '../main/top/report.js';
+import { percent, perSecond, speed } from './figures.js';
 
 export type TopTable = 'process' | 'file';
 
-const MB = 1e6;
 /** Lines beside the rows: title, sums, blank, head, blank, notes. */
 const OTHER_LINES = 8;
 
@@ -37,7 +37,7 @@ export function topScreen(report: TopReport, by: TopTable, rows: number): string
 function sums({ total, spanMs, processes, files, unnamed }: TopReport): string {
   const share = total.readBytes === 0 ? '' : `, ${percent(total.memoryBytes / total.readBytes)} from memory`;
   const counts = `${processes.length + unnamed.processes} processes, ${files.length + unnamed.files} files`;
-  return `${counts}: ${speed(total.readBytes, spanMs)} read${share}, ${speed(total.writeBytes, spanMs)} written`;
+  return `${counts}: ${speed((total.readBytes * 1000) / spanMs)} read${share}, ${speed((total.writeBytes * 1000) / spanMs)} written`;
 }
 
 function head(): string {
@@ -47,12 +47,12 @@ function head(): string {
 function cells(use: Readonly<Use>, spanMs: number): string {
   const { reads, readBytes, memoryBytes, waitMs, writeBytes } = use;
   return [
-    speed(readBytes, spanMs),
-    rate(reads, spanMs),
+    speed((readBytes * 1000) / spanMs),
+    perSecond((reads * 1000) / spanMs),
     readBytes === 0 ? '-' : percent(memoryBytes / readBytes),
     (waitMs / spanMs).toFixed(1),
     reads === 0 ? '-' : (waitMs / reads).toFixed(2),
-    writeBytes === 0 ? '-' : speed(writeBytes, spanMs),
+    writeBytes === 0 ? '-' : speed((writeBytes * 1000) / spanMs),
   ]
     .map((cell) => cell.padStart(11))
     .join('');
@@ -75,18 +75,4 @@ function fileLine(row: TopFile, spanMs: number): string {
 /** Names may hold anything; a terminal must not act on it. */
 function plain(name: string): string {
   return name.replace(/\p{Cc}/gu, '?');
-}
-
-function speed(bytes: number, spanMs: number): string {
-  const mb = (bytes * 1000) / spanMs / MB;
-  return `${mb === 0 ? '0' : mb >= 100 ? mb.toFixed(0) : mb.toFixed(1)} MB/s`;
-}
-
-function rate(count: number, spanMs: number): string {
-  const each = (count * 1000) / spanMs;
-  return each === 0 || each >= 100 ? each.toFixed(0) : each.toFixed(1);
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(0)} %`;
 }

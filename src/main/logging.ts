@@ -16,6 +16,7 @@ import { format } from 'node:util';
 import pino from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import type { Log } from '../base/log.js';
+import { makeDirectoriesNow } from '../base/make-directories.js';
 import { codeOrMessage } from '../base/thrown.js';
 import { CommandError } from './command-error.js';
 import type { MountConfig } from './config.js';
@@ -27,7 +28,7 @@ import { stderrIsJournal, terminalSink } from './log-terminal.js';
 import { LogVolume } from './log-volume.js';
 import { mountSource } from './mount-source.js';
 import { redactFields, scrubText } from './redact.js';
-import { makeDirectories, makePrivateDirectory, mountId, stateCandidates, type Owner } from './state-directory.js';
+import { makePrivateDirectory, mountId, stateCandidates, type Owner } from './state-directory.js';
 
 export type LogLevel = MountConfig['log']['level'];
 
@@ -127,7 +128,7 @@ function openSink(config: LoggedMount, deps: LoggingDeps): LineSink {
   const bounds = { ...(bytesMax === undefined ? {} : { bytesMax }), ...(files === undefined ? {} : { files }) };
   if (directory !== undefined) {
     try {
-      makeDirectories(directory, 0o750);
+      makeDirectoriesNow(directory, 0o750);
       return fileSink({ path: join(directory, name), ...bounds });
     } catch (error) {
       const code = codeOrMessage(error);

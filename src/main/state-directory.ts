@@ -10,9 +10,9 @@
  * Refuses a directory that somebody else owns or may write to: its files name processes and hold log lines.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
-import { basename, dirname, isAbsolute, join } from 'node:path';
-import { codeOf } from '../base/thrown.js';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
+import { basename, isAbsolute, join } from 'node:path';
+import { makeDirectoriesNow } from '../base/make-directories.js';
 
 /** Who asks: taken from the process once, given by tests. */
 export interface Owner {
@@ -76,20 +76,6 @@ export function spoolCandidate(owner: Owner): string {
   return join(absoluteVariable(owner.env, 'TMPDIR') ?? '/tmp', `mount-s3x-${owner.uid}`, 'spool');
 }
 
-/** mkdir -p. Node's own never returns where a directory cannot have children (/proc): it tries for ever. Throws as mkdir does. */
-export function makeDirectories(path: string, mode: number): void {
-  try {
-    mkdirSync(path, { mode });
-  } catch (error) {
-    const code = codeOf(error);
-    const parent = dirname(path);
-    if (code === 'EEXIST' && statSync(path).isDirectory()) return;
-    if (code !== 'ENOENT' || parent === path || existsSync(parent)) throw error;
-    makeDirectories(parent, mode);
-    mkdirSync(path, { mode });
-  }
-}
-
 /**
  * Creates the first candidate that can be had (0700), undefined when none can. A candidate that exists must be a
  * directory of ours that nobody else may write to.
@@ -97,7 +83,7 @@ export function makeDirectories(path: string, mode: number): void {
 export function makePrivateDirectory(candidates: readonly string[], uid: number): string | undefined {
   for (const candidate of candidates) {
     try {
-      makeDirectories(candidate, 0o700);
+      makeDirectoriesNow(candidate, 0o700);
       if (isPrivate(candidate, uid)) return candidate;
     } catch {
       // read-only, missing parent, or no permission: the next one

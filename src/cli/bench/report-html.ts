@@ -3,6 +3,7 @@
  * it, nothing is loaded, no script runs, so it can be mailed and opened anywhere, in the dark and on paper.
  * Refuses to say other figures than the table for the terminal: both are made of the same summaries.
  */
+import { counted } from '../../base/units.js';
 import { barChart, escapeHtml, SERIES_MAX, type Bar, type BarRow } from './chart.js';
 import { describeCpu, notesOf, short } from './report-text.js';
 import { summarizeFigure, type BenchResults, type Figure, type FigureSummary } from './results.js';
@@ -50,7 +51,7 @@ export function htmlReport(results: BenchResults): string {
     `<title>${escapeHtml(title)}</title><style>${style}</style></head><body><main>`,
     `<h1>${escapeHtml(title)}</h1>`,
     `<p>${escapeHtml(results.startedAt.slice(0, 16).replace('T', ' '))} UTC; ${escapeHtml(results.machine)}; mount-s3x ${escapeHtml(results.version)}. ` +
-      `${escapeHtml(results.files)}; ${results.rounds} round${results.rounds === 1 ? '' : 's'}: bars are medians, whiskers the whole range.</p>`,
+      `${escapeHtml(results.files)}; ${counted(results.rounds, 'round')}: bars are medians, whiskers the whole range.</p>`,
     `<ul class="legend">${results.targets.map(({ describe }, at) => `<li><span class="dot s${at % SERIES_MAX}"></span>${escapeHtml(describe)}</li>`).join('')}</ul>`,
     ...sections,
     section("The daemon's CPU seconds per GB", 'shorter is better', cpu),

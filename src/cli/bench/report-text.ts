@@ -2,7 +2,7 @@
  * The table for a terminal: a line a figure and target, medians with the range of the rounds, costs beside them, then notes in
  * sentences. 110 columns at most. Refuses to hide what failed or was left out.
  */
-import { formatBytes } from '../../base/units.js';
+import { counted, formatBytes } from '../../base/units.js';
 import { summarizeFigure, type BenchResults, type Figure, type FigureSummary } from './results.js';
 
 /** A generator that takes more of a core than this may be what is measured. */
@@ -19,7 +19,7 @@ export function describeResults(results: BenchResults): string {
   const isCompared = results.targets.length > 1;
   const lines = [
     ...results.targets.map(({ describe }) => describe),
-    `${results.files}; ${results.rounds} round${results.rounds === 1 ? '' : 's'}; ${results.machine}`,
+    `${results.files}; ${counted(results.rounds, 'round')}; ${results.machine}`,
     '',
     header(isCompared),
     ...results.figures.flatMap((figure) => rows(figure, results, isCompared)),

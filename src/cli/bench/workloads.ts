@@ -5,7 +5,7 @@
  * Refuses to know what is measured: a mount, a disk or tmpfs.
  */
 import { join } from 'node:path';
-import { KIB, MIB } from '../../base/units.js';
+import { counted, KIB, MIB } from '../../base/units.js';
 import { Random } from '../../workload/random.js';
 import type { FileRef, Lane, Load } from '../../workload/steps.js';
 import type { Layout } from './layout.js';
@@ -67,7 +67,7 @@ function sequential(streams: number, isDirect: boolean): Workload {
   const how = isDirect ? 'O_DIRECT' : 'buffered';
   return {
     name,
-    describe: `${streams} sequential stream${streams === 1 ? '' : 's'}, 1 MiB reads, ${how}`,
+    describe: `${counted(streams, 'sequential stream')}, 1 MiB reads, ${how}`,
     figures: [figure(name, 'MB/s')],
     plan: ({ layout, isVerified }) => {
       if (!layout.big) return NO_BIG;

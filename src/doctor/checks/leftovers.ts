@@ -1,7 +1,7 @@
 /** What earlier mounts have left here: unfinished files, spool files, runtime files, last words, reports. Removes nothing. */
 import { readFileSync } from 'node:fs';
 import { codeOrName } from '../../base/thrown.js';
-import { formatBytes } from '../../base/units.js';
+import { counted, formatBytes } from '../../base/units.js';
 import { listLeftOvers, type LeftOver } from '../../fs/writing/recovery.js';
 import type { Check } from '../check.js';
 import { finding, type Finding } from '../finding.js';
@@ -50,7 +50,7 @@ export const leftoversCheck: Check = {
       findings.push(finding('leftovers.reports', `${tell(reports)}, the newest ${reports[0]?.name ?? ''}`));
     }
     const writing = left.length - unfinished.length;
-    const now = writing === 0 ? '' : `; ${writing} file${writing === 1 ? '' : 's'} being written now`;
+    const now = writing === 0 ? '' : `; ${counted(writing, 'file')} being written now`;
     return { summary: findings.length === 0 ? `none${now}` : `some${now}`, findings };
   },
 };
@@ -59,13 +59,13 @@ function tellFiles(files: readonly LeftOver[]): string {
   const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const [oldest] = files;
   const since = new Date(oldest?.leftAtMs ?? 0).toISOString();
-  const count = `${files.length} file${files.length === 1 ? '' : 's'}`;
+  const count = counted(files.length, 'file');
   return `${count}, ${formatBytes(bytes)}, the oldest s3://${oldest?.bucket}/${oldest?.key} of ${since}`;
 }
 
 function tell(all: readonly Garbage[]): string {
   const bytes = all.reduce((sum, each) => sum + (each.bytes ?? 0), 0);
-  return `${all.length} file${all.length === 1 ? '' : 's'}, ${formatBytes(bytes)}`;
+  return `${counted(all.length, 'file')}, ${formatBytes(bytes)}`;
 }
 
 function firstWords(file: string): string {

@@ -1,4 +1,5 @@
 /** Limits of this process and its container that end a mount from within, against what a mount of this machine takes. */
+import { counted } from '../../base/units.js';
 import type { Check } from '../check.js';
 import { finding, type Finding } from '../finding.js';
 
@@ -40,7 +41,7 @@ export const limitsCheck: Check = {
     const shown = [
       `${files ?? 'unlimited'} open files`,
       `${tasks ?? 'unlimited'} threads`,
-      `${cores.value} core${cores.value === 1 ? '' : 's'}`,
+      counted(cores.value, 'core'),
       locked === undefined ? 'memory locked without limit' : `${Math.round(locked / 1024)} KiB of locked memory`,
     ];
     return { summary: shown.join(', '), findings };

@@ -1,5 +1,5 @@
 /** The health of the mount that was named: by its own word (control socket), and the end of its log. */
-import { formatBytes, MIB } from '../../base/units.js';
+import { counted, formatBytes, MIB } from '../../base/units.js';
 import { chiefOf, processesOf } from '../../main/run-file.js';
 import type { Check } from '../check.js';
 import { finding, type Finding } from '../finding.js';
@@ -63,7 +63,7 @@ export const mountCheck: Check = {
       const where = `journalctl -t mount-s3x _PID=${run.pid}`;
       const newest = said.at(-1);
       if (newest !== undefined) {
-        const found = `${said.length} error${said.length === 1 ? '' : 's'} in the journal: ${newest}`;
+        const found = `${counted(said.length, 'error')} in the journal: ${newest}`;
         findings.push(finding('mount.log-errors', found, { log: where }));
       }
     }
@@ -71,7 +71,7 @@ export const mountCheck: Check = {
     const errors = lines.filter(({ level }) => level >= LEVEL_ERROR);
     const last = errors.at(-1);
     if (last !== undefined) {
-      const found = `${errors.length} error${errors.length === 1 ? '' : 's'} in its last ${lines.length} lines: ${last.message}`;
+      const found = `${counted(errors.length, 'error')} in its last ${lines.length} lines: ${last.message}`;
       findings.push(finding('mount.log-errors', found, { log }));
     }
     const who = run === undefined ? '' : ` by process ${run.pid} (${run.version}), log ${log}`;

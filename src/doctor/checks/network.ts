@@ -1,6 +1,6 @@
 /** What of the network's settings a mount meets before any store: a route, name servers, ports, buffers. */
 import { readText } from '../../hwdetect/read.js';
-import { MIB } from '../../base/units.js';
+import { counted, MIB } from '../../base/units.js';
 import type { Check } from '../check.js';
 import { finding, type Finding } from '../finding.js';
 
@@ -37,7 +37,7 @@ export const networkCheck: Check = {
     return {
       summary: [
         card === undefined ? 'no default route' : `${card.name}${speed}`,
-        `${servers.length} name server${servers.length === 1 ? '' : 's'}`,
+        counted(servers.length, 'name server'),
         ...(congestion === undefined ? [] : [`TCP ${congestion}`]),
       ].join(', '),
       findings,

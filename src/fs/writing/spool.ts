@@ -6,9 +6,9 @@
  * Bound: the disk; when it is full the writer gets ENOSPC. Refuses to be shared: names carry the process and a number, and
  * the directory is made private (0700); in one that others write to as well, what is theirs is not opened (spool-open.ts).
  */
-import { lstat, mkdir, rm, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { lstat, rm, type FileHandle } from 'node:fs/promises';
 import { EIO, ENOSPC, EDQUOT, errnoName, ErrnoError } from '../../base/errno.js';
+import { makeDirectories } from '../../base/make-directories.js';
 import { processStart } from '../../base/process-identity.js';
 import { codeOf } from '../../base/thrown.js';
 import { punchHole } from '../../fuse/libc.js';
@@ -90,7 +90,7 @@ export class SpoolDirectory {
   }
 
   async #made(): Promise<void> {
-    this.#ready ??= makeDirectory(this.path);
+    this.#ready ??= makeDirectories(this.path, 0o700);
     try {
       await this.#ready;
     } catch (error) {
@@ -98,21 +98,6 @@ export class SpoolDirectory {
       throw spoolError(error, this.path);
     }
   }
-}
-
-/** Not Node's own `recursive`, which never returns where a directory cannot have children (/proc). */
-async function makeDirectory(path: string): Promise<void> {
-  const make = (): Promise<void> => mkdir(path, { mode: 0o700 });
-  await make()
-    .catch(async (error: unknown) => {
-      const parent = dirname(path);
-      if (codeOf(error) !== 'ENOENT' || parent === path) throw error;
-      await makeDirectory(parent);
-      await make();
-    })
-    .catch((error: unknown) => {
-      if (codeOf(error) !== 'EEXIST') throw error;
-    });
 }
 
 export class SpoolFile {

@@ -26,8 +26,8 @@ import {
 import { join } from 'node:path';
 import type { Clock, Timer } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
+import { makeDirectoriesNow } from '../../base/make-directories.js';
 import { pidNamespace, processStartTicks } from '../../base/process-identity.js';
-import { makeDirectories } from '../state-directory.js';
 import {
   ANNOUNCEMENT_BYTES_MAX,
   decodeAnnouncement,
@@ -150,7 +150,7 @@ export class MountRegistry {
     const temporary = join(directory, `.${this.#pid}-${this.#startTicks}.tmp`);
     try {
       // Somebody may have swept all of the runtime directory.
-      if (!existsSync(directory)) makeDirectories(directory, 0o700);
+      if (!existsSync(directory)) makeDirectoriesNow(directory, 0o700);
       writeFileSync(temporary, this.#own, { mode: 0o600 });
       renameSync(temporary, join(directory, this.#ownName));
     } catch (error) {

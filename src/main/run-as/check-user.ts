@@ -6,12 +6,12 @@
  */
 import { closeSync, openSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeDirectoriesNow } from '../../base/make-directories.js';
 import { codeOrMessage } from '../../base/thrown.js';
 import { fileVariables } from '../prestart.js';
 import { CommandError } from '../command-error.js';
 import type { MountConfig } from '../config.js';
 import { EXIT_CREDENTIALS, EXIT_FAILURE, EXIT_MOUNT_POINT, EXIT_USAGE } from '../exit-codes.js';
-import { makeDirectories } from '../state-directory.js';
 import { asUser, userEnvironment, type RunAs } from './run-as.js';
 
 export interface CheckUserDeps {
@@ -73,7 +73,7 @@ function checkWay({ name }: RunAs, mountPoint: string): void {
 function checkWritable({ name, uid, gid }: RunAs, flag: string, directory: string, exitCode: number): void {
   const probe = join(directory, `.mount-s3x-probe-${process.pid}`);
   try {
-    makeDirectories(directory, 0o700);
+    makeDirectoriesNow(directory, 0o700);
     closeSync(openSync(probe, 'wx', 0o600));
     rmSync(probe, { force: true });
   } catch (error) {

@@ -1,0 +1,25 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { makeDirectories, makeDirectoriesNow } from '../../src/base/make-directories.js';
+import { codeOf } from '../../src/base/thrown.js';
+
+const kinds = [
+  ['at once', (path: string) => Promise.resolve().then(() => makeDirectoriesNow(path, 0o700))],
+  ['beside other work', (path: string) => makeDirectories(path, 0o700)],
+] as const;
+
+for (const [name, make] of kinds) {
+  t.test(name, async (t) => {
+    const root = mkdtempSync(join(tmpdir(), 's3x-directories-'));
+    t.teardown(() => rmSync(root, { recursive: true, force: true }));
+    await make(join(root, 'a/b/c'));
+    for (const path of ['a', 'a/b', 'a/b/c']) t.equal(statSync(join(root, path)).mode & 0o777, 0o700, path);
+    await make(join(root, 'a/b/c'));
+    writeFileSync(join(root, 'file'), '');
+    const codeAt = (path: string): Promise<string | undefined> => make(path).then(() => undefined, codeOf);
+    t.equal(await codeAt(join(root, 'file/below')), 'ENOTDIR');
+    t.equal(await codeAt('/proc/nobody/makes/this'), 'ENOENT', 'and it comes back');
+  });
+}
