@@ -1,7 +1,7 @@
 /**
  * S3's errors: codes, HTTP statuses and messages, as "Error responses" of the S3 API reference lists them.
  *
- * Handlers throw an `S3Error`; one place (ops/dispatch.ts) turns it into XML. Anything else that is thrown is a bug of
+ * Handlers throw an `S3Error`; one place (dispatch.ts) turns it into XML. Anything else that is thrown is a bug of
  * this server and becomes InternalError with a line on stderr. No HTTP knowledge beyond the status lives here.
  */
 

@@ -7,7 +7,7 @@
 export const LINES_PER_KIND = 20;
 export const WINDOW_MS = 10_000;
 export const LINES_PER_SECOND_MAX = 5_000;
-const KINDS_MAX = 512;
+export const KINDS_MAX = 512;
 const KIND_CHARS = 200;
 /** pino's number of `info`. */
 const INFO = 30;

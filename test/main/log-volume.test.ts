@@ -1,6 +1,6 @@
 /** The bound of the log's volume: what repeats is summed up, debug lines are each wanted, and a rate holds for all. */
 import t from 'tap';
-import { LINES_PER_KIND, LINES_PER_SECOND_MAX, LogVolume, WINDOW_MS } from '../../src/main/log-volume.js';
+import { KINDS_MAX, LINES_PER_KIND, LINES_PER_SECOND_MAX, LogVolume, WINDOW_MS } from '../../src/main/log-volume.js';
 
 interface Bench {
   readonly volume: LogVolume;
@@ -62,9 +62,16 @@ t.test('debug and trace: each line is wanted, up to the rate', (t) => {
   t.end();
 });
 
-t.test('many kinds are bounded', (t) => {
+t.test('many kinds are bounded: one too many, and what was left out is told before its time', (t) => {
   const state = bench();
   const word = (at: number): string => String.fromCharCode(...[...String(at)].map((digit) => 97 + Number(digit)));
-  for (let at = 0; at < 4000; at++) t.ok(state.volume.passes(50, `kind ${word(at)}`) || at > 0);
+  for (let at = 0; at < LINES_PER_KIND + 3; at++) state.volume.passes(50, 'the first');
+  let passed = 0;
+  for (let at = 1; at < KINDS_MAX; at++) if (state.volume.passes(50, `kind ${word(at)}`)) passed++;
+  t.equal(passed, KINDS_MAX - 1, 'each is news');
+  t.strictSame(state.said, []);
+  t.ok(state.volume.passes(50, `kind ${word(KINDS_MAX)}`));
+  t.strictSame(state.said, ['50 3 3 more lines like this were left out: the first']);
+  t.ok(state.volume.passes(50, 'the first'), 'it is news again');
   t.end();
 });

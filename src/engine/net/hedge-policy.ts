@@ -4,7 +4,7 @@
  * body that has fallen to an eighth of the usual rate. A budget bounds what it may cost: each request pays a twentieth of
  * a hedge, and of no HEDGE_SPAN_REQUESTS in a row more than 5 % are hedged; none at all when everything is equally slow for
  * long. A body that pauses far longer than bodies do has stalled, and is resumed elsewhere from a budget of its own.
- * Refuses to call anything late before it has seen SAMPLES_MIN answers.
+ * Refuses to call anything late before it has seen HEDGE_SAMPLES_MIN answers.
  */
 import {
   HEDGE_LATE_FACTOR,

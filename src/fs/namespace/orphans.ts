@@ -4,7 +4,7 @@
  * in spool files until the last handle is closed. Blocks of the pool and pages of the kernel are of use as before.
  *
  * A daemon that takes over goes on with these files (`inherit`).
- * Bounds: FILE_BYTES_MAX a file and ALL_BYTES_MAX together; files beyond give ESTALE where their bytes are not here.
+ * Bounds: ORPHAN_BYTES_MAX a file and ORPHANS_BYTES_MAX together; files beyond give ESTALE where their bytes are not here.
  * Refuses to fail a removal: a file that cannot be kept is one line in the log.
  */
 import { EINTR, EIO, ESTALE, ErrnoError, errnoName } from '../../base/errno.js';
