@@ -389,7 +389,7 @@ const table = {
     argument: 'N',
     group: 'Client options:',
     describe:
-      'Attempts of one request that brings nothing [default: AWS_MAX_ATTEMPTS, else 10, and a store that takes no connections is waited for: 30 s, by uploads 2 minutes]',
+      'Attempts of one request that brings nothing [default: AWS_MAX_ATTEMPTS, else 10, and a store that is away is waited for: 30 s, by uploads 2 minutes]',
   },
   'part-size': {
     kind: 'value',

@@ -3,7 +3,7 @@
  * What the codes mean stands in s3-errno.ts; the sentence around it is made on the main thread, which knows the operation.
  */
 import type { CallCommand } from '../api.js';
-import { transportFailure, type Failure } from '../net/failure.js';
+import { isFromGateway, transportFailure, unreached, type Failure } from '../net/failure.js';
 import { parseS3Error, type S3ErrorBody } from '../net/error-body.js';
 import type { ResponseHead } from '../net/http-head.js';
 import { retryAfterOf } from '../net/response-check.js';
@@ -20,6 +20,7 @@ export function failureFromCallAnswer(command: CallCommand, head: ResponseHead, 
   }
   const error = parseS3Error(body);
   const contentType = head.get('content-type')?.toLowerCase() ?? '';
+  if (isFromGateway(head, error.code)) return unreached(fromError(head, error, status));
   if (error.code === '' && contentType.startsWith('text/html')) {
     const message = "a web page is not S3's; a proxy or another server answers in its place";
     return { errno: errnoForS3(502, 'NotAnS3Server'), code: 'NotAnS3Server', status, message, remedy: 'none' };

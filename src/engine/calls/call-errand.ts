@@ -11,7 +11,7 @@ import type { PoolView } from '../../base/pool/pool-view.js';
 import type { CallAnswer, CallCommand, DataTarget, NetEvent } from '../api.js';
 import type { Connection } from '../net/connection.js';
 import type { Failure } from '../net/failure.js';
-import { UNREACHED_UPLOAD_MS } from '../net/limits.js';
+import { DEFAULT_READ_DEADLINE_MS, UNREACHED_UPLOAD_MS } from '../net/limits.js';
 import type { StoreOperation } from '../net/request-ledger.js';
 import type { RequestSigner } from '../signing/request-signer.js';
 import type { ChecksumName } from '../checksum/running-checksum.js';
@@ -47,6 +47,8 @@ export class CallErrand implements Errand {
   /** Most bytes of the body that any attempt has sent: only more than that is progress. */
   #sentMost = 0;
   #answer: Pick<CallAnswer, 'status' | 'headers' | 'body'> | undefined;
+  /** The attempt under way. */
+  #transfer: CallTransfer | undefined;
 
   constructor(command: CallCommand, deps: CallErrandDeps) {
     this.id = command.callId;
@@ -58,9 +60,9 @@ export class CallErrand implements Errand {
     this.#views = bodyViews(command.body, deps.pool);
   }
 
-  /** Half of the deadline, so that one attempt is left for a store that came back; an upload is worth waiting for. */
+  /** What lasts is worth waiting for: at most half of its deadline, so that an attempt is left for a store that came back. */
   get patienceMs(): number {
-    return Math.min(this.deadlineMs / 2, UNREACHED_UPLOAD_MS);
+    return Math.min(Math.max(this.deadlineMs / 2, DEFAULT_READ_DEADLINE_MS), UNREACHED_UPLOAD_MS);
   }
 
   get name(): string {
@@ -105,10 +107,12 @@ export class CallErrand implements Errand {
         progress();
       },
       answered: (answer, head) => {
+        this.#transfer = undefined;
         this.#answer = answer;
         ended(undefined, head);
       },
       failed: (failure, head) => {
+        this.#transfer = undefined;
         if (transfer.wasSent && mayHaveBeenDone(failure)) this.#lostAnswers++;
         // A used connection that was closed meanwhile says nothing about the body.
         const wasRefused = transfer.wasCutShort && failure.remedy !== 'now';
@@ -117,6 +121,7 @@ export class CallErrand implements Errand {
         ended(failure.status === 417 ? { ...failure, remedy: 'backoff' } : failure, head);
       },
     });
+    this.#transfer = transfer;
     return transfer;
   }
 
@@ -128,6 +133,9 @@ export class CallErrand implements Errand {
   }
 
   failed({ errno, code, status, message }: Failure): void {
+    // Given up while its answer was waited for.
+    if (this.#transfer?.wasSent === true) this.#lostAnswers++;
+    this.#transfer = undefined;
     const lostAnswers = this.#lostAnswers;
     const md5 = lostAnswers > 0 && this.#command.wantsMd5 ? sumOf(this.#views, 'MD5').toString('hex') : undefined;
     this.#deps.post({

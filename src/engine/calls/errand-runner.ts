@@ -21,7 +21,7 @@ import type { CredentialGate } from '../net/credential-gate.js';
 import type { Failure } from '../net/failure.js';
 import { countPhases, type PhaseCounts } from '../net/describe.js';
 import type { ResponseHead } from '../net/http-head.js';
-import type { NetTimeouts } from '../net/limits.js';
+import { DEFAULT_READ_DEADLINE_MS, type NetTimeouts } from '../net/limits.js';
 import type { LogGate } from '../net/log-gate.js';
 import { isSlowDown } from '../net/response-check.js';
 import { Unreached, decideRetry } from '../net/retry-policy.js';
@@ -73,7 +73,7 @@ export interface Errand {
 export interface ErrandRunnerOptions {
   readonly errandsMax: number;
   readonly maxAttempts: number;
-  /** Does time count, and not attempts, while nobody takes connections? */
+  /** Does time count, and not attempts, while nobody is there? */
   readonly isPatient: boolean;
   readonly timeouts: NetTimeouts;
 }
@@ -185,7 +185,11 @@ export class ErrandRunner {
 
   sweep(nowMs: number): void {
     for (const job of [...this.#jobs.values()]) {
-      if (job.phase.kind === 'credentials' && nowMs >= job.phase.untilMs) this.#give(job, job.phase.failure);
+      const { phase, progressMs, errand } = job;
+      if (phase.kind === 'credentials' && nowMs >= phase.untilMs) this.#give(job, phase.failure);
+      else if (phase.kind === 'transfer' && isBrief(errand) && nowMs - (progressMs ?? nowMs) >= errand.deadlineMs) {
+        this.#give(job, own('Timeout', `no answer within ${errand.deadlineMs / 1000} s`));
+      }
     }
   }
 
@@ -224,8 +228,6 @@ export class ErrandRunner {
   #transfer(job: Job, connection: Connection): void {
     const { clock, connections, gate, meter } = this.#deps;
     job.wantsFresh = false;
-    job.unreached.reached();
-    connections.outage.reached();
     const startedMs = clock.nowMs();
     job.progressMs ??= startedMs;
     const attempt = job.errand.attempt(
@@ -233,8 +235,13 @@ export class ErrandRunner {
       (failure, head) => {
         const outcome = outcomeOf(head?.status ?? 0, failure === undefined);
         meter.ledger.ended(job.errand.operation, outcome, clock.nowMs() - startedMs);
-        if (failure === undefined) this.#finish(job);
-        else this.#attemptFailed(job, failure, head);
+        const { outage } = connections;
+        if (failure === undefined) {
+          outage.answered(clock.nowMs());
+          this.#finish(job);
+        } else {
+          this.#attemptFailed(job, outage.judged(failure, startedMs, clock.nowMs()), head);
+        }
         connections.giveBack(connection);
       },
       () => (job.progressMs = clock.nowMs()),
@@ -357,6 +364,11 @@ export class ErrandRunner {
       this.#deps.connections.giveBack(phase.attempt.connection);
     }
   }
+}
+
+/** It ends in the middle of an attempt, too. What is sent again, or copied, may get nowhere new for longer than that and succeed. */
+function isBrief({ deadlineMs }: Errand): boolean {
+  return deadlineMs <= DEFAULT_READ_DEADLINE_MS;
 }
 
 function closed(): Failure {

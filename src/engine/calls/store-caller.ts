@@ -6,6 +6,8 @@
  */
 import { EINTR } from '../../base/errno.js';
 import { PRIORITY_WAITING, type CallAnswer } from '../api.js';
+import { awayRemedy } from '../net/failure.js';
+import { DEFAULT_READ_DEADLINE_MS } from '../net/limits.js';
 import { StoreError } from '../store-error.js';
 import type { CallFailure, CallPlane, CallRequest, CallResult } from './call-plane.js';
 
@@ -17,9 +19,9 @@ export interface StoreRequest extends Partial<CallRequest> {
   readonly key: string;
 }
 
-/** An answer to a small question; the figures of a GET (limits.ts) and of the SDK's calls before. */
+/** An answer to a small question, and all attempts at it that bring nothing; the figures of a GET (limits.ts). */
 const ANSWER_MS = 8_000;
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = DEFAULT_READ_DEADLINE_MS;
 /** Longest small answer (guessed; S3's are under 1 KiB). */
 const ANSWER_BYTES_MAX = 64 * 1024;
 
@@ -110,6 +112,6 @@ function remedyFor({ code, status }: CallFailure): string | undefined {
     case 'ServiceUnavailable':
       return 'the store is busy: it was asked again until there were no attempts left';
     default:
-      return status === 503 ? 'the store is busy: try again later' : undefined;
+      return status === 503 ? 'the store is busy: try again later' : awayRemedy(code, status);
   }
 }

@@ -40,7 +40,7 @@ export interface StoreSettings {
   readonly dualStack: boolean;
   readonly fips: boolean;
   readonly maxAttempts: number;
-  /** Nobody asked for a number of attempts: a store that takes no connections is waited for. */
+  /** Nobody asked for a number of attempts: a store that is away is waited for. */
   readonly isPatient: boolean;
   readonly retryMode: 'standard' | 'adaptive';
   /** PEM text of --ca-bundle, AWS_CA_BUNDLE or the profile's ca_bundle; undefined = Node's own roots and NODE_EXTRA_CA_CERTS. */

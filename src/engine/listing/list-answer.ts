@@ -5,7 +5,7 @@
  */
 import { codeForStatus, errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '../s3-errno.js';
 import type { S3ErrorBody } from '../net/error-body.js';
-import { transportFailure, type Failure } from '../net/failure.js';
+import { awayRemedy, isFromGateway, transportFailure, unreached, type Failure } from '../net/failure.js';
 import type { ResponseHead } from '../net/http-head.js';
 import type { ListingError } from './xml-scanner.js';
 
@@ -15,7 +15,8 @@ export function failureFromListAnswer(head: ResponseHead, body: S3ErrorBody): Fa
   const { status } = head;
   const said = body.message === '' ? `${status} ${head.reason}`.trim() : body.message;
   const contentType = head.get('content-type')?.toLowerCase() ?? '';
-  if (body.code === '' && contentType.startsWith('text/html')) {
+  const isGateway = isFromGateway(head, body.code);
+  if (body.code === '' && contentType.startsWith('text/html') && !isGateway) {
     // A stranger's page says nothing about our bucket: it counts as a bad gateway.
     const message = "a web page is not S3's; a proxy or another server answers in its place";
     return { errno: errnoForS3(502, NOT_S3), code: NOT_S3, status, message, remedy: 'none' };
@@ -29,7 +30,14 @@ export function failureFromListAnswer(head: ResponseHead, body: S3ErrorBody): Fa
   }
   if (isClockProblem(body.code)) return { errno, code, status, message: said, remedy: 'clock' };
   if (isCredentialProblem(body.code)) return { errno, code, status, message: said, remedy: 'credentials' };
-  return { errno, code, status, message: said, remedy: isRetryable(status, body.code) ? 'backoff' : 'none' };
+  const failure: Failure = {
+    errno,
+    code,
+    status,
+    message: said,
+    remedy: isRetryable(status, body.code) ? 'backoff' : 'none',
+  };
+  return isGateway ? unreached(failure) : failure;
 }
 
 /** The body of a 200 was no listing, or not all of one. */
@@ -49,5 +57,5 @@ export function listRemedy(code: string, status: number, bucket: string): string
   if (code === 'NoSuchBucket' || status === 404) return 'the bucket was deleted, or the endpoint changed: mount again';
   if (code === 'SlowDown' || status === 503)
     return 'the store is busy: it was asked again until there was no time left';
-  return undefined;
+  return awayRemedy(code, status);
 }

@@ -23,8 +23,8 @@ export interface ListErrandDeps {
 export class ListErrand implements Errand {
   readonly id: number;
   readonly priority = PRIORITY_WAITING;
-  /** The main thread's deadline ends it (it sends cancelList). */
-  readonly deadlineMs = Infinity;
+  /** Without a byte; the main thread's deadline ends one that drips (it sends cancelList). */
+  readonly deadlineMs = DEFAULT_READ_DEADLINE_MS;
   readonly patienceMs = DEFAULT_READ_DEADLINE_MS;
   readonly isDrained = true;
   readonly name = 'list';
@@ -47,11 +47,12 @@ export class ListErrand implements Errand {
     return { prefix: this.#command.request.prefix };
   }
 
-  attempt(connection: Connection, ended: AttemptEnded): Attempt {
+  attempt(connection: Connection, ended: AttemptEnded, progress: () => void): Attempt {
     const { signer, target } = this.#deps;
     return new ListTransfer(this.#command, connection, {
       signer,
       target,
+      progress,
       ended: (result, head) => {
         if ('rows' in result) {
           this.#columns = result;

@@ -24,6 +24,8 @@ export const LIST_BODY_BYTES_MAX = 16 * 1024 * 1024;
 export interface ListTransferDeps {
   readonly signer: RequestSigner;
   readonly target: DataTarget;
+  /** Some of the listing came. */
+  progress(): void;
   ended(result: ListColumns | Failure, head: ResponseHead | undefined): void;
 }
 
@@ -64,6 +66,7 @@ export class ListTransfer implements Exchange {
 
   body(chunk: Buffer): Failure | undefined {
     this.#bytes += chunk.length;
+    this.#deps.progress();
     if (this.#bytes > LIST_BODY_BYTES_MAX) {
       return transportFailure('BrokenListing', `a listing of more than ${LIST_BODY_BYTES_MAX} bytes`);
     }

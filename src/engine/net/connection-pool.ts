@@ -14,7 +14,7 @@ import { PRIORITY_SPECULATIVE, PRIORITY_STREAM, PRIORITY_UPLOAD, PRIORITY_WAITIN
 import { BandwidthGate } from './bandwidth-gate.js';
 import { Connection } from './connection.js';
 import { ClosedTraffic, describeAddresses, type AddressState, type NetDescription } from './describe.js';
-import { failureFromError, transportFailure, unreached, type Failure } from './failure.js';
+import { failureFromError, unreached, type Failure } from './failure.js';
 import { Outage } from './retry-policy.js';
 import {
   CONNECTION_AGE_MAX_MS,
@@ -72,7 +72,7 @@ const UPLOADS_SOON = [PRIORITY_WAITING, PRIORITY_UPLOAD, PRIORITY_STREAM, PRIORI
 const UPLOADS_FIRST = [PRIORITY_UPLOAD, PRIORITY_WAITING, PRIORITY_STREAM, PRIORITY_WINDOW, PRIORITY_SPECULATIVE];
 
 export class ConnectionPool {
-  /** Ended by whoever gets a connection. */
+  /** Ended by whoever gets an answer. */
   readonly outage = new Outage();
   readonly #timeouts: NetTimeouts;
   readonly #waitersMax: number;
@@ -379,10 +379,12 @@ export class ConnectionPool {
         }
         this.#connections.set(connection, undefined);
         this.#opening--;
-        if (connection.attach(socket)) {
+        const failure = connection.attach(socket);
+        if (failure === undefined) {
           this.giveBack(connection);
         } else {
-          this.#failFirst(transportFailure('EarlyClose', 'the server closed or spoke before it was asked'));
+          if (failure.isUnreached === true) this.outage.failed(this.#deps.clock.nowMs());
+          this.#failFirst(failure);
           connection.destroy();
         }
       },
@@ -414,6 +416,8 @@ export class ConnectionPool {
   /** The server closed a connection that had been idle for so long. */
   #closedIdle(idleMs: number): void {
     const nowMs = this.#deps.clock.nowMs();
+    // A balancer that has nobody behind it ends them at once.
+    if (this.outage.ms(nowMs) > 0) return;
     const shorter = Math.max(IDLE_LEARNED_MIN_MS, idleMs * IDLE_LEARNED_SHARE);
     if (shorter < this.#idleMs(nowMs)) this.#idleSeen = { idleMs: shorter, atMs: nowMs };
   }

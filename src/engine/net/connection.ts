@@ -18,7 +18,7 @@ import { messageOf } from '../../base/thrown.js';
 import { LIMITED_BYTES, type BandwidthGate, type Held } from './bandwidth-gate.js';
 import { BodyPace } from './body-pace.js';
 import type { Exchange, RequestBody } from './exchange.js';
-import { transportFailure, type Failure } from './failure.js';
+import { transportFailure, unreached, type Failure } from './failure.js';
 import { HeadError, HeadParser, type ResponseHead } from './http-head.js';
 import { BODY_INLINE_BYTES, BODY_PIECE_BYTES, DRIP_BYTES_PER_MS, SCRATCH_BYTES } from './limits.js';
 import { ErrorTextReader } from './error-text.js';
@@ -161,12 +161,13 @@ export class Connection {
     return this.#activeMs;
   }
 
-  /** The socket that was opened with `onread` is ready. False when it is of no use: closed again, or the server spoke first. */
-  attach(socket: Socket): boolean {
+  /** The socket that was opened with `onread` is ready. A Failure when it is of no use: closed again, or the server spoke first. */
+  attach(socket: Socket): Failure | undefined {
     invariant(this.#state === 'opening', 'a connection has one socket');
     if (this.#isSpoiled || socket.destroyed) {
       socket.destroy();
-      return false;
+      if (this.#isSpoiled) return transportFailure('EarlyClose', 'the server spoke before it was asked');
+      return unreached(transportFailure('EarlyClose', 'the server closed the connection before it was asked'));
     }
     this.#socket = socket;
     this.#remoteAddress = socket.remoteAddress;
@@ -177,7 +178,7 @@ export class Connection {
     socket.on('error', (error: Error & { code?: string }) => this.#lost(error));
     socket.on('end', () => this.#lost(undefined));
     socket.on('close', () => this.#lost(undefined));
-    return true;
+    return undefined;
   }
 
   /** Sends `request` with its body and reads the answer. Only when idle. */
@@ -551,13 +552,19 @@ export class Connection {
       // Its keep-alive time ran out at the server while our request was on its way: nothing is wrong.
       this.#deps.wasIdle?.(this.#idleBeforeMs);
       this.#fail(transportFailure('StaleConnection', 'the server had closed the idle connection', 'now'));
-    } else if (error !== undefined && error.code !== 'ECONNRESET' && error.code !== 'EPIPE') {
-      this.#fail(transportFailure(error.code ?? 'ConnectionFailed', error.message));
-    } else if (error !== undefined) {
-      this.#fail(transportFailure('ConnectionReset', this.#whereLost('was reset')));
-    } else {
-      this.#fail(transportFailure('EarlyClose', this.#whereLost('ended')));
+      return;
     }
+    const failure = this.#lossFailure(error);
+    // Whoever takes connections for a store that is away (a balancer, a published port) ends them so.
+    this.#fail(isUnanswered ? unreached(failure) : failure);
+  }
+
+  #lossFailure(error: (Error & { code?: string }) | undefined): Failure {
+    if (error === undefined) return transportFailure('EarlyClose', this.#whereLost('ended'));
+    if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') {
+      return transportFailure(error.code ?? 'ConnectionFailed', error.message);
+    }
+    return transportFailure('ConnectionReset', this.#whereLost('was reset'));
   }
 
   #whereLost(what: string): string {

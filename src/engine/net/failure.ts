@@ -5,6 +5,7 @@
 import { EIO } from '../../base/errno.js';
 import { codeOf, messageOf } from '../../base/thrown.js';
 import { errnoForS3 } from '../s3-errno.js';
+import type { ResponseHead } from './http-head.js';
 
 /**
  * `backoff`  may pass: ask again after a wait, on another connection
@@ -23,7 +24,10 @@ export interface Failure {
   readonly status: number;
   readonly message: string;
   readonly remedy: Remedy;
-  /** Nobody took the connection: no request was sent, and no attempt of the store's was used up. */
+  /**
+   * Nobody is there: no connection, one that ended before any byte of an answer, or a gateway's word that it has nobody to
+   * ask. Bounded by time where the store answers nobody else meanwhile (Outage.judged).
+   */
   readonly isUnreached?: true;
   /** The store asked for at least so long a wait. */
   readonly retryAfterMs?: number;
@@ -39,12 +43,46 @@ export function answerFailure(code: string, status: number, message: string, rem
   return { errno: errnoForS3(status >= 400 ? status : 0, code), code, status, message, remedy };
 }
 
-/** A connection that could not be had; one that will never be had (a certificate) stays what it is. */
+/** Nobody is there; what will never be there (a certificate) stays what it is. */
 export function unreached(failure: Failure): Failure {
   if (failure.remedy !== 'backoff') return failure;
   // One that was thrown is an Error, whose message a spread leaves behind.
-  const { errno, code, status, message, remedy } = failure;
-  return { errno, code, status, message, remedy, isUnreached: true };
+  const { errno, code, status, message, remedy, retryAfterMs } = failure;
+  const asked = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return { errno, code, status, message, remedy, isUnreached: true, ...asked };
+}
+
+/** 521 to 523: what a CDN says of an origin that it cannot reach. */
+const GATEWAY_STATUSES: ReadonlySet<number> = new Set([502, 504, 521, 522, 523]);
+
+/**
+ * Whether the answer is a gateway's own, which has nobody to pass the request to (nginx, HAProxy, a load balancer before a store
+ * that restarts). Stores name their request or the code of the error. 503 is a store's word for "too much" unless it
+ * comes as a page or a line of text: the answer to a HEAD has no body to tell it by.
+ */
+export function isFromGateway(head: ResponseHead, code: string): boolean {
+  if (code !== '' || head.get('x-amz-request-id') !== undefined) return false;
+  if (GATEWAY_STATUSES.has(head.status)) return true;
+  return head.status === 503 && head.get('content-type')?.toLowerCase().startsWith('text/') === true;
+}
+
+/** Our own words for silence; Node's begin with E. */
+const SILENCE: ReadonlySet<string> = new Set([
+  'ConnectTimeout',
+  'ConnectionFailed',
+  'ConnectionReset',
+  'EarlyClose',
+  'FirstByteTimeout',
+  'NameNotResolved',
+  'Stalled',
+  'Timeout',
+]);
+
+/** What a user can do about a store that did not answer; undefined when it did. */
+export function awayRemedy(code: string, status: number): string | undefined {
+  const isAway = status === 0 ? SILENCE.has(code) || /^E[A-Z]+$/.test(code) : GATEWAY_STATUSES.has(status);
+  if (!isAway) return undefined;
+  return 'see whether the store is up and can be reached (`mount-s3x doctor` says what stands in the way), then try again';
 }
 
 /** A failure from whatever a socket or resolver threw. */

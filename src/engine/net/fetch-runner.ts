@@ -246,8 +246,6 @@ export class FetchRunner {
   #transfer(job: Job, connection: Connection): void {
     const { clock, connections } = this.#deps;
     job.fetch.wantsFresh = false;
-    job.unreached.reached();
-    connections.outage.reached();
     if (!job.hasBegun) {
       job.hasBegun = true;
       job.progressMs = clock.nowMs();
@@ -287,7 +285,8 @@ export class FetchRunner {
       ended: (transfer, failure, head) => {
         const outcome = outcomeOf(head?.status ?? 0, failure === undefined);
         meter.ledger.ended(transfer.operation, outcome, clock.nowMs() - transfer.sentMs);
-        this.#ended(job, transfer, failure, head);
+        const judged = failure && connections.outage.judged(failure, transfer.sentMs, clock.nowMs());
+        this.#ended(job, transfer, judged, head);
         connections.giveBack(connection);
       },
     });
@@ -463,6 +462,8 @@ export class FetchRunner {
   /** The head of a good answer: from now on only this attempt may write. */
   #leads(job: Job, transfer: Transfer): void {
     const nowMs = this.#deps.clock.nowMs();
+    job.unreached.reached();
+    this.#deps.connections.outage.answered(nowMs);
     this.#policy.firstByte(nowMs - transfer.sentMs);
     this.#deps.meter.firstByte(nowMs - transfer.sentMs);
     this.#deps.connections.answered(nowMs - transfer.sentMs, transfer.isProbe);

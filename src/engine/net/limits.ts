@@ -185,7 +185,7 @@ export const DEFAULT_TIMEOUTS: NetTimeouts = {
 
 /** Connections of each net thread that are opened with the mount. */
 export const OPENED_AHEAD = 2;
-/** Between two looks whether somebody takes connections again (full jitter): who comes back is found within it. */
+/** Between two looks whether somebody is there again (full jitter): who comes back is found within it. */
 export const UNREACHED_WAIT_MAX_MS = 2_000;
 /** So long an upload waits for a store that nobody answers for; reads and listings wait DEFAULT_READ_DEADLINE_MS. */
 export const UNREACHED_UPLOAD_MS = 120_000;

@@ -7,7 +7,7 @@
 import { EIO, ESTALE } from '../../base/errno.js';
 import { errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '../s3-errno.js';
 import type { S3ErrorBody } from './error-body.js';
-import { answerFailure, type Failure } from './failure.js';
+import { answerFailure, isFromGateway, unreached, type Failure } from './failure.js';
 import type { ResponseHead } from './http-head.js';
 import type { AskedForm } from './units.js';
 
@@ -81,8 +81,9 @@ export function retryAfterOf(head: ResponseHead): number {
   return waitMs > 0 ? waitMs : 0;
 }
 
-/** Whether the store asks for fewer requests. */
+/** Whether the store asks for fewer requests. A gateway that has no store to ask does not. */
 export function isSlowDown(failure: Failure): boolean {
+  if (failure.isUnreached === true) return false;
   return failure.status === 503 || failure.status === 429 || failure.code === 'SlowDown';
 }
 
@@ -117,5 +118,7 @@ export function failureFromAnswer(head: ResponseHead, body: S3ErrorBody, asked: 
   const errno = errnoForS3(status, body.code);
   if (!isRetryable(status, body.code)) return { errno, code, status, message: about, remedy: 'none' };
   const retryAfterMs = retryAfterOf(head);
-  return { errno, code, status, message: about, remedy: 'backoff', ...(retryAfterMs > 0 ? { retryAfterMs } : {}) };
+  const busy: Failure = { errno, code, status, message: about, remedy: 'backoff' };
+  const failure = retryAfterMs > 0 ? { ...busy, retryAfterMs } : busy;
+  return isFromGateway(head, body.code) ? unreached(failure) : failure;
 }

@@ -3,9 +3,9 @@
  * Full jitter between 0 and a doubling bound, so that a thousand clients that failed together do not come back together.
  * Attempts count only while they bring nothing: a connection that broke after a megabyte was worth having. So that a
  * server which drips one byte a connection cannot keep us busy for ever, all attempts together are bounded too.
- * While nobody takes connections at all (a store that restarts, a link that is down) time counts and not attempts: ten of those
- * are over in as many seconds, and a job that dies of it costs more than one that waits. Who asked for a number of attempts
- * gets that number (`patienceMs` 0).
+ * While nobody is there at all (a store that restarts, behind a balancer or not, a link that is down) time counts and not
+ * attempts: ten of those are over in as many seconds, and a job that dies of it costs more than one that waits. Who asked for
+ * a number of attempts gets that number (`patienceMs` 0).
  */
 import {
   CREDENTIAL_WAITS_MAX,
@@ -27,7 +27,7 @@ export interface AttemptRecord {
   /** Attempts in a row that found nobody, and since when. */
   readonly unreached: number;
   readonly unreachedMs: number;
-  /** How long nobody has got a connection. */
+  /** How long nobody has got an answer. */
   readonly outageMs: number;
 }
 
@@ -60,7 +60,7 @@ export class Unreached {
     return this.#count > 0 && patienceMs > 0;
   }
 
-  /** There was a connection. */
+  /** There was an answer. */
   reached(): void {
     this.#count = 0;
   }
@@ -71,20 +71,41 @@ export class Unreached {
 }
 
 /**
- * Since when nobody gets a connection. What comes late to an outage waits less: one program's call is several requests behind
+ * Since when nobody gets an answer. What comes late to an outage waits less: one program's call is several requests behind
  * each other, and programs wait behind each other for a directory's lock.
  */
 export class Outage {
   #sinceMs: number | undefined;
   #lastMs = 0;
+  #answeredMs = -Infinity;
+
+  /**
+   * What an attempt that began at `sinceMs` on a connection is to be taken for. Where others were answered since, the store is
+   * there, and whatever is wrong is wrong with this request: it is an attempt, or a body that somebody resets would be
+   * sent for minutes.
+   */
+  judged(failure: Failure, sinceMs: number, nowMs: number): Failure {
+    if (failure.isUnreached !== true) {
+      if (failure.status !== 0) this.answered(nowMs);
+      return failure;
+    }
+    if (this.#answeredMs <= sinceMs) {
+      this.failed(nowMs);
+      return failure;
+    }
+    const { isUnreached: _others, ...counted } = failure;
+    return counted;
+  }
 
   failed(nowMs: number): void {
     if (this.#sinceMs === undefined || nowMs - this.#lastMs > OUTAGE_FORGOTTEN_MS) this.#sinceMs = nowMs;
     this.#lastMs = nowMs;
   }
 
-  reached(): void {
+  /** Somebody was. */
+  answered(nowMs: number): void {
     this.#sinceMs = undefined;
+    this.#answeredMs = nowMs;
   }
 
   ms(nowMs: number): number {
@@ -114,14 +135,14 @@ export function decideRetry(
     case 'now':
       return { kind: 'again', waitMs: 0 };
     case 'backoff': {
+      const asked = Math.min(failure.retryAfterMs ?? 0, RETRY_AFTER_MAX_MS);
       if (failure.isUnreached === true && bounds.patienceMs > 0) {
         const isLate = record.outageMs >= bounds.patienceMs && record.unreachedMs >= UNREACHED_NEWCOMER_MS;
         if (isLate || record.unreachedMs >= bounds.patienceMs) return { kind: 'giveUp' };
         const ceiling = Math.min(UNREACHED_WAIT_MAX_MS, bounds.backoffBaseMs * 2 ** (record.unreached - 1));
-        return { kind: 'again', waitMs: random * ceiling };
+        return { kind: 'again', waitMs: asked + random * ceiling };
       }
       if (record.fruitless >= bounds.maxAttempts || record.total >= bounds.totalMax) return { kind: 'giveUp' };
-      const asked = Math.min(failure.retryAfterMs ?? 0, RETRY_AFTER_MAX_MS);
       // After progress the first try comes at once: the network moved a moment ago.
       if (record.fruitless === 0) return { kind: 'again', waitMs: asked };
       const ceiling = Math.min(bounds.backoffCapMs, bounds.backoffBaseMs * 2 ** (record.fruitless - 1));

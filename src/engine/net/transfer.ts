@@ -10,7 +10,7 @@ import type { RequestSigner } from '../signing/request-signer.js';
 import type { Connection } from './connection.js';
 import type { Exchange } from './exchange.js';
 import { parseS3Error } from './error-body.js';
-import { transportFailure, type Failure } from './failure.js';
+import { transportFailure, unreached, type Failure } from './failure.js';
 import type { Fetch } from './fetch.js';
 import type { ResponseHead } from './http-head.js';
 import type { StoreOperation } from './request-ledger.js';
@@ -94,7 +94,7 @@ export class Transfer implements Exchange {
     this.sentMs = this.#deps.nowMs();
     if (this.connection.isClosed) {
       const failure = transportFailure('EarlyClose', 'the server closed the connection before the request');
-      this.#end(wasFresh ? failure : { ...failure, remedy: 'now' });
+      this.#end(wasFresh ? unreached(failure) : { ...failure, remedy: 'now' });
       return;
     }
     this.fetch.startedMs ??= this.sentMs;

@@ -149,6 +149,8 @@ export class S3Writer implements ObjectWriter {
       query: 'uploads=',
       headers,
       answerHeaders: ['date'],
+      // As long as for the parts that are to follow.
+      deadlineMs: PUT_DEADLINE_MS,
     };
     const answer = await this.#caller.ask(request, signal);
     const uploadId = field(parseAnswer(answer.body, 'InitiateMultipartUploadResult'), 'UploadId');

@@ -73,11 +73,28 @@ t.test('who comes late to an outage waits less', (t) => {
   outage.failed(1000);
   outage.failed(2000);
   t.equal(outage.ms(3000), 2000);
-  outage.reached();
+  outage.answered(3000);
   t.equal(outage.ms(3000), 0);
   outage.failed(4000);
   outage.failed(4001 + OUTAGE_FORGOTTEN_MS);
   t.equal(outage.ms(4001 + OUTAGE_FORGOTTEN_MS), 0, 'nobody has looked meanwhile: another one');
+  t.end();
+});
+
+t.test('while others are answered a request that nobody answers is an attempt', (t) => {
+  const outage = new Outage();
+  const nobody = unreached(failure('backoff'));
+  t.same(outage.judged(nobody, 1000, 1001), nobody, 'nobody was ever answered');
+  t.equal(outage.ms(1500), 499);
+  outage.answered(2000);
+  t.equal(outage.ms(2500), 0);
+  t.same(outage.judged(nobody, 1999, 2001), failure('backoff'), 'it was sent before somebody was answered');
+  t.equal(outage.ms(2500), 0);
+  t.same(outage.judged(nobody, 2000, 2002), nobody, 'and this one after it');
+  const said = { ...failure('backoff'), status: 500 };
+  t.equal(outage.judged(said, 2000, 2003), said);
+  t.equal(outage.ms(2500), 0, 'a store that says no is there');
+  t.same(outage.judged(failure('backoff'), 1, 2004), failure('backoff'), 'silence says nothing of others');
   t.end();
 });
 
