@@ -115,7 +115,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
     const waiting = (): Iterable<PendingRequest> => this.#interrupts.waiting();
     this.#slowReads = isToldToEnd && new SlowReads({ clock, isToldToEnd, waiting });
     const leave = (request: PendingRequest): void => this.answerError(request, EINTR);
-    this.#doomed = isBeingKilled && new DoomedRequests({ clock, isBeingKilled, leave });
+    this.#doomed = isBeingKilled && new DoomedRequests({ clock, isBeingKilled, isToldToEnd, leave });
     this.#lender = deps.lender;
     this.#witness = deps.witness;
     this.#prepare = deps.prepare;
@@ -199,7 +199,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
       }
       if (this.#interrupts.takeEarly(request.lo, request.hi)) {
         // Kernel fact 7, docs/KERNEL.md: the caller is stuck until this is answered.
-        request.interrupted = true;
+        request.cameInterrupted(this.#doomed?.holds(request) === true);
         if (row.pure) {
           this.answerError(request, EINTR);
           return;
@@ -476,7 +476,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
 
   interrupt(lo: number, hi: number): void {
     const waiting = this.#interrupts.interrupt(lo, hi);
-    if (waiting) this.#doomed?.interrupted(waiting);
+    if (waiting && this.#doomed?.interrupted(waiting) !== true) waiting.interrupt();
   }
 
   destroy(): void {
@@ -492,7 +492,7 @@ export class FuseDispatcher implements Desk, ReadDesk {
     this.#interrupts.add(request);
     this.#trial?.began(request);
     this.#slowReads?.parked(request);
-    if (request.interrupted) this.#doomed?.interrupted(request);
+    if (request.interrupted || request.isInterruptHeld) this.#doomed?.interrupted(request);
     this.#inFlightPeak = Math.max(this.#inFlightPeak, this.#interrupts.size);
   }
 

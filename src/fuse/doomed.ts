@@ -1,24 +1,42 @@
 /**
- * Requests whose caller is being killed while it waits for a commit: they are answered at once, and their work goes on
- * without them. Until then the process would stay in D, deaf to kill -9, for as long as the store is away (kernel fact 7,
- * docs/KERNEL.md). An interrupt alone is not enough: a program that handles its signal goes on, and to one that asks
- * whether its bytes are safe EINTR would be a lie.
- * The kernel tells of the first signal only, and not of SIGKILL behind it: who was interrupted is looked at again.
+ * Requests that are interrupted while they wait for the store to change something. Until they are answered the process stays
+ * in D, deaf to kill -9, for as long as the store is away (kernel fact 7, docs/KERNEL.md).
+ *
+ * - What ends in a commit (close, fsync) is answered at once when its caller is being killed, and its work goes on without it.
+ *   An interrupt alone is not enough: a program that handles its signal goes on, and to one that asks whether its bytes are
+ *   safe EINTR would be a lie.
+ * - What changes names ends: its handler is told, and what had been sent may have been done. It is not told of any signal, as
+ *   one that only reads is: an unlink that a profiler's timer ends with EINTR is one that its program asks for again, and
+ *   is told that there is no such file. Only what people and schedulers end a process with counts (pending-signals.ts).
+ *
+ * The kernel tells of the first signal only, and not of SIGKILL behind it: who was interrupted is looked at again. Where the
+ * caller cannot be seen (another pid namespace) an interrupt counts when the request has waited LONG_WAIT_MS.
  * Costs nothing until a request is interrupted. Bounded: CALLERS_PER_LOOK processes a look; the rest comes at the next.
- * Refuses what holds locks of a directory: those keep changes of names apart.
  */
 import type { Clock, Timer } from '../base/clock.js';
 import * as abi from './abi.js';
 import type { PendingRequest } from './request.js';
-import { CALLERS_PER_LOOK, LOOK_EVERY_MS } from './slow-reads.js';
+import { CALLERS_PER_LOOK, LONG_WAIT_MS, LOOK_EVERY_MS } from './slow-reads.js';
 
 /** What ends in a commit; a file's turns keep it apart from what comes after it. */
 const MAY_BE_LEFT: ReadonlySet<number> = new Set([abi.FUSE_FLUSH, abi.FUSE_FSYNC, abi.FUSE_SETATTR]);
+
+/** What changes names. */
+const MAY_END: ReadonlySet<number> = new Set([
+  abi.FUSE_UNLINK,
+  abi.FUSE_RMDIR,
+  abi.FUSE_MKDIR,
+  abi.FUSE_SYMLINK,
+  abi.FUSE_RENAME,
+  abi.FUSE_RENAME2,
+]);
 
 export interface DoomedDeps {
   readonly clock: Clock;
   /** Is this thread being killed? */
   readonly isBeingKilled: (pid: number) => boolean;
+  /** Has it been told to end, in whatever way? */
+  readonly isToldToEnd: ((pid: number) => boolean) | undefined;
   /** Answers the request; what its handler says later is for nobody. */
   readonly leave: (request: PendingRequest) => void;
 }
@@ -32,15 +50,22 @@ export class DoomedRequests {
     this.#deps = deps;
   }
 
-  /** The kernel has interrupted a request that waits for its answer. */
-  interrupted(request: PendingRequest): void {
-    if (!MAY_BE_LEFT.has(request.row.opcode)) return;
+  /** Whether its handler hears of an interrupt from here only. */
+  holds(request: PendingRequest): boolean {
+    return MAY_END.has(request.row.opcode);
+  }
+
+  /** The kernel has interrupted a request that waits for its answer. True: its handler is told when it is time, from here. */
+  interrupted(request: PendingRequest): boolean {
+    const isHeld = this.holds(request);
+    if (!isHeld && !MAY_BE_LEFT.has(request.row.opcode)) return false;
     this.#interrupted.add(request);
     this.#look();
+    return isHeld;
   }
 
   #look(): void {
-    const { clock, isBeingKilled, leave } = this.#deps;
+    const { clock } = this.#deps;
     let looks = 0;
     for (const request of [...this.#interrupted]) {
       if (looks >= CALLERS_PER_LOOK) break;
@@ -48,13 +73,27 @@ export class DoomedRequests {
       this.#interrupted.delete(request);
       if (request.answered) continue;
       looks++;
-      if (isBeingKilled(request.pid)) leave(request);
-      else this.#interrupted.add(request);
+      if (!this.#ended(request)) this.#interrupted.add(request);
     }
     if (this.#interrupted.size === 0 || this.#timer) return;
     this.#timer = clock.after(LOOK_EVERY_MS, () => {
       this.#timer = undefined;
       this.#look();
     });
+  }
+
+  /** Nothing more is to be done about it. */
+  #ended(request: PendingRequest): boolean {
+    const { clock, isBeingKilled, isToldToEnd = isBeingKilled, leave } = this.#deps;
+    const { pid } = request;
+    if (this.holds(request)) {
+      const isUnseen = pid <= 0 && clock.nowMs() - request.startedMs >= LONG_WAIT_MS;
+      if (!isUnseen && !isToldToEnd(pid)) return false;
+      request.interrupt();
+      return true;
+    }
+    if (!isBeingKilled(pid)) return false;
+    leave(request);
+    return true;
   }
 }

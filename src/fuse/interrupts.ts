@@ -69,15 +69,12 @@ export class InterruptTable {
     return this.#pending.delete(id);
   }
 
-  /** INTERRUPT names a request; the one that waits is returned. */
+  /** INTERRUPT names a request; the one that waits is returned, untold. */
   interrupt(lo: number, hi: number): PendingRequest | undefined {
     this.interrupts++;
     const id = requestId(lo, hi);
     const request = this.#pending.get(id);
-    if (request !== undefined) {
-      request.interrupt();
-      return request;
-    }
+    if (request !== undefined) return request;
     if (id < 0) return undefined;
     if (this.#early.size >= EARLY_INTERRUPTS_MAX) {
       for (const oldest of this.#early) {

@@ -33,6 +33,8 @@ export class PendingRequest implements RequestContext, RequestTicket {
   readonly gid: number;
   readonly pid: number;
   interrupted = false;
+  /** The kernel has interrupted it, and its handler has not been told (doomed.ts). */
+  isInterruptHeld = false;
   answered = false;
   /** When it was dispatched (the dispatcher's clock). */
   startedMs = 0;
@@ -70,6 +72,12 @@ export class PendingRequest implements RequestContext, RequestTicket {
       if (this.interrupted) this.#controller.abort();
     }
     return this.#controller.signal;
+  }
+
+  /** INTERRUPT came before it. `isHeld`: its handler is not told yet. */
+  cameInterrupted(isHeld: boolean): void {
+    if (isHeld) this.isInterruptHeld = true;
+    else this.interrupted = true;
   }
 
   /** The kernel sent INTERRUPT (or the mount ended). Safe to repeat. */

@@ -1,5 +1,5 @@
 /**
- * Who is killed while it waits for a commit does not wait for it; and from the mount's end on nobody waits for anything.
+ * Who is killed while it waits for a commit does not wait for it, who is told to end while it changes names ends; and from the mount's end on nobody waits for anything.
  */
 import { spawn } from 'node:child_process';
 import t from 'tap';
@@ -8,7 +8,7 @@ import { EINTR, ENOTCONN } from '../../src/base/errno.js';
 import { silentLog } from '../../src/base/log.js';
 import { FuseDispatcher } from '../../src/fuse/dispatcher.js';
 import { isBeingKilled } from '../../src/fuse/pending-signals.js';
-import { LOOK_EVERY_MS } from '../../src/fuse/slow-reads.js';
+import { LONG_WAIT_MS, LOOK_EVERY_MS } from '../../src/fuse/slow-reads.js';
 import { encodeRequest, type Fields } from '../support/fake-kernel-codec.js';
 import { ENTRY, RecordingHandlers } from '../support/fake-kernel-handlers.js';
 import { FakeKernel, NEGOTIATED } from '../support/fake-kernel.js';
@@ -18,6 +18,7 @@ function bench() {
   const handlers = new RecordingHandlers();
   const clock = new ManualClock();
   const killed = new Set<number>();
+  const told = new Set<number>();
   const dispatcher = new FuseDispatcher(
     {},
     {
@@ -27,13 +28,14 @@ function bench() {
       log: silentLog,
       clock,
       isBeingKilled: (pid) => killed.has(pid),
+      isToldToEnd: (pid) => killed.has(pid) || told.has(pid),
     },
   );
   const send = (name: string, unique: number, pid: number, body: Fields = {}, tail: readonly string[] = []): void =>
     dispatcher.dispatch(kernel.sent(encodeRequest(name, { unique, uid: 0, pid }, body, tail)));
   const answers = (): (readonly [number, number])[] =>
     kernel.replies.map((reply) => [Number(reply.unique), reply.errno]);
-  return { kernel, handlers, clock, killed, dispatcher, send, answers };
+  return { kernel, handlers, clock, killed, told, dispatcher, send, answers };
 }
 
 function open<T>() {
@@ -84,14 +86,31 @@ t.test('a commit that fails after its caller has left answers nobody', async (t)
   t.equal(b.kernel.replies.length, 1);
 });
 
-t.test('what changes names is waited for', (t) => {
+t.test('what changes names is told when its caller is to end, not of any signal', (t) => {
+  for (const isEarly of [false, true]) {
+    const b = bench();
+    b.handlers.results['unlink'] = new Promise(() => undefined);
+    if (isEarly) b.send('INTERRUPT', 3, 7, { unique: 2 });
+    b.send('UNLINK', 2, 7, {}, ['a']);
+    if (!isEarly) b.send('INTERRUPT', 3, 7, { unique: 2 });
+    const signal = b.handlers.contexts[0]?.signal;
+    b.clock.advance(5 * LOOK_EVERY_MS);
+    t.equal(signal?.aborted, false, 'a timer of the program');
+    b.told.add(7);
+    b.clock.advance(LOOK_EVERY_MS);
+    t.equal(signal?.aborted, true, 'Ctrl-C behind it');
+    t.same(b.answers(), [], 'what it answers is its own affair');
+    b.clock.advance(5 * LOOK_EVERY_MS);
+    t.equal(b.clock.pending, 0, 'and nobody looks any more');
+  }
   const b = bench();
-  b.handlers.results['unlink'] = new Promise(() => undefined);
-  b.send('UNLINK', 2, 7, {}, ['a']);
-  b.killed.add(7);
-  b.send('INTERRUPT', 3, 7, { unique: 2 });
-  b.clock.advance(LOOK_EVERY_MS);
-  t.same(b.answers(), []);
+  b.handlers.results['mkdir'] = new Promise(() => undefined);
+  b.send('MKDIR', 2, 0, {}, ['a']);
+  b.send('INTERRUPT', 3, 0, { unique: 2 });
+  const signal = b.handlers.contexts[0]?.signal;
+  t.equal(signal?.aborted, false);
+  b.clock.advance(LONG_WAIT_MS);
+  t.equal(signal?.aborted, true, 'of a caller whom we cannot see, in time');
   t.end();
 });
 

@@ -41,6 +41,8 @@ export interface NamespaceDeps {
   readonly freshness: Freshness;
   readonly faults: FaultLog;
   readonly policy: WritePolicy;
+  /** The kernel looks the name up again. */
+  readonly nameChanged: (directoryKey: string, name: string) => void;
   /** Changes that the kernel asks for again after a take-over. */
   readonly repeated: RepeatedChanges;
   readonly wallMs: () => number;

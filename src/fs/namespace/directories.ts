@@ -7,6 +7,7 @@
 import { EEXIST, ENOTEMPTY, ErrnoError } from '../../base/errno.js';
 import type { Entry } from '../../fuse/handlers.js';
 import type { NamespaceDeps } from './deps.js';
+import { doubt, mayHaveBeenDone } from './doubt.js';
 import { emptyPage } from './empty-page.js';
 import { isPrecondition, MARKER_TYPE } from './markers.js';
 import { encodeLearned } from './posix-metadata.js';
@@ -53,7 +54,8 @@ export class Directories {
       await writer.put(key, [], { contentType: MARKER_TYPE, ...kept }, { ifNoneMatch: true }, signal);
     } catch (error) {
       // Whatever the store did of it: what is known of the name is void.
-      names.distrust(path);
+      if (mayHaveBeenDone(error)) doubt(this.#deps, directoryKey, name);
+      else names.distrust(path);
       if (!isPrecondition(error)) throw error;
       // The marker may be that of the daemon before this one, and files may be in it by now.
       if (!mayHaveRun) throw new ErrnoError(EEXIST, `'${key}' exists`);
@@ -80,11 +82,12 @@ export class Directories {
     const held = await this.look(key, signal);
     // A file of it that was written may have been committed while the question was under way.
     if (held === 'more' || changes.changedBelow(key, since)) throw new ErrnoError(ENOTEMPTY, `'${key}' is not empty`);
-    const marked = this.leaving(directoryKey, name);
+    const marked = this.leaving(directoryKey, name, signal);
     try {
-      if (held === 'marker') await writer.delete(key);
+      if (held === 'marker') await writer.delete(key, signal);
     } catch (error) {
-      names.distrust(path);
+      if (mayHaveBeenDone(error)) doubt(this.#deps, directoryKey, name);
+      else names.distrust(path);
       throw error;
     }
     changes.removedDirectory(key);
@@ -115,11 +118,11 @@ export class Directories {
    * A name of the directory is about to go, with its last key: if a listing at hand shows no other name, a marker is put.
    * Never rejects: without the marker the directory is remembered all the same.
    */
-  async leaving(directoryKey: string, name: string): Promise<void> {
+  async leaving(directoryKey: string, name: string, signal?: AbortSignal): Promise<void> {
     const { writer, faults, table } = this.#deps;
     if (directoryKey === table.root.key || !this.#isLast(directoryKey, name)) return;
     try {
-      await writer.put(directoryKey, [], { contentType: MARKER_TYPE }, { ifNoneMatch: true });
+      await writer.put(directoryKey, [], { contentType: MARKER_TYPE }, { ifNoneMatch: true }, signal);
     } catch (error) {
       if (!isPrecondition(error)) faults.report('marker', directoryKey, error);
     }

@@ -4,6 +4,7 @@
  * An operation that had to wait finds other keys afterwards: they are asked for again when it begins.
  * Bounded by the requests that the kernel has under way. Refuses to be held across operations.
  */
+import { EINTR, ErrnoError } from '../../base/errno.js';
 
 interface Running {
   readonly paths: readonly string[];
@@ -14,13 +15,21 @@ interface Running {
 export class NameLocks {
   readonly #running = new Set<Running>();
 
-  /** `pathsOf`: full keys of what is changed, each with a slash at its end. `isTree`: with all that is below. */
-  async run<T>(pathsOf: () => readonly string[], isTree: boolean, work: () => Promise<T>): Promise<T> {
+  /**
+   * `pathsOf`: full keys of what is changed, each with a slash at its end. `isTree`: with all that is below. Throws EINTR when
+   * `signal` aborts before its turn has come.
+   */
+  async run<T>(
+    pathsOf: () => readonly string[],
+    isTree: boolean,
+    work: () => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
     let paths = pathsOf();
     for (;;) {
       const blockers = [...this.#running].filter((other) => conflicts({ paths, isTree }, other));
       if (blockers.length === 0) break;
-      await Promise.all(blockers.map(({ done }) => done));
+      await unlessAborted(Promise.all(blockers.map(({ done }) => done)), signal);
       paths = pathsOf();
     }
     let end = (): void => undefined;
@@ -33,6 +42,21 @@ export class NameLocks {
       end();
     }
   }
+}
+
+function unlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const leave = (): void => reject(new ErrnoError(EINTR, 'interrupted'));
+    if (signal.aborted) {
+      leave();
+      return;
+    }
+    signal.addEventListener('abort', leave, { once: true });
+    void work.then(() => {
+      signal.removeEventListener('abort', leave);
+      resolve();
+    });
+  });
 }
 
 function conflicts(a: Pick<Running, 'paths' | 'isTree'>, b: Pick<Running, 'paths' | 'isTree'>): boolean {

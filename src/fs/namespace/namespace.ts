@@ -38,10 +38,7 @@ export class Namespace {
   readonly #locks = new NameLocks();
   readonly #repeated: RepeatedChanges;
 
-  constructor(
-    options: NamespaceOptions,
-    deps: NamespaceDeps & { readonly nameChanged: (directoryKey: string, name: string) => void },
-  ) {
+  constructor(options: NamespaceOptions, deps: NamespaceDeps) {
     this.#deps = deps;
     this.#repeated = deps.repeated;
     this.#directories = new Directories(deps);
@@ -57,7 +54,7 @@ export class Namespace {
 
   async mkdir(parent: DirectoryNode, name: string, made: MadeBy, asker: Asker): Promise<Entry> {
     const entry = await this.#repeated.once(asker, true, ({ mayHaveRun }) =>
-      this.#locked([[parent, name]], () =>
+      this.#locked([[parent, name]], asker.signal, () =>
         this.#directories.make(parent.key, name, { ...made, mayHaveRun }, asker.signal),
       ),
     );
@@ -67,13 +64,13 @@ export class Namespace {
 
   rmdir(parent: DirectoryNode, name: string, asker: Asker): Promise<void> {
     return this.#repeated.once(asker, false, () =>
-      this.#locked([[parent, name]], () => this.#directories.remove(parent.key, name, asker.signal)),
+      this.#locked([[parent, name]], asker.signal, () => this.#directories.remove(parent.key, name, asker.signal)),
     );
   }
 
   unlink(parent: DirectoryNode, name: string, asker: Asker): Promise<void> {
     return this.#repeated.once(asker, false, () =>
-      this.#locked([[parent, name]], () => this.#removal.unlink(parent.key, name, asker.signal)),
+      this.#locked([[parent, name]], asker.signal, () => this.#removal.unlink(parent.key, name, asker.signal)),
     );
   }
 
@@ -87,6 +84,7 @@ export class Namespace {
       () => [key],
       true,
       () => this.#removedTrees.remove(directoryKey, name, progress, signal),
+      signal,
     );
   }
 
@@ -109,15 +107,18 @@ export class Namespace {
       const to = { directoryKey: newParent.key, name: newName };
       return this.#rename(from, to, flags, change, asker.signal);
     };
-    return this.#repeated.once(asker, false, (change) => this.#locked(places, () => work(change), isTree));
+    return this.#repeated.once(asker, false, (change) =>
+      this.#locked(places, asker.signal, () => work(change), isTree),
+    );
   }
 
   #locked<T>(
     places: readonly (readonly [DirectoryNode, string])[],
+    signal: AbortSignal,
     work: () => Promise<T>,
     isTree = false,
   ): Promise<T> {
-    return this.#locks.run(() => places.map(([parent, name]) => `${parent.key}${name}/`), isTree, work);
+    return this.#locks.run(() => places.map(([parent, name]) => `${parent.key}${name}/`), isTree, work, signal);
   }
 
   async #rename(from: Place, to: Place, flags: number, change: Change, signal: AbortSignal): Promise<void> {

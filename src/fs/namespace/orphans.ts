@@ -149,7 +149,7 @@ export class Orphans {
         const offset = nextOffset;
         const sizeBytes = Math.min(BLOCK_BYTES, version.sizeBytes - offset);
         nextOffset = offset + sizeBytes;
-        await file.write(offset, [await readOnce(reader, offset, sizeBytes)]);
+        await file.write(offset, [await readOnce(reader, offset, sizeBytes, signal)]);
       }
     };
     try {
@@ -160,8 +160,18 @@ export class Orphans {
   }
 }
 
-function readOnce(reader: ObjectReader, offset: number, sizeBytes: number): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
+function readOnce(reader: ObjectReader, offset: number, sizeBytes: number, signal: AbortSignal): Promise<Uint8Array> {
+  return new Promise((settle, fail) => {
+    const leave = (): void => fail(new ErrnoError(EINTR, 'interrupted'));
+    const resolve = (bytes: Uint8Array): void => {
+      signal.removeEventListener('abort', leave);
+      settle(bytes);
+    };
+    const reject = (error: Error): void => {
+      signal.removeEventListener('abort', leave);
+      fail(error);
+    };
+    signal.addEventListener('abort', leave, { once: true });
     reader.read(offset, sizeBytes, {
       ticket: undefined,
       // Borrowed until return: a copy.

@@ -140,6 +140,15 @@ export class OwnChanges {
     return sentAtMs;
   }
 
+  /** Nobody knows what became of the name (a full key): nothing that was learned of it so far counts, our own word included. */
+  doubted(path: string): void {
+    const directoryKey = parentDirectoryKey(path);
+    const changes = this.#touch(directoryKey);
+    if (changes.names.delete(baseName(path))) this.#names--;
+    changes.floorMs = this.#deps.freshness.nowMs();
+    this.#deps.floorRaised('directory', directoryKey, changes.floorMs);
+  }
+
   /** The file that was at `path` is at `head.key` now. */
   moved(path: string, head: ObjectHead): number {
     this.removed(path);

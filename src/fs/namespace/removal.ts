@@ -1,11 +1,12 @@
 /**
- * unlink: synchronous, and what S3 answered. A file that is only being written is dropped without a request; one that is open
+ * unlink: synchronous, and what S3 answered; EINTR leaves the name in doubt (doubt.ts). A file that is only being written is dropped without a request; one that is open
  * for reading is kept for its handles first (Orphans). The directory stays (Directories.leaving).
  * Refuses directories: the kernel sends rmdir for those.
  */
 import { EISDIR, ErrnoError } from '../../base/errno.js';
 import type { NamespaceDeps } from './deps.js';
 import type { Directories } from './directories.js';
+import { doubt, mayHaveBeenDone } from './doubt.js';
 
 export class Removal {
   readonly #deps: NamespaceDeps;
@@ -24,15 +25,15 @@ export class Removal {
     if (table.knownDirectory(`${key}/`) && !table.currentFile(key))
       throw new ErrnoError(EISDIR, `'${key}' is a directory`);
     const node = table.currentFile(key);
-    if (!node) return this.#delete(directoryKey, name);
+    if (!node) return this.#delete(directoryKey, name, signal);
     // Nobody commits the file meanwhile: it would come back.
     const hold = await uncommitted.claim(node, signal);
     try {
       if (hold.base) {
         if (hold.isOpen) await hold.keepBase(signal);
         else await orphans.keep(node, signal);
-        await this.#delete(directoryKey, name);
-      } else if (hold.covers) await this.#delete(directoryKey, name);
+        await this.#delete(directoryKey, name, signal);
+      } else if (hold.covers) await this.#delete(directoryKey, name, signal);
       else this.#gone(directoryKey, name);
       if (hold.isOpen) hold.orphaned();
     } finally {
@@ -40,15 +41,15 @@ export class Removal {
     }
   }
 
-  async #delete(directoryKey: string, name: string): Promise<void> {
+  async #delete(directoryKey: string, name: string, signal: AbortSignal): Promise<void> {
     const { writer, names, faults } = this.#deps;
     const key = directoryKey + name;
-    const marked = this.#directories.leaving(directoryKey, name);
+    const marked = this.#directories.leaving(directoryKey, name, signal);
     try {
-      // Once asked there is no way back: an interrupt does not end it.
-      await writer.delete(key);
+      await writer.delete(key, signal);
     } catch (error) {
-      names.distrust(key);
+      if (mayHaveBeenDone(error)) doubt(this.#deps, directoryKey, name);
+      else names.distrust(key);
       faults.report('unlink', key, error);
       throw error;
     } finally {

@@ -55,20 +55,15 @@ export class DirectoryRename {
   readonly #deps: NamespaceDeps & { readonly files: FileRename };
   readonly #directories: Directories;
   readonly #keysMax: number;
-  readonly #nameChanged: (directoryKey: string, name: string) => void;
   readonly #unfinished = new Set<string>();
 
   constructor(
     options: { readonly keysMax: number },
-    deps: NamespaceDeps & {
-      readonly files: FileRename;
-      readonly nameChanged: (directoryKey: string, name: string) => void;
-    },
+    deps: NamespaceDeps & { readonly files: FileRename },
     directories: Directories,
   ) {
     this.#keysMax = options.keysMax;
     this.#deps = deps;
-    this.#nameChanged = deps.nameChanged;
     this.#directories = directories;
   }
 
@@ -106,8 +101,8 @@ export class DirectoryRename {
     }
     await this.#repoint(fromKey, toKey, tree.heads, written);
     try {
-      const marked = this.#directories.leaving(from.directoryKey, from.name);
-      await this.#deleteAll(tree.listing.keys());
+      const marked = this.#directories.leaving(from.directoryKey, from.name, signal);
+      await this.#deleteAll(tree.listing.keys(), signal);
       await marked;
       this.#unfinished.delete(`${fromKey}\0${toKey}`);
     } catch (error) {
@@ -133,7 +128,7 @@ export class DirectoryRename {
     try {
       if (targetExists) await this.#checkTarget(fromKey, toKey, signal);
       this.#begun(fromKey, toKey);
-      const marked = this.#directories.leaving(from.directoryKey, from.name);
+      const marked = this.#directories.leaving(from.directoryKey, from.name, signal);
       let size = 0;
       const list = async (): Promise<TreeListing> => {
         await this.#holdWritten(fromKey, written, signal);
@@ -143,7 +138,7 @@ export class DirectoryRename {
       };
       // What holds them here would keep their objects from being claimed one by one.
       const claimed = { ...this.#deps, uncommitted: heldOr(this.#deps.uncommitted, written) };
-      const deleteAll = (keys: Iterable<string>): Promise<void> => this.#deleteAll(keys);
+      const deleteAll = (keys: Iterable<string>): Promise<void> => this.#deleteAll(keys, signal);
       await renameTree({ namespace: claimed, files, deleteAll }, fromKey, toKey, list, signal);
       await marked;
       await this.#repoint(fromKey, toKey, new Map(), written, true);
@@ -162,10 +157,10 @@ export class DirectoryRename {
 
   /** It stopped in the middle: both names are looked up anew. */
   #stopped({ from, to }: Pick<DirectoryMove, 'from' | 'to'>, fromKey: string, error: unknown): void {
-    const { names, faults } = this.#deps;
+    const { names, faults, nameChanged } = this.#deps;
     names.distrust(fromKey.slice(0, -1));
-    this.#nameChanged(from.directoryKey, from.name);
-    this.#nameChanged(to.directoryKey, to.name);
+    nameChanged(from.directoryKey, from.name);
+    nameChanged(to.directoryKey, to.name);
     faults.report('rename', fromKey, error);
   }
 
@@ -213,7 +208,7 @@ export class DirectoryRename {
       // From here on an attempt that fails has left something behind.
       this.#begun(fromKey, toKey);
       await this.#copyAll(listing, toKey, copied, heads, signal);
-      await this.#dropCopies(listing, toKey, copied, heads);
+      await this.#dropCopies(listing, toKey, copied, heads, signal);
       const newcomer = [...uncommitted.below(fromKey)].some(({ node }) => !written.has(node));
       if (!newcomer && !changes.changedBelow(fromKey, since)) return { listing, heads };
     }
@@ -302,11 +297,15 @@ export class DirectoryRename {
     toKey: string,
     copied: Map<string, string>,
     heads: Map<string, ObjectHead>,
+    signal: AbortSignal,
   ): Promise<void> {
     const gone = new Set(copied.keys());
     for (const key of listing.keys()) gone.delete(key);
     if (gone.size === 0) return;
-    await this.#deleteAll([...gone].map((key) => toKey + key.slice(listing.prefix.length)));
+    await this.#deleteAll(
+      [...gone].map((key) => toKey + key.slice(listing.prefix.length)),
+      signal,
+    );
     for (const key of gone) {
       copied.delete(key);
       heads.delete(key);
@@ -346,9 +345,9 @@ export class DirectoryRename {
     await Promise.all(open.map((node) => prefetcher.settled(node.nodeId)));
   }
 
-  async #deleteAll(keys: Iterable<string>): Promise<void> {
+  async #deleteAll(keys: Iterable<string>, signal: AbortSignal): Promise<void> {
     await inParallel(batches(keys), DELETES_MAX, async (batch) => {
-      const failures = await this.#deps.writer.deleteMany(batch);
+      const failures = await this.#deps.writer.deleteMany(batch, signal);
       const first = failures[0];
       if (!first) return;
       throw new ErrnoError(

@@ -14,6 +14,7 @@ import type { SourceObject } from '../../engine/write-api.js';
 import type { FileNode } from '../inode-table.js';
 import type { NamespaceDeps } from './deps.js';
 import type { Directories } from './directories.js';
+import { doubt, mayHaveBeenDone } from './doubt.js';
 import { copyObject } from './object-copies.js';
 import { renameObject } from './object-renames.js';
 import type { Present } from './present.js';
@@ -38,7 +39,7 @@ export interface FileMove {
 
 interface ObjectMove {
   readonly from: Place;
-  readonly toKey: string;
+  readonly to: Place;
   readonly noReplace: boolean;
   readonly change: Change;
 }
@@ -123,10 +124,10 @@ export class FileRename {
     if (object) {
       // Of a copy that is there, after all, the condition would not hold.
       const mustBeNew = noReplace && target.kind === 'none';
-      const moved = { from, toKey, noReplace: mustBeNew, change };
+      const moved = { from, to, noReplace: mustBeNew, change };
       await this.#moveObject({ ...object, key: fromKey }, moved, hold, signal);
     } else if (node && hold) {
-      if (hold.covers) await this.#deleteCovered(from);
+      if (hold.covers) await this.#deleteCovered(from, signal);
       table.moveFile(node, toKey, undefined, this.#deps.freshness.nowMs());
       remembered.moved(fromKey, toKey, undefined);
       await hold.moved(toKey, undefined, target.kind === 'file');
@@ -136,14 +137,15 @@ export class FileRename {
   }
 
   /** What an earlier rename put the file over goes with the name: nobody will replace it. */
-  async #deleteCovered(from: Place): Promise<void> {
+  async #deleteCovered(from: Place, signal?: AbortSignal): Promise<void> {
     const { writer, names, faults } = this.#deps;
     const key = from.directoryKey + from.name;
-    const marked = this.#directories.leaving(from.directoryKey, from.name);
+    const marked = this.#directories.leaving(from.directoryKey, from.name, signal);
     try {
-      await writer.delete(key);
+      await writer.delete(key, signal);
     } catch (error) {
-      names.distrust(key);
+      if (mayHaveBeenDone(error)) doubt(this.#deps, from.directoryKey, from.name);
+      else names.distrust(key);
       faults.report('rename', key, error);
       throw error;
     } finally {
@@ -153,15 +155,16 @@ export class FileRename {
 
   async #moveObject(
     known: SourceObject,
-    { from, toKey, noReplace, change }: ObjectMove,
+    { from, to, noReplace, change }: ObjectMove,
     hold: UncommittedHold | undefined,
     signal: AbortSignal,
   ): Promise<void> {
+    const toKey = to.directoryKey + to.name;
     const { writer, names, faults, table, prefetcher } = this.#deps;
-    const marked = this.#directories.leaving(from.directoryKey, from.name);
+    const marked = this.#directories.leaving(from.directoryKey, from.name, signal);
     try {
       if (writer.capabilities.renames) {
-        await this.#renameObject(known, { from, toKey, noReplace, change }, hold, signal);
+        await this.#renameObject(known, { from, to, noReplace, change }, hold, signal);
         return;
       }
       const { source, head } = await copyObject(this.#deps, known, toKey, { noReplace }, signal);
@@ -176,15 +179,20 @@ export class FileRename {
       await this.repoint(node, known.key, head, hold);
       if (node) await prefetcher.settled(node.nodeId);
       try {
-        await writer.delete(known.key);
+        await writer.delete(known.key, signal);
       } catch (error) {
-        // The object has two names now; those who have it open stay with the first.
-        await this.repoint(node, toKey, before, hold);
+        // The object has two names now; those who have it open stay with the first, where that is there for sure.
+        if (!mayHaveBeenDone(error)) await this.repoint(node, toKey, before, hold);
         throw error;
       }
     } catch (error) {
-      names.distrust(toKey);
-      names.distrust(known.key);
+      if (mayHaveBeenDone(error)) {
+        doubt(this.#deps, to.directoryKey, to.name);
+        doubt(this.#deps, from.directoryKey, from.name);
+      } else {
+        names.distrust(toKey);
+        names.distrust(known.key);
+      }
       faults.report('rename', known.key, error);
       throw error;
     } finally {
@@ -194,10 +202,11 @@ export class FileRename {
 
   async #renameObject(
     known: SourceObject,
-    { toKey, noReplace, change }: ObjectMove,
+    { to, noReplace, change }: ObjectMove,
     hold: UncommittedHold | undefined,
     signal: AbortSignal,
   ): Promise<void> {
+    const toKey = to.directoryKey + to.name;
     const { table, store } = this.#deps;
     const renamed = async (): Promise<void> => {
       const node = table.currentFile(known.key);

@@ -12,15 +12,11 @@ import type { NamespaceDeps } from './deps.js';
 import type { Directories } from './directories.js';
 import type { UncommittedHold } from './written-files.js';
 
-export interface TreeRemovalDeps extends NamespaceDeps {
-  readonly nameChanged: (directoryKey: string, name: string) => void;
-}
-
 export class TreeRemoval {
-  readonly #deps: TreeRemovalDeps;
+  readonly #deps: NamespaceDeps;
   readonly #directories: Directories;
 
-  constructor(deps: TreeRemovalDeps, directories: Directories) {
+  constructor(deps: NamespaceDeps, directories: Directories) {
     this.#deps = deps;
     this.#directories = directories;
   }

@@ -71,7 +71,7 @@ export class WriteBench {
   /** What the kernel answers when it is to drop bytes of a file. */
   dropped: (nodeId: number, offset: number) => Promise<void> = () => Promise.resolve();
   /** What requests from now on say of themselves beside. */
-  asked: { readonly id?: number; readonly isResent?: boolean } = {};
+  asked: { readonly id?: number; readonly isResent?: boolean; readonly signal?: AbortSignal } = {};
   readonly spoolPath: string;
   readonly spool: SpoolDirectory;
   readonly fs: S3FileSystem;
