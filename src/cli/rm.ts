@@ -11,6 +11,7 @@ import { lstatSync, realpathSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Argv } from 'yargs';
+import { codeOf } from '../base/thrown.js';
 import { counted } from '../base/units.js';
 import type { DeleteProgress, DeleteTreeResult } from '../engine/writing/delete-tree.js';
 import { FUSE_TYPE, readMounts } from '../fuse/mountinfo.js';
@@ -76,8 +77,9 @@ async function removeMounted(given: string, wish: Wish, io: CliIo): Promise<numb
     throw new CommandError(EXIT_NOT_MOUNTED, `${path} is not inside a mount of mount-s3x`, `use rm for other files`);
   }
   const isRoot = path === mount.mountPoint;
-  if (!lstatSync(path).isDirectory()) {
-    unlinkSync(path);
+  const place: Place = { path, address: mount.source + relative(mount.mountPoint, path), mountPoint: mount.mountPoint };
+  if (!asked(() => lstatSync(path), place, 'nothing was deleted').isDirectory()) {
+    asked(() => unlinkSync(path), place, 'it may be deleted, or not');
     return EXIT_OK;
   }
   refuseDirectory(path, isRoot ? `the root of the mount (${mount.source})` : undefined, wish);
@@ -175,9 +177,53 @@ async function untilGone(path: string): Promise<void> {
 }
 
 function realDirectory(path: string): string {
+  return asked(() => realpathSync(path), { path, address: '', mountPoint: path }, 'nothing was deleted');
+}
+
+/** What is asked of a mount about one of its names. */
+interface Place {
+  readonly path: string;
+  /** In the store; '' when that is not known yet. */
+  readonly address: string;
+  readonly mountPoint: string;
+}
+
+/**
+ * A call on a mount, whose errno in words. `otherwise`: what is true when nobody knows how it ended. EIO says no more than that
+ * the store was no help: the mount's log has its words.
+ */
+function asked<T>(call: () => T, { path, address, mountPoint }: Place, otherwise: string): T {
   try {
-    return realpathSync(path);
-  } catch {
-    throw new CommandError(EXIT_FAILURE, `${path} does not exist`, 'check the path');
+    return call();
+  } catch (error) {
+    const errno = codeOf(error);
+    const what = address === '' ? path : `${path} (${address})`;
+    switch (errno) {
+      case 'ENOENT':
+      case 'ENOTDIR':
+        throw new CommandError(EXIT_FAILURE, `${path} does not exist`, 'check the path');
+      case 'EACCES':
+      case 'EPERM':
+      case 'EROFS':
+        throw new CommandError(
+          EXIT_FAILURE,
+          `${what} may not be deleted (${errno})`,
+          `\`mount-s3x config ${mountPoint}\` says what the mount allows, its log what the store refused`,
+        );
+      case 'ENOTCONN':
+        throw new CommandError(
+          EXIT_FAILURE,
+          `${what}: the mount has ended (${errno}); ${otherwise}`,
+          'mount it again, then run this again',
+        );
+      case 'EIO':
+        throw new CommandError(
+          EXIT_FAILURE,
+          `${what}: the store did not answer, or not with what was asked for (${errno}); ${otherwise}`,
+          `\`mount-s3x doctor ${mountPoint}\` and the mount's log say what is wrong; run this again when the store answers`,
+        );
+      default:
+        throw error;
+    }
   }
 }

@@ -78,7 +78,10 @@ t.test('a store that falls silent', async (t) => {
     timed('stat', shell(mount, 'stat "$M/unseen-stat/file"', 120_000)),
     timed('ls', shell(mount, 'ls "$M/unseen-ls"', 120_000)),
     timed('cat', shell(mount, 'cat "$M/unseen-cat/file"', 120_000)),
-    timed('rm', run(process.execPath, [cliPath, 'rm', join(mount.path, 'unseen-gone/file')], { env, timeoutMs: 120_000 })),
+    timed(
+      'rm',
+      run(process.execPath, [cliPath, 'rm', join(mount.path, 'unseen-gone/file')], { env, timeoutMs: 120_000 }),
+    ),
   ];
   for (const signal of SIGNALS) {
     await Promise.all(
