@@ -114,6 +114,7 @@ export class ListScanner {
   #lastClass = '';
   #isRestoring: boolean | undefined;
   #hasExpiry = false;
+  #hasSize = false;
   readonly #numbers = { sizeBytes: 0, modifiedMs: 0, storageClass: '', restored: false };
 
   // The listing's own fields.
@@ -305,6 +306,7 @@ export class ListScanner {
     this.#storageClass = '';
     this.#isRestoring = undefined;
     this.#hasExpiry = false;
+    this.#hasSize = false;
     this.#numbers.sizeBytes = 0;
     this.#numbers.modifiedMs = 0;
   }
@@ -326,6 +328,7 @@ export class ListScanner {
       case SIZE:
         this.#numbers.sizeBytes = parseInteger(rows.raw, from, to);
         if (Number.isNaN(this.#numbers.sizeBytes)) throw broken('a size that is no number');
+        this.#hasSize = true;
         break;
       case MODIFIED: {
         const timeMs = parseTime(rows.raw, from, to);
@@ -366,15 +369,18 @@ export class ListScanner {
     return this.#lastClass;
   }
 
+  /** A key that is left out would be a name that vanishes; a size, a file that reads as empty. */
   #endObject(): void {
-    if (this.#keyFrom < 0) return;
+    if (this.#keyFrom < 0) throw broken('an object without a key');
+    if (!this.#hasSize) throw broken('an object without a size');
     this.#numbers.storageClass = this.#storageClass;
     this.#numbers.restored = this.#isRestoring === false && this.#hasExpiry;
     this.#rows.object(this.#keyFrom, this.#keyTo, this.#etagFrom, this.#etagTo, this.#numbers);
   }
 
   #endPrefix(): void {
-    if (this.#keyFrom >= 0) this.#rows.prefix(this.#keyFrom, this.#keyTo);
+    if (this.#keyFrom < 0) throw broken('a common prefix without a name');
+    this.#rows.prefix(this.#keyFrom, this.#keyTo);
   }
 
   #garbage(what: string): ListingError {

@@ -162,16 +162,28 @@ export class HeadParser {
         return chunk.toString('latin1', from, end + 2);
       }
       this.#hold(chunk, from);
+      this.#checkLines(0);
       return undefined;
     }
     const before = this.#heldBytes;
     this.#hold(chunk, from);
     checkStart(this.#held, 0, this.#heldBytes);
     const end = this.#held.subarray(0, this.#heldBytes).indexOf(END_OF_HEAD, Math.max(0, before - 3));
-    if (end < 0) return undefined;
+    if (end < 0) {
+      this.#checkLines(before);
+      return undefined;
+    }
     this.consumed = from + (end + 4 - before);
     this.#heldBytes = 0;
     return this.#held.toString('latin1', 0, end + 2);
+  }
+
+  /** A line that ends with LF alone, in what is held from `from` on: the end of such a head would be waited for in vain. */
+  #checkLines(from: number): void {
+    const held = this.#held.subarray(0, this.#heldBytes);
+    for (let at = held.indexOf(LF, from); at >= 0; at = held.indexOf(LF, at + 1)) {
+      if (held[at - 1] !== CR) throw new HeadError('BadResponse', 'a header line that ends with LF alone');
+    }
   }
 
   #hold(chunk: Buffer, from: number): void {

@@ -156,6 +156,12 @@ t.test('what is no listing is refused, and told apart from what was damaged', (t
     ['<ListBucketResult><Contents></ListBucketResult>', 'BrokenListing'],
     [listing('<Contents><Key>a</Key></Contents></Contents>'), 'BrokenListing'],
     [listing('<Contents><Key>a</key></Contents>'), 'BrokenListing'],
+    // Not a name that vanishes, nor a file that reads as empty.
+    [listing('<Contents><Key>a</Key><ETag>"e"</ETag></Contents>'), 'BrokenListing'],
+    [listing('<Contents><Key>a</Key><Size></Size></Contents>'), 'BrokenListing'],
+    [listing('<Contents><Key>a</Key><Size>1</Size></Contents><Contents><Key>b</Key></Contents>'), 'BrokenListing'],
+    [listing('<Contents><Size>1</Size></Contents>'), 'BrokenListing'],
+    [listing('<CommonPrefixes></CommonPrefixes>'), 'BrokenListing'],
     [listing('<Contents><Key>a</Key><Size>-1</Size></Contents>'), 'BrokenListing'],
     [listing('<Contents><Key>a</Key><Size>x</Size></Contents>'), 'BrokenListing'],
     [listing('<!ENTITY a "b">'), 'BrokenListing'],
@@ -223,8 +229,8 @@ t.test('odd but right', (t) => {
       '\ufeff<?xml version="1.0"?><!-- c --><x:ListBucketResult xmlns:x="u">' +
         '<x:Contents><x:ETag>&#34;e&#34;</x:ETag><x:Size> 7 </x:Size><x:Key>a&amp;b&unknown;&#x1F419;</x:Key>' +
         '<x:LastModified>Fri, 02 Jan 2026 03:04:05 GMT</x:LastModified></x:Contents>' +
-        '<x:Contents><x:Key>line\r\nend</x:Key></x:Contents><x:Contents><x:Size>1</x:Size></x:Contents>' +
-        '<x:Contents><x:Key>b<!-- c -->c<![CDATA[<d>]]></x:Key><x:LastModified>never</x:LastModified></x:Contents>' +
+        '<x:Contents><x:Key>line\r\nend</x:Key><x:Size>0</x:Size></x:Contents>' +
+        '<x:Contents><x:Key>b<!-- c -->c<![CDATA[<d>]]></x:Key><x:Size>0</x:Size><x:LastModified>never</x:LastModified></x:Contents>' +
         '</x:ListBucketResult>  \n',
     ),
     '',
@@ -245,10 +251,10 @@ t.test('odd but right', (t) => {
 t.test('keys that are no UTF-8, keys out of order, more classes than a byte can count', (t) => {
   const xml =
     '<ListBucketResult><EncodingType>url</EncodingType>' +
-    '<Contents><Key>b%FFad</Key></Contents><Contents><Key>a</Key></Contents><Contents><Key>a</Key></Contents>' +
+    ['b%FFad', 'a', 'a'].map((key) => `<Contents><Key>${key}</Key><Size>1</Size></Contents>`).join('') +
     Array.from(
       { length: 300 },
-      (_, index) => `<Contents><Key>c${index}</Key><StorageClass>C${index}</StorageClass></Contents>`,
+      (_, index) => `<Contents><Key>c${index}</Key><Size>1</Size><StorageClass>C${index}</StorageClass></Contents>`,
     ).join('') +
     '</ListBucketResult>';
   const page = scan(Buffer.from(xml), '');

@@ -98,6 +98,8 @@ t.test('what is refused', (t) => {
     ['empty name', `${ok}: 1\r\n\r\n`],
     ['blank before colon', `${ok}Content-Length : 1\r\n\r\n`],
     ['bare LF in a value', `${ok}A: 1\nB: 2\r\n\r\n`],
+    ['lines that end with LF alone', `HTTP/1.1 200 OK\nContent-Length: 1\n\nx`],
+    ['one line that ends with LF alone', `${ok}Content-Length: 1\n`],
     ['bare CR in a value', `${ok}A: 1\rB: 2\r\n\r\n`],
     ['NUL', `${ok}A: \0\r\n\r\n`],
     ['two lengths', `${ok}Content-Length: 1\r\nContent-Length: 2\r\n\r\n`],
