@@ -174,6 +174,10 @@ export class FileHandles {
       });
       return;
     }
+    if (node.lost) {
+      reply.error(node.lost.errno);
+      return;
+    }
     const clampedBytes = Math.min(sizeBytes, node.sizeBytes - offset);
     const reader = clampedBytes > 0 ? this.#reader(opened) : undefined;
     if (!reader) {

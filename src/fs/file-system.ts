@@ -133,6 +133,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   /** Attributes are a version's own, so no request is waited for: that a path still means this version is for lookups to say. */
   getattr(_context: RequestContext, nodeId: number): AttributesReply {
     const view = this.#parts.table.view(nodeId);
+    // A size that is too small would end its readers as if they had read it all.
+    if (view.kind === 'file' && view.lost) throw view.lost;
     const open = this.#parts.growing && this.#parts.table.openFile(nodeId);
     if (open) this.#parts.growing?.polled(open);
     return { attributes: this.#parts.attributes.of(view), ttlMs: this.#parts.freshness.wholeMs };

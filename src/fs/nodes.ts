@@ -2,6 +2,7 @@
  * What the file system knows of a directory or a file that the kernel knows: types only. inode-table.ts makes them, and says who
  * may change what. Refuses to do anything.
  */
+import type { ErrnoError } from '../base/errno.js';
 import type { Learned } from './namespace/remembered-attributes.js';
 
 interface NodeBase {
@@ -56,6 +57,8 @@ export interface FileNode extends NodeBase {
   validatedAtMs: number;
   /** False once another version is known, or this one is known to be gone. */
   current: boolean;
+  /** Bytes of it died with an earlier daemon, and its size with them: what stat(2) of its handles answers. */
+  lost?: ErrnoError;
   /** Not current because the bucket has a version that is not of our making. Written by the table only. */
   isOutdated?: boolean;
   /** A handle was open, or it was read without one: the prefetcher may hold blocks. */
@@ -72,4 +75,4 @@ export type Node = DirectoryNode | FileNode;
 export type NodeView =
   | (Pick<DirectoryNode, 'kind' | 'nodeId' | 'ino'> & Partial<Pick<DirectoryNode, 'changedAtMs'>>)
   | (Pick<FileNode, 'kind' | 'nodeId' | 'ino' | 'sizeBytes' | 'lastModifiedMs'> &
-      Partial<Pick<FileNode, 'mtimeMs' | 'shown' | 'current' | 'isOutdated'>>);
+      Partial<Pick<FileNode, 'mtimeMs' | 'shown' | 'current' | 'isOutdated' | 'lost'>>);

@@ -184,7 +184,8 @@ function nodeOf({ table, nowMs }: TakeOverDeps, state: Survival, record: FileRec
   const hasName = record.isCurrent && !record.isOrphaned;
   const head: ObjectHead = { key, etag, sizeBytes, lastModifiedMs, storageClass, restored: false };
   const node = table.inherited(nodeId, head, hasName, state === CLEAN ? nowMs() : Infinity);
-  if (node.key !== key) table.moveFile(node, key, undefined, nowMs());
+  // A version that it replaced may be read still, and count as the current one because its node is younger.
+  if (node.key !== key || (hasName && !node.current)) table.moveFile(node, key, undefined, nowMs());
   if (node.current && !hasName) table.retire(node);
   node.isInherited = true;
   node.lookups = Math.max(node.lookups, 1);

@@ -304,6 +304,7 @@ export class WrittenFiles implements UncommittedFiles {
     const { file, node } = entry;
     entry.isAbandoned = true;
     file.poison(failure);
+    node.lost = failure;
     this.#relief.closed(file);
     this.#unname(entry);
     this.#records.changed(entry);

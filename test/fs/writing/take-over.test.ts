@@ -137,6 +137,7 @@ void t.test('written and not committed: an error for good, and nothing is publis
     t.equal(await errnoOf(() => file.fsync()), EIO);
     t.equal(await errnoOf(() => file.flush()), EIO);
     t.equal(await errnoOf(() => file.truncate(0)), EIO);
+    t.equal(await errnoOf(() => file.size()), EIO, 'no size at which a reader would end as if he had read it all');
   }
   t.equal(next.object('fresh'), undefined);
   t.equal(next.object('old'), 'good');
@@ -152,6 +153,8 @@ void t.test('written and not committed: an error for good, and nothing is publis
   await anew.close();
   t.equal(next.object('fresh'), 'whole');
   for (const each of [fresh, old]) await next.same(each).release();
+  t.equal(await errnoOf(() => next.same(reader).size()), EIO, 'nor when its writers are gone');
+  t.equal(await errnoOf(() => next.same(reader).read(100, 4)), EIO);
   t.equal(next.object('fresh'), 'whole', 'the last close of the lost one publishes nothing');
   t.equal(next.object('old'), 'GOOD');
   t.match(next.fs.stats(), { writing: { files: 0 } });
@@ -404,6 +407,30 @@ void t.test('renamed before it was committed: it goes on under its last name', a
   await file.close();
   t.equal(next.object('ckpt'), 'new');
   t.equal(next.object('ckpt.tmp'), undefined);
+});
+
+void t.test('it replaced a file that is still read: its name is its own, and its writers share it', async (t) => {
+  for (const isWritten of [false, true]) {
+    const bench = new WriteBench(t, { journalled: true });
+    bench.store.put('new', 'new');
+    bench.store.put('name', 'old');
+    await (await bench.open('new', O_RDONLY)).close();
+    const reader = await bench.open('name', O_RDONLY);
+    await bench.fs.rename(bench.context(), ROOT, 'new', ROOT, 'name', 0);
+    const before = await bench.open('name', O_RDWR);
+    t.ok(before.nodeId < reader.nodeId, 'the version that was replaced has the younger node');
+    if (isWritten) await before.truncate(2);
+    const next = await killed(t, bench);
+    const file = next.same(before);
+    await file.write(0, 'NEW');
+    const second = await next.open('name', O_RDWR);
+    t.equal(second.nodeId, file.nodeId);
+    t.equal((await second.read(0, 10)).toString(), 'NEW');
+    await second.write(3, '!');
+    await file.close();
+    await second.close();
+    t.equal(next.object('name'), 'NEW!');
+  }
 });
 
 void t.test('unlinked while open: it never comes back', async (t) => {
