@@ -29,6 +29,9 @@ const SYSTEMCTL_MS = 2_000;
 /** `open`: it can be; another word: why not, or Node's error code. */
 export type DeviceState = 'open' | 'missing' | 'wrong' | 'denied' | (string & {});
 
+/** A port, or the path of a unix socket. */
+export type SocketPlace = { readonly host: string; readonly port: number } | { readonly path: string };
+
 export interface Space {
   readonly freeBytes: number;
   readonly totalBytes: number;
@@ -190,21 +193,16 @@ async function roundTripMs(host: string, port: number): Promise<number | undefin
   let best: number | undefined;
   for (let tries = 0; tries < ROUND_TRIPS; tries++) {
     const startMs = performance.now();
-    if ((await connects(host, port, CONNECT_MS)) !== undefined) return best;
+    if ((await connects({ host, port }, CONNECT_MS)) !== undefined) return best;
     best = Math.min(best ?? Infinity, performance.now() - startMs);
   }
   return best;
 }
 
-/** Takes the port connections? Undefined when it does, else Node's code. */
-export function connects(
-  host: string,
-  port: number,
-  waitMs: number,
-  signal?: AbortSignal,
-): Promise<string | undefined> {
+/** Takes the port, or the socket of that path, connections? Undefined when it does, else Node's code. */
+export function connects(to: SocketPlace, waitMs: number, signal?: AbortSignal): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port });
+    const socket = connect(to);
     const end = (failure: string | undefined): void => {
       clearTimeout(timer);
       socket.destroy();

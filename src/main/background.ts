@@ -6,6 +6,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync, rmSync, statSync } from 'node:fs';
+import { endsWithin } from './child-end.js';
 import { CommandError } from './command-error.js';
 import type { MountConfig } from './config.js';
 import { detachOursNow } from './detach.js';
@@ -130,20 +131,9 @@ function diedHow(value: unknown): string | undefined {
 
 /** Waits until the process has ended; one that does not end by itself is told to, then killed. */
 async function end(child: ChildProcess, endsByItself: boolean): Promise<void> {
-  const ended = (): boolean => child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
-  const waitEnd = (waitMs: number): Promise<void> =>
-    new Promise((resolvePromise) => {
-      if (ended()) return resolvePromise();
-      const timer = setTimeout(resolvePromise, waitMs);
-      child.once('exit', () => {
-        clearTimeout(timer);
-        resolvePromise();
-      });
-    });
   if (!endsByItself) child.kill('SIGTERM');
-  await waitEnd(END_WAIT_MS);
-  if (!ended()) child.kill('SIGKILL');
-  await waitEnd(END_WAIT_MS);
+  if (!(await endsWithin(child, END_WAIT_MS))) child.kill('SIGKILL');
+  await endsWithin(child, END_WAIT_MS);
   if (child.connected) child.disconnect();
   // A process that even SIGKILL does not end at once waits in the kernel: it must not hold the command.
   child.unref();

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { findMount } from '../../fuse/mountinfo.js';
 import { unmountFuse } from '../../fuse/unmount.js';
+import { endsWithin } from '../../main/child-end.js';
 import { CommandError } from '../../main/command-error.js';
 import { EXIT_FAILURE } from '../../main/exit-codes.js';
 import { findRunFile } from '../../main/run-file.js';
@@ -123,25 +124,13 @@ export class BucketTarget implements Target {
         await unmountFuse(this.directory, { lazy: true }).catch(() => undefined);
       }
     }
-    if (await hasEnded(child, END_WAIT_MS)) return;
+    if (await endsWithin(child, END_WAIT_MS)) return;
     child.kill('SIGKILL');
-    await hasEnded(child, END_WAIT_MS);
+    await endsWithin(child, END_WAIT_MS);
   }
 }
 
 function lastLine(text: string): string {
   const line = text.trim().split('\n').at(-1) ?? '';
   return line.replace(/^mount-s3x: /, '') || 'it ended without a word';
-}
-
-/** False when it is still there after `waitMs`. */
-function hasEnded(child: ChildProcess, waitMs: number): Promise<boolean> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(true);
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), waitMs);
-    child.once('exit', () => {
-      clearTimeout(timer);
-      resolve(true);
-    });
-  });
 }

@@ -41,8 +41,10 @@ export const proxyCheck: Check = {
     const variable = set[0] ?? 'HTTPS_PROXY';
     const blanks = { host: hostname, variable };
     const failure = await connects(
-      proxy.hostname.replace(/^\[|\]$/g, ''),
-      Number(proxy.port) || (proxy.protocol === 'https:' ? 443 : 80),
+      {
+        host: proxy.hostname.replace(/^\[|\]$/g, ''),
+        port: Number(proxy.port) || (proxy.protocol === 'https:' ? 443 : 80),
+      },
       CONNECT_MS,
       signal,
     );

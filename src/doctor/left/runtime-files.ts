@@ -7,7 +7,6 @@
  * Refuses to judge what another user, or another PID namespace, has written.
  */
 import { readdir, rm, stat } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { pidNamespace, processStartTicks, secondsSince } from '../../base/process-identity.js';
 import { FUSE_TYPE, type MountRecord } from '../../fuse/mountinfo.js';
@@ -16,6 +15,7 @@ import { registryCandidates } from '../../main/registry/place.js';
 import { chiefOf, isAlive, processesOf, readRunFile, type RunFile } from '../../main/run-file.js';
 import { mountId, type Owner } from '../../main/state-directory.js';
 import { readText } from '../../hwdetect/read.js';
+import { connects } from '../host.js';
 import type { FileFacts, Garbage } from './garbage.js';
 
 /** A mount has 30 s to start; before that its files are not to be judged. */
@@ -137,22 +137,10 @@ async function isDeadNote(path: string, name: string): Promise<boolean> {
   return note !== undefined && note.pidNamespace === pidNamespace();
 }
 
-/** Does somebody answer at the socket? */
-function listens(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    const end = (answer: boolean): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(answer);
-    };
-    // Whoever does not refuse is there.
-    const timer = setTimeout(() => end(true), CONNECT_MS);
-    socket.once('connect', () => end(true));
-    socket.once('error', (error: NodeJS.ErrnoException) =>
-      end(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'),
-    );
-  });
+/** Does somebody answer at the socket? Whoever does not refuse is there. */
+async function listens(path: string): Promise<boolean> {
+  const failure = await connects({ path }, CONNECT_MS);
+  return failure !== 'ECONNREFUSED' && failure !== 'ENOENT';
 }
 
 export async function namesIn(directory: string): Promise<string[]> {
