@@ -9,6 +9,7 @@ import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runsWithUserDevFuse } from '../test/support/user-dev-fuse.js';
 import { writeBenchDataSet, writeManyKeys } from './data-set.js';
+import { touchLine, touchMemory } from './peers/memory-touch.js';
 import { HELP, readOptions, type BenchOptions } from './peers/options.js';
 import { reportRow } from './peers/report.js';
 import { rows, selectRows } from './peers/rows.js';
@@ -17,6 +18,9 @@ import { scenes, type Scene } from './peers/scenes.js';
 import type { Verdict } from './peers/floors.js';
 import { measureRow, whyNoRow, type RowResult } from './peers/run.js';
 import { BUCKET, MANY_BUCKET, Stores } from './peers/stores.js';
+
+/** Enough to see what a page costs that was free for a while. */
+const TOUCH_BYTES = 1024 ** 3;
 
 async function main(options: BenchOptions): Promise<void> {
   // Scenes compare several mounts each and take long: only when they are asked for.
@@ -33,6 +37,8 @@ async function main(options: BenchOptions): Promise<void> {
   // Ctrl-C: what was measured so far is reported.
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  if (options.warmMemoryGib > 0) touchMemory(options.warmMemoryGib * 1024 ** 3);
+  const touchBeforeUs = touchMemory(TOUCH_BYTES);
   try {
     writeBenchDataSet(join(options.data, BUCKET));
     for (const row of selected) {
@@ -58,7 +64,8 @@ async function main(options: BenchOptions): Promise<void> {
     await stores.close();
   }
   const machine = `${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), Linux ${release()}, Node ${process.version}`;
-  console.log(`\n${machine}; medians of ${options.rounds}; --memory-target ${options.memoryTargetMib}\n`);
+  console.log(`\n${machine}; medians of ${options.rounds}; --memory-target ${options.memoryTargetMib}`);
+  console.log(`${touchLine(touchBeforeUs, touchMemory(TOUCH_BYTES))}\n`);
   for (const result of results) {
     const { lines, state } = reportRow(result, options.memoryTargetMib);
     states[state]++;

@@ -13,6 +13,7 @@ Measures this mount beside s3fs, and beside bare GETs where the network is the f
   --proxy PATH         a program with the flags of dev/latency-proxy instead of it
   --python PATH        for the readers; the DataLoader rows need one with torch [default: $PYTHON or python3]
   --all-sides          measure s3fs in every row, not only where the floor compares with it
+  --warm-memory GIB    touch so much memory before, so that a virtual machine has it [default: 0]
   --only SIDE          only mount-s3x, s3fs or bare
 `;
 
@@ -22,6 +23,7 @@ export interface BenchOptions {
   readonly list: boolean;
   readonly help: boolean;
   readonly memoryTargetMib: number;
+  readonly warmMemoryGib: number;
   readonly data: string;
   readonly proxy: string | undefined;
   readonly python: string;
@@ -42,6 +44,7 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): Be
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
       'memory-target': { type: 'string', default: '512' },
+      'warm-memory': { type: 'string', default: '0' },
       data: { type: 'string', default: '/dev/shm/mount-s3x-bench' },
       proxy: { type: 'string' },
       python: { type: 'string', default: env['PYTHON'] ?? 'python3' },
@@ -55,6 +58,7 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): Be
     list: values.list,
     help: values.help,
     memoryTargetMib: positive('--memory-target', values['memory-target']),
+    warmMemoryGib: wholeFrom(0, '--warm-memory', values['warm-memory']),
     data: values.data,
     proxy: values.proxy,
     python: values.python,
@@ -65,7 +69,13 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): Be
 }
 
 function positive(flag: string, text: string): number {
+  return wholeFrom(1, flag, text);
+}
+
+function wholeFrom(least: number, flag: string, text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new Error(`${flag} wants a whole number from 1 on, not ${text}`);
+  if (!Number.isInteger(value) || value < least) {
+    throw new Error(`${flag} wants a whole number from ${least} on, not ${text}`);
+  }
   return value;
 }
