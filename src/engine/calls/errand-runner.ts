@@ -290,7 +290,8 @@ export class ErrandRunner {
       ...job.unreached.record(clock.nowMs()),
       outageMs: this.#deps.connections.outage.ms(clock.nowMs()),
     };
-    const bounds = { maxAttempts, totalMax: maxAttempts, patienceMs, ...timeouts };
+    const silenceMs = isPatient && isBrief(errand) ? errand.deadlineMs : Infinity;
+    const bounds = { maxAttempts, totalMax: maxAttempts, patienceMs, silenceMs, ...timeouts };
     const decision = decideRetry(record, failure, bounds, this.#deps.random());
     const { code, status } = failure;
     switch (decision.kind) {

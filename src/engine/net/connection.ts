@@ -311,7 +311,10 @@ export class Connection {
         this.#fail(transportFailure('SendStalled', `nothing of the body was taken within ${Math.round(waitedMs)} ms`));
       }
     } else if (this.#state === 'head' && waitedMs >= (answerMs ?? firstByteMs)) {
-      this.#fail(transportFailure('FirstByteTimeout', `no answer within ${Math.round(waitedMs)} ms`));
+      this.#fail({
+        ...transportFailure('FirstByteTimeout', `no answer within ${Math.round(waitedMs)} ms`),
+        isSilent: true,
+      });
     } else if (
       (this.#state === 'slots' || this.#state === 'text') &&
       waitedMs >= Math.max(stallMs, this.#state === 'text' ? (answerMs ?? 0) : 0)

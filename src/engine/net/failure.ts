@@ -29,6 +29,8 @@ export interface Failure {
    * ask. Bounded by time where the store answers nobody else meanwhile (Outage.judged).
    */
   readonly isUnreached?: true;
+  /** A connection was there, and no answer came in time. */
+  readonly isSilent?: true;
   /** The store asked for at least so long a wait. */
   readonly retryAfterMs?: number;
 }

@@ -348,7 +348,8 @@ export class FetchRunner {
       return;
     }
     const blocks = fetch.command.slots.length;
-    const bounds = { maxAttempts, totalMax: attemptsTotalMax(maxAttempts, blocks), patienceMs, ...timeouts };
+    const totalMax = attemptsTotalMax(maxAttempts, blocks);
+    const bounds = { maxAttempts, totalMax, patienceMs, silenceMs: patienceMs || Infinity, ...timeouts };
     const record = {
       ...fetch.record,
       ...job.unreached.record(nowMs),

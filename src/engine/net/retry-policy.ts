@@ -34,6 +34,8 @@ export interface AttemptRecord {
 export interface RetryBounds {
   /** So long nobody may be there before that is a failure; 0: such attempts count as any other. */
   readonly patienceMs: number;
+  /** When nobody has been answered for so long, a silent attempt is the last: whoever comes then does not wait as long again. */
+  readonly silenceMs: number;
   /** Attempts in a row without progress. */
   readonly maxAttempts: number;
   /** Attempts in all. */
@@ -87,6 +89,7 @@ export class Outage {
   judged(failure: Failure, sinceMs: number, nowMs: number): Failure {
     if (failure.isUnreached !== true) {
       if (failure.status !== 0) this.answered(nowMs);
+      else if (failure.isSilent === true && this.#answeredMs <= sinceMs) this.failed(nowMs);
       return failure;
     }
     if (this.#answeredMs <= sinceMs) {
@@ -142,6 +145,7 @@ export function decideRetry(
         const ceiling = Math.min(UNREACHED_WAIT_MAX_MS, bounds.backoffBaseMs * 2 ** (record.unreached - 1));
         return { kind: 'again', waitMs: asked + random * ceiling };
       }
+      if (failure.isSilent === true && record.outageMs >= bounds.silenceMs) return { kind: 'giveUp' };
       if (record.fruitless >= bounds.maxAttempts || record.total >= bounds.totalMax) return { kind: 'giveUp' };
       // After progress the first try comes at once: the network moved a moment ago.
       if (record.fruitless === 0) return { kind: 'again', waitMs: asked };

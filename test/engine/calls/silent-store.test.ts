@@ -5,6 +5,7 @@
 import t, { type Test } from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
 import { EIO } from '../../../src/base/errno.js';
+import type { StoreRequest } from '../../../src/engine/calls/store-caller.js';
 import { DEFAULT_READ_DEADLINE_MS } from '../../../src/engine/net/limits.js';
 import { RawServer } from '../../support/raw-server.js';
 import { listBench } from '../listing/harness.js';
@@ -37,20 +38,36 @@ async function outlived(clock: ManualClock, work: Promise<unknown>): Promise<num
 
 t.test('HEAD, DELETE and LIST end when a READ would', async (t) => {
   const server = await silent(t);
-  const clock = new ManualClock();
-  const { caller } = writerBench(t, { port: server.port, clock, target: TARGET });
-  const { plane } = listBench(t, { port: server.port, clock, target: TARGET });
-  const asked: [string, () => Promise<unknown>][] = [
-    ['HEAD', () => caller.ask({ operation: 'HeadObject', method: 'HEAD', key: 'k' })],
-    ['DELETE', () => caller.ask({ operation: 'DeleteObject', method: 'DELETE', key: 'k' })],
-    ['LIST', () => plane.list({ prefix: 'p' })],
+  const heads = { operation: 'HeadObject', method: 'HEAD', key: 'k' } as const;
+  const deletes = { operation: 'DeleteObject', method: 'DELETE', key: 'k' } as const;
+  const asked: [string, (clock: ManualClock) => () => Promise<unknown>][] = [
+    ['HEAD', (clock) => asking(clock, heads)],
+    ['DELETE', (clock) => asking(clock, deletes)],
+    [
+      'LIST',
+      (clock) => {
+        const { plane } = listBench(t, { port: server.port, clock, target: TARGET });
+        return () => plane.list({ prefix: 'p' });
+      },
+    ],
   ];
-  for (const [what, ask] of asked) {
+  const asking = (clock: ManualClock, request: StoreRequest): (() => Promise<unknown>) => {
+    const { caller } = writerBench(t, { port: server.port, clock, target: TARGET });
+    return () => caller.ask(request);
+  };
+  for (const [what, bench] of asked) {
+    const clock = new ManualClock();
+    const ask = bench(clock);
     const answer = ask();
     const tookMs = await outlived(clock, answer);
     t.ok(tookMs <= DEFAULT_READ_DEADLINE_MS + 1000, `${what}: ${tookMs} ms`);
     t.ok(tookMs >= DEFAULT_READ_DEADLINE_MS / 2, `${what}: ${tookMs} ms, and it was patient`);
     t.match(await answer.catch((error: unknown) => error), { errno: EIO, status: 0, remedy: /doctor/ }, what);
+    clock.advance(1000);
+    const late = ask();
+    const lateMs = await outlived(clock, late);
+    t.ok(lateMs <= DEFAULT_READ_DEADLINE_MS / 2, `${what}: who comes late waits for one attempt, ${lateMs} ms`);
+    await t.rejects(late, what);
   }
 });
 

@@ -21,6 +21,7 @@ const bounds = {
   maxAttempts: 4,
   totalMax: attemptsTotalMax(4, 8),
   patienceMs: 0,
+  silenceMs: Infinity,
   backoffBaseMs: 50,
   backoffCapMs: 150,
 };
@@ -78,6 +79,26 @@ t.test('who comes late to an outage waits less', (t) => {
   outage.failed(4000);
   outage.failed(4001 + OUTAGE_FORGOTTEN_MS);
   t.equal(outage.ms(4001 + OUTAGE_FORGOTTEN_MS), 0, 'nobody has looked meanwhile: another one');
+  t.end();
+});
+
+t.test('who comes late to silence waits for one attempt', (t) => {
+  const silent = { ...failure('backoff'), isSilent: true as const };
+  const patient = { ...bounds, patienceMs: 30_000, silenceMs: 30_000 };
+  const decide = (outageMs: number) => decideRetry({ ...fresh, outageMs }, silent, patient, 0.5).kind;
+  t.equal(decide(29_999), 'again');
+  t.equal(decide(30_000), 'giveUp');
+  t.equal(
+    decideRetry({ ...fresh, outageMs: 1e9 }, silent, bounds, 0.5).kind,
+    'again',
+    'an upload, or counted attempts',
+  );
+  const outage = new Outage();
+  outage.judged(silent, 1000, 9000);
+  t.equal(outage.ms(10_000), 1000, 'silence is an outage');
+  outage.answered(10_000);
+  outage.judged(silent, 9500, 17_500);
+  t.equal(outage.ms(18_000), 0, 'not while others are answered');
   t.end();
 });
 
