@@ -31,7 +31,7 @@ export class Removal {
     try {
       if (hold.base) {
         if (hold.isOpen) await hold.keepBase(signal);
-        else await orphans.keep(node, signal);
+        else if (hold.isInUse) await orphans.keep(node, signal);
         await this.#delete(directoryKey, name, signal);
       } else if (hold.covers) await this.#delete(directoryKey, name, signal);
       else this.#gone(directoryKey, name);

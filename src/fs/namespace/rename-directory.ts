@@ -397,6 +397,9 @@ function lastingHold(hold: UncommittedHold): UncommittedHold {
     get isOpen() {
       return hold.isOpen;
     },
+    get isInUse() {
+      return hold.isInUse;
+    },
     leaveKey: () => Promise.resolve(),
     keepBase: (signal) => hold.keepBase(signal),
     moved: (key, base, covers) => hold.moved(key, base, covers),

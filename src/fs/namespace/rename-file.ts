@@ -107,7 +107,7 @@ export class FileRename {
     const { table, orphans } = this.#deps;
     const node = table.currentFile(toKey);
     if (hold?.isOpen === true) await hold.keepBase(signal);
-    else if (node) await orphans.keep(node, signal);
+    else if (node && hold?.isInUse !== false) await orphans.keep(node, signal);
   }
 
   async #move(

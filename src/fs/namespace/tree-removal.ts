@@ -40,7 +40,7 @@ export class TreeRemoval {
         held.push({ node, hold });
         if (!hold.base) continue;
         if (hold.isOpen) await hold.keepBase(signal);
-        else await orphans.keep(node, signal);
+        else if (hold.isInUse) await orphans.keep(node, signal);
       }
       const marked = name === '' ? undefined : this.#directories.leaving(directoryKey, name);
       const result = await deleteTree(prefix, { store, writer, progress }, signal);

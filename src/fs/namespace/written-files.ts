@@ -57,6 +57,8 @@ export interface UncommittedHold {
   orphaned(): void;
   /** Somebody has the file open for writing now. */
   readonly isOpen: boolean;
+  /** Somebody has it open in whatever way; a claim of the namespace's own, which counts as an open of the node, is none. */
+  readonly isInUse: boolean;
   release(): void;
 }
 

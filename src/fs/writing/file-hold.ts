@@ -56,6 +56,9 @@ export function holdOf(entry: WrittenEntry, host: HoldHost, end: () => void, rel
     get isOpen() {
       return entry.writers > entry.claims;
     },
+    get isInUse() {
+      return entry.node.opens > entry.claims;
+    },
     release: () => {
       if (isPaused && !host.isClosed(entry) && !file.failure) file.upload.resume();
       end();

@@ -99,6 +99,22 @@ void t.test('unlink deletes the object and answers what S3 said', async (t) => {
   t.equal(await bench.cat('d/b'), '2');
 });
 
+void t.test('what nobody has open is not fetched before it goes', async (t) => {
+  const bench = new TreeBench(t, INDEFINITE);
+  for (const key of ['a', 'b', 'c', 'open']) bench.store.put(key, 'bytes');
+  t.same(await bench.names(), ['a', 'b', 'c', 'open']);
+  for (const name of ['a', 'b', 'c', 'open']) t.ok(await bench.stat(name));
+  const reader = await bench.openAt('open');
+  bench.prefetcher.reads.length = 0;
+  await bench.unlink('a');
+  await bench.rename('b', 'c');
+  t.same(bench.prefetcher.reads, [], 'neither what is deleted nor what is replaced');
+  await bench.unlink('open');
+  t.same(bench.prefetcher.reads, [{ key: 'open', offset: 0, sizeBytes: 5 }]);
+  t.equal((await reader.read(0, 100)).toString(), 'bytes');
+  await reader.release();
+});
+
 void t.test('a directory stays when its last file goes', async (t) => {
   const bench = new TreeBench(t);
   bench.store.put('known/a', '1');
