@@ -6,7 +6,7 @@ import type { CallCommand } from '../api.js';
 import { isFromGateway, transportFailure, unreached, type Failure } from '../net/failure.js';
 import { parseS3Error, type S3ErrorBody } from '../net/error-body.js';
 import type { ResponseHead } from '../net/http-head.js';
-import { retryAfterOf } from '../net/response-check.js';
+import { asksForTime } from '../net/response-check.js';
 import { codeForStatus, errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '../s3-errno.js';
 
 /** Undefined when it is what was asked for. */
@@ -47,6 +47,5 @@ function fromError(head: ResponseHead, error: S3ErrorBody, status: number): Fail
   if (!isRetryable(status === 200 ? 500 : status, error.code)) {
     return { errno, code, status, message: said, remedy: 'none' };
   }
-  const retryAfterMs = retryAfterOf(head);
-  return { errno, code, status, message: said, remedy: 'backoff', ...(retryAfterMs > 0 ? { retryAfterMs } : {}) };
+  return asksForTime({ errno, code, status, message: said, remedy: 'backoff' }, head);
 }

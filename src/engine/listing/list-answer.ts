@@ -7,6 +7,7 @@ import { codeForStatus, errnoForS3, isClockProblem, isCredentialProblem, isRetry
 import type { S3ErrorBody } from '../net/error-body.js';
 import { awayRemedy, isFromGateway, transportFailure, unreached, type Failure } from '../net/failure.js';
 import type { ResponseHead } from '../net/http-head.js';
+import { asksForTime } from '../net/response-check.js';
 import type { ListingError } from './xml-scanner.js';
 
 const NOT_S3 = 'NotAnS3Server';
@@ -30,13 +31,8 @@ export function failureFromListAnswer(head: ResponseHead, body: S3ErrorBody): Fa
   }
   if (isClockProblem(body.code)) return { errno, code, status, message: said, remedy: 'clock' };
   if (isCredentialProblem(body.code)) return { errno, code, status, message: said, remedy: 'credentials' };
-  const failure: Failure = {
-    errno,
-    code,
-    status,
-    message: said,
-    remedy: isRetryable(status, body.code) ? 'backoff' : 'none',
-  };
+  if (!isRetryable(status, body.code)) return { errno, code, status, message: said, remedy: 'none' };
+  const failure = asksForTime({ errno, code, status, message: said, remedy: 'backoff' }, head);
   return isGateway ? unreached(failure) : failure;
 }
 

@@ -73,8 +73,14 @@ function wrong(code: string, head: ResponseHead, message: string): Failure {
   return { errno: EIO, code, status: head.status, message, remedy: 'backoff' };
 }
 
+/** The failure with the wait that its answer asks for, if it does. */
+export function asksForTime(failure: Failure, head: ResponseHead): Failure {
+  const retryAfterMs = retryAfterOf(head);
+  return retryAfterMs > 0 ? { ...failure, retryAfterMs } : failure;
+}
+
 /** Retry-After in milliseconds, 0 without one: seconds, or a date that is compared with the answer's own. */
-export function retryAfterOf(head: ResponseHead): number {
+function retryAfterOf(head: ResponseHead): number {
   const text = head.get('retry-after') ?? '';
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
   const waitMs = Date.parse(text) - Date.parse(head.get('date') ?? '');
@@ -117,8 +123,6 @@ export function failureFromAnswer(head: ResponseHead, body: S3ErrorBody, asked: 
   if (isCredentialProblem(body.code)) return { ...answerFailure(code, status, about), remedy: 'credentials' };
   const errno = errnoForS3(status, body.code);
   if (!isRetryable(status, body.code)) return { errno, code, status, message: about, remedy: 'none' };
-  const retryAfterMs = retryAfterOf(head);
-  const busy: Failure = { errno, code, status, message: about, remedy: 'backoff' };
-  const failure = retryAfterMs > 0 ? { ...busy, retryAfterMs } : busy;
+  const failure = asksForTime({ errno, code, status, message: about, remedy: 'backoff' }, head);
   return isFromGateway(head, body.code) ? unreached(failure) : failure;
 }

@@ -184,20 +184,21 @@ t.test('a connection that breaks in the middle of an answer is an attempt', asyn
   t.equal(server.requests.length, 3);
 });
 
+const about = {
+  key: 'k',
+  etag: 'e',
+  objectBytes: 1,
+  form: 'range',
+  partNumber: 0,
+  startOffset: 0,
+  endOffset: 1,
+} as const;
+const command: CallCommand = {
+  ...{ callId: 1, method: 'PUT', key: 'k', query: '', headers: [], body: [], wantsMd5: false, answerHeaders: [] },
+  ...{ accepts: [], looksForError: false, answerBytesMax: 100, answerMs: 1, deadlineMs: 1, priority: 0 },
+};
+
 t.test('whose word a refusal is', (t) => {
-  const about = {
-    key: 'k',
-    etag: 'e',
-    objectBytes: 1,
-    form: 'range',
-    partNumber: 0,
-    startOffset: 0,
-    endOffset: 1,
-  } as const;
-  const command: CallCommand = {
-    ...{ callId: 1, method: 'PUT', key: 'k', query: '', headers: [], body: [], wantsMd5: false, answerHeaders: [] },
-    ...{ accepts: [], looksForError: false, answerBytesMax: 100, answerMs: 1, deadlineMs: 1, priority: 0 },
-  };
   const rows: [string, string, boolean][] = [
     ['nginx', page('502 Bad Gateway'), true],
     ['nginx, late', page('504 Gateway Time-out'), true],
@@ -227,5 +228,18 @@ t.test('whose word a refusal is', (t) => {
   const stranger = new ResponseHead('HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\n');
   t.match(failureFromCallAnswer(command, stranger, Buffer.from(PAGE)), { code: 'NotAnS3Server', remedy: 'none' });
   t.match(failureFromListAnswer(stranger, parseS3Error(Buffer.from(PAGE))), { code: 'NotAnS3Server', remedy: 'none' });
+  t.end();
+});
+
+t.test('whatever was asked, a busy store that says when to come again is believed', (t) => {
+  const busy = new ResponseHead('HTTP/1.1 503 Slow Down\r\nRetry-After: 3\r\nx-amz-request-id: 1\r\n');
+  const body = Buffer.from('<Error><Code>SlowDown</Code></Error>');
+  for (const [what, failure] of [
+    ['GET', failureFromAnswer(busy, parseS3Error(body), about)],
+    ['a call', failureFromCallAnswer(command, busy, body)],
+    ['LIST', failureFromListAnswer(busy, parseS3Error(body))],
+  ] as const) {
+    t.match(failure, { remedy: 'backoff', retryAfterMs: 3000 }, what);
+  }
   t.end();
 });
