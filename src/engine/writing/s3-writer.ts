@@ -210,6 +210,11 @@ export class S3Writer implements ObjectWriter {
     if (etag === '') throw this.#notS3(request, 'an answer without an ETag');
     const name = this.#checksum;
     const value = name === undefined ? '' : field(copied, `Checksum${name}`);
+    if (value.includes('-')) {
+      // versitygw's: it refuses the completion with it, as it does without any.
+      const message = 'it gives the checksum of the whole source: mount with --store-capabilities no-checksums';
+      throw this.#caller.error(request, { ...brokenAnswer({ status: 200 }), message });
+    }
     const checksum = name === undefined || value === '' ? {} : { checksum: { name, value } };
     return { partNumber, etag, sizeBytes: endOffset - startOffset, ...checksum };
   }

@@ -280,6 +280,20 @@ t.test('a copy above 5 GiB is made of parts, and leaves none behind', async (t) 
   t.match(asked.at(-1), /^DELETE .*uploadId=u$/, 'aborted, after all others were over');
 });
 
+t.test(
+  'a copied part that comes with the checksum of the whole source is refused at once, and says what to do',
+  async (t) => {
+    const { writer, asked } = await start(t, () =>
+      ok('', '<CopyPartResult><ETag>"p"</ETag><ChecksumCRC32>A0o2bA==-2</ChecksumCRC32></CopyPartResult>'),
+    );
+    const range = { key: 'src', etag: '"s"', startOffset: 0, endOffset: 5 };
+    const error = await storeErrorOf(writer.copyPart({ key: 'dst', uploadId: 'u' }, 1, range));
+    t.equal(error.errno, EIO);
+    t.match(error.message, /^UploadPartCopy s3:.* --store-capabilities no-checksums/);
+    t.equal(asked.length, 1);
+  },
+);
+
 t.test('refusals in the words of errno, each with what to do', async (t) => {
   const cases: readonly (readonly [number, string, number])[] = [
     [403, 'AccessDenied', EACCES],
