@@ -284,7 +284,7 @@ t.test(
   'a copied part that comes with the checksum of the whole source is refused at once, and says what to do',
   async (t) => {
     const answer = '<CopyPartResult><ETag>"p"</ETag><ChecksumCRC32>A0o2bA==-2</ChecksumCRC32></CopyPartResult>';
-  const { writer, asked } = await start(t, () => ok('', answer), { objects: { checksums: 'crc32' } });
+    const { writer, asked } = await start(t, () => ok('', answer), { objects: { checksums: 'crc32' } });
     const range = { key: 'src', etag: '"s"', startOffset: 0, endOffset: 5 };
     const error = await storeErrorOf(writer.copyPart({ key: 'dst', uploadId: 'u' }, 1, range));
     t.equal(error.errno, EIO);
