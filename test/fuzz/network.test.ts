@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import t from 'tap';
 import { ListingError, ListScanner } from '../../src/engine/listing/xml-scanner.js';
 import { parseS3Error } from '../../src/engine/net/error-body.js';
-import { ErrorTextReader } from '../../src/engine/net/error-text.js';
+import { FramedBody } from '../../src/engine/net/framed-body.js';
 import { HeadError, HeadParser } from '../../src/engine/net/http-head.js';
 import { ERROR_BODY_BYTES_MAX, HEAD_BYTES_MAX } from '../../src/engine/net/limits.js';
 import { field, fields, parseAnswer } from '../../src/engine/writing/write-xml.js';
@@ -82,7 +82,7 @@ const chunkWords = ['0\r\n\r\n', '5\r\n', 'fffffffff\r\n', '-1\r\n', ';ext\r\n',
 const goodChunks = Buffer.from('5\r\nhello\r\n10;x=y\r\n0123456789abcdef\r\n0\r\nTrailer: 1\r\n\r\n');
 
 function bodyOf(parts: readonly Buffer[]): string {
-  const reader = new ErrorTextReader({ kind: 'chunked' });
+  const reader = new FramedBody({ kind: 'chunked' });
   try {
     for (const part of parts) reader.push(part);
   } catch (error) {

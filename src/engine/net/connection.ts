@@ -21,7 +21,7 @@ import type { Exchange, RequestBody } from './exchange.js';
 import { transportFailure, unreached, type Failure } from './failure.js';
 import { HeadError, HeadParser, type ResponseHead } from './http-head.js';
 import { BODY_INLINE_BYTES, BODY_PIECE_BYTES, DRIP_BYTES_PER_MS, SCRATCH_BYTES } from './limits.js';
-import { ErrorTextReader } from './error-text.js';
+import { FramedBody } from './framed-body.js';
 import type { NetMeter } from './sampling.js';
 import type { OnRead } from './socket-opener.js';
 
@@ -60,9 +60,9 @@ export class Connection {
   #localAddress: string | undefined;
   #exchange: Exchange | undefined;
   #head: ResponseHead | undefined;
-  #text: ErrorTextReader | undefined;
+  #text: FramedBody | undefined;
   /** What the exchange said to its body. */
-  #bodyFailure: Failure | undefined;
+  #bodyVerdict: Failure | 'last' | undefined;
   readonly #pace = new BodyPace();
   /** What of the request's body has not been handed to the socket. */
   #sending: RequestBody | undefined;
@@ -484,8 +484,8 @@ export class Connection {
 
   #startText(head: ResponseHead, rest: Buffer, take?: (bytes: Buffer) => void): void {
     this.#state = 'text';
-    this.#bodyFailure = undefined;
-    this.#text = new ErrorTextReader(head.framing, take);
+    this.#bodyVerdict = undefined;
+    this.#text = new FramedBody(head.framing, take);
     this.#readText(rest);
   }
 
@@ -493,7 +493,7 @@ export class Connection {
     this.#deps.meter.bytesIn += bytes.length;
     this.#bytesIn += bytes.length;
     if (this.#deps.gate.isLimited) this.#deps.gate.spend(bytes.length);
-    this.#bodyFailure ??= this.#exchange?.body?.(bytes);
+    this.#bodyVerdict ??= this.#exchange?.body?.(bytes);
   }
 
   #readText(chunk: Buffer): void {
@@ -506,11 +506,14 @@ export class Connection {
       this.#fail(transportFailure(error.code, error.message));
       return;
     }
-    if (this.#bodyFailure !== undefined) this.#fail(this.#bodyFailure);
+    // The exchange may have been cancelled from within.
+    if (this.#state !== 'text') return;
+    if (this.#bodyVerdict === 'last') this.#finishText(reader);
+    else if (this.#bodyVerdict !== undefined) this.#fail(this.#bodyVerdict);
     else if (reader.isDone) this.#finishText(reader);
   }
 
-  #finishText(reader: ErrorTextReader): void {
+  #finishText(reader: FramedBody): void {
     const exchange = this.#exchange;
     if (!reader.isClean) this.#keepAlive = false;
     this.#release();

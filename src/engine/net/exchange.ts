@@ -21,8 +21,11 @@ export interface Exchange {
    * a Failure = useless.
    */
   head(head: ResponseHead): 'slots' | 'body' | 'text' | 'none' | Failure;
-  /** Borrowed bytes of a 'body'; a Failure ends the exchange. `done` follows the last ones. */
-  body?(bytes: Buffer): Failure | undefined;
+  /**
+   * Borrowed bytes of a 'body'; a Failure ends the exchange, 'last' says that whatever comes behind them is not wanted.
+   * `done` follows the last ones.
+   */
+  body?(bytes: Buffer): Failure | 'last' | undefined;
   /** Where the next body bytes go: never empty, never more than `remainingBytes`. */
   view(remainingBytes: number): Uint8Array;
   /** So many bytes now stand in the last view. */

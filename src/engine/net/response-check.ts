@@ -1,7 +1,8 @@
 /**
  * Is this answer the bytes that were asked for? Pure: head in, verdict out.
  * An answer counts only if status, Content-Range, Content-Length and ETag all say the same as the request; everything
- * else never reaches the pool. One byte from another version or another offset would be a wrong byte in a file.
+ * else never reaches the pool. Where a proxy has cut the body into chunks, or ends it with the connection, there is no
+ * Content-Length, and the transfer counts (transfer.ts). One byte from another version or another offset would be a wrong byte in a file.
  * What an error answer means is in s3-errno.ts; this file adds what it means under an open handle.
  */
 import { EIO, ESTALE } from '../../base/errno.js';
@@ -42,8 +43,13 @@ export function checkPayloadHead(head: ResponseHead, asked: Asked): Failure | un
   }
   if (asked.form === 'layout') return undefined;
   const wantBytes = asked.endOffset - asked.startOffset;
-  if (head.framing.kind !== 'length') {
-    return wrong('LengthMissing', head, `the store did not say how many bytes it sends for ${what}`);
+  if (head.framing.kind !== 'length' && head.get('content-encoding') !== undefined) {
+    // Whoever took the length away may have packed the bytes, too.
+    return wrong(
+      'LengthMissing',
+      head,
+      `the store did not say how many bytes it sends for ${what}, and how they are packed`,
+    );
   }
   if (head.status === 206) {
     const range = head.get('content-range') ?? '';
@@ -61,7 +67,7 @@ export function checkPayloadHead(head: ResponseHead, asked: Asked): Failure | un
   } else if (asked.startOffset !== 0 || asked.endOffset !== asked.objectBytes) {
     return wrong('RangeIgnored', head, `asked for ${what}, the store sends the whole object`);
   }
-  if (head.framing.bytes !== wantBytes) {
+  if (head.framing.kind === 'length' && head.framing.bytes !== wantBytes) {
     const message = `asked for ${what}, the store sends ${head.framing.bytes} bytes instead of ${wantBytes}`;
     return wrong('ContentLengthMismatch', head, message);
   }

@@ -179,8 +179,8 @@ t.test('answers that lie are never published, and asked for again', async (t) =>
     ['two Content-Ranges', 'ContentRangeMismatch', EIO, lie((head) => head.replace(/(Content-Range.*\r\n)/, '$1$1'))],
     ['a shorter length', 'ContentLengthMismatch', EIO, lie((head) => head.replace(/Length: \d+/, 'Length: 10'))],
     ['a longer length', 'ContentLengthMismatch', EIO, lie((head) => head.replace(/Length: \d+/, 'Length: 300001'))],
-    ['no length', 'LengthMissing', EIO, lie((head) => head.replace(/Content-Length: \d+\r\n/, ''))],
-    ['chunked', 'LengthMissing', EIO, lie((head) => head.replace(/Content-Length: \d+/, 'Transfer-Encoding: chunked'))],
+    ['packed', 'LengthMissing', EIO, lie((head) => head.replace(/Content-Length: \d+/, 'Content-Encoding: gzip'))],
+    ['no chunks', 'BadResponse', EIO, lie((head) => head.replace(/Content-Length: \d+/, 'Transfer-Encoding: chunked'))],
     ['two lengths', 'BadResponse', EIO, lie((head) => head.replace(/(Content-Length.*\r\n)/, '$1$1'))],
     ['another ETag', 'ETagMismatch', ESTALE, lie((head) => head.replace('ETag: "0', 'ETag: "1'))],
     ['a weak ETag', 'ETagMismatch', ESTALE, lie((head) => head.replace('ETag: ', 'ETag: W/'))],
@@ -208,6 +208,53 @@ t.test('answers that lie are never published, and asked for again', async (t) =>
       t.match(said, [{ fields: { code }, message: /cannot be read \(EIO\)/ }], `${what}: the log says why`);
     t.equal(always.server.requests.length, 3, `${what}: asked three times`);
     always.harness.assertPool(t, `${what}, always: nothing lands`);
+  }
+});
+
+t.test('a body without a length, as proxies make it, is taken when it is what was asked for', async (t) => {
+  const inChunks = (bytes: Buffer, sizes: readonly number[]): Buffer => {
+    const parts: Buffer[] = [];
+    for (let at = 0, turn = 0; at < bytes.length; turn++) {
+      const piece = bytes.subarray(at, at + (sizes[turn % sizes.length] ?? 1));
+      parts.push(Buffer.from(`${piece.length.toString(16)};x=y\r\n`), piece, Buffer.from('\r\n'));
+      at += piece.length;
+    }
+    return Buffer.concat(parts);
+  };
+  const LAST = '0\r\n\r\n';
+  const chunked =
+    (make: (request: RawRequest) => (Buffer | string)[], staysOpen = true): Answer =>
+    async (request, connection) => {
+      const head = rightHead(request, object, ETAG).replace(/Content-Length: \d+/, 'Transfer-Encoding: chunked');
+      await connection.send(head);
+      for (const bytes of make(request)) await connection.send(bytes);
+      if (!staysOpen) connection.end();
+      return staysOpen;
+    };
+  const untilClose =
+    (make: (request: RawRequest) => Buffer): Answer =>
+    async (request, connection) => {
+      await connection.send(rightHead(request, object, ETAG).replace(/Content-Length: \d+\r\n/, ''));
+      await connection.send(make(request));
+      connection.end();
+    };
+  const rows: [string, number, number, Answer][] = [
+    ['chunks', 1, 1, chunked((request) => [inChunks(body(request), [1, 70_000, 4095]), LAST])],
+    ['one chunk', 1, 1, chunked((request) => [inChunks(body(request), [1e9]), LAST])],
+    ['no end', 1, 1, chunked((request) => [inChunks(body(request), [50_000])], false)],
+    ['half of it, and an end', 2, 1, chunked((request) => [inChunks(body(request).subarray(0, 99_999), [9999]), LAST])],
+    ['half of it', 2, 2, chunked((request) => [inChunks(body(request).subarray(0, 99_999), [9999])], false)],
+    ['too much', 2, 2, chunked((request) => [inChunks(Buffer.concat([body(request), Buffer.alloc(9)]), [1e9]), LAST])],
+    ['until the connection ends', 1, 1, untilClose(body)],
+    ['half, until the connection ends', 2, 2, untilClose((request) => body(request).subarray(0, 99_999))],
+  ];
+  for (const [what, requests, connections, answer] of rows) {
+    const { end, server, harness } = await play(t, [answer], { timeouts: fast });
+    t.equal(end.type, 'fetchDone', what);
+    t.equal(server.requests.length, requests, `${what}: requests`);
+    t.ok(server.connections >= connections, `${what}: connections`);
+    harness.expect(START, END);
+    harness.assertPool(t, `${what}: bytes`);
   }
 });
 

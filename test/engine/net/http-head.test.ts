@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { parseS3Error } from '../../../src/engine/net/error-body.js';
-import { ErrorTextReader } from '../../../src/engine/net/error-text.js';
+import { FramedBody } from '../../../src/engine/net/framed-body.js';
 import { HeadError, HeadParser, type ResponseHead } from '../../../src/engine/net/http-head.js';
 import { ERROR_BODY_BYTES_MAX, HEAD_BYTES_MAX } from '../../../src/engine/net/limits.js';
 
@@ -170,33 +170,33 @@ t.test('error texts, by length, in chunks and until close', (t) => {
     [{ kind: 'chunked' }, chunked],
   ] as const) {
     for (let size = 1; size <= text.length; size++) {
-      const reader = new ErrorTextReader(framing);
+      const reader = new FramedBody(framing);
       for (let at = 0; at < text.length; at += size) reader.push(Buffer.from(text.slice(at, at + size)));
       if (reader.text.toString() !== body || !reader.isDone || !reader.isClean) t.fail(`${framing.kind} in ${size}`);
     }
-    const more = new ErrorTextReader(framing);
+    const more = new FramedBody(framing);
     more.push(Buffer.from(`${text}HTTP/1.1 200 OK`));
     t.ok(more.isDone);
     t.notOk(more.isClean, 'bytes after the body spoil the connection');
-    const short = new ErrorTextReader(framing);
+    const short = new FramedBody(framing);
     short.push(Buffer.from(text.slice(0, -1)));
     t.notOk(short.isDone);
     t.notOk(short.ended());
   }
-  const close = new ErrorTextReader({ kind: 'close' });
+  const close = new FramedBody({ kind: 'close' });
   close.push(Buffer.from(body));
   t.notOk(close.isDone);
   t.ok(close.ended());
   t.equal(close.text.toString(), body);
   for (const bad of ['zz\r\n', '5\nxxxxx', '1\r\nxx\r\n', `${'1'.repeat(2000)}`, '123456789\r\n']) {
-    t.throws(() => new ErrorTextReader({ kind: 'chunked' }).push(Buffer.from(bad)), HeadError, bad.slice(0, 10));
+    t.throws(() => new FramedBody({ kind: 'chunked' }).push(Buffer.from(bad)), HeadError, bad.slice(0, 10));
   }
-  const huge = new ErrorTextReader({ kind: 'length', bytes: 10 * ERROR_BODY_BYTES_MAX });
+  const huge = new FramedBody({ kind: 'length', bytes: 10 * ERROR_BODY_BYTES_MAX });
   for (let i = 0; i < 10; i++) huge.push(Buffer.alloc(ERROR_BODY_BYTES_MAX - 1, 0x78));
   t.ok(huge.isDone);
   t.notOk(huge.isClean);
   t.equal(huge.text.length, ERROR_BODY_BYTES_MAX);
-  const none = new ErrorTextReader({ kind: 'length', bytes: 0 });
+  const none = new FramedBody({ kind: 'length', bytes: 0 });
   t.ok(none.isDone && none.isClean);
   t.end();
 });

@@ -1,8 +1,9 @@
 /**
- * The body of an answer that is no payload, whatever its framing: error XML, at most ERROR_BODY_BYTES_MAX of it, or a
- * listing, which goes to `take` as it comes (and is bounded there).
- * Payload never comes this way. A longer error is cut and the connection given up, so that a hostile or
- * broken server can neither fill memory nor keep a connection busy.
+ * The body of an answer, whatever its framing, but for payload of a known length, which lands in its slots unseen: error XML,
+ * of which at most ERROR_BODY_BYTES_MAX are collected, and what goes to `take` as it comes and is bounded there: a listing,
+ * or payload that a proxy has cut into chunks.
+ * A longer error is cut and the connection given up, so that a hostile or broken server can neither fill memory nor keep a
+ * connection busy.
  */
 import { HeadError, type BodyFraming } from './http-head.js';
 import { ERROR_BODY_BYTES_MAX } from './limits.js';
@@ -10,7 +11,7 @@ import { ERROR_BODY_BYTES_MAX } from './limits.js';
 /** Longest line of chunk framing (size, extensions, a trailer field). */
 const CHUNK_LINE_BYTES_MAX = 1024;
 
-export class ErrorTextReader {
+export class FramedBody {
   readonly #framing: BodyFraming;
   readonly #parts: Buffer[] = [];
   #bytes = 0;
