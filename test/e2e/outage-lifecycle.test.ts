@@ -183,16 +183,7 @@ for (const kind of KINDS) {
     t.type((await finished(writer)).error, 'string', 'the writer is told');
     t.match(mount.log(), /the mount ended before 'ended-\w+' was in the bucket; what was written \([^)]+\) is kept/);
     await way.set('open');
-    const kept = await ask([
-      'recover',
-      BUCKET,
-      '--spool-dir',
-      scene.spool,
-      '--endpoint-url',
-      way.endpoint,
-      '--force-path-style',
-    ]);
-    t.match(kept.stdout, new RegExp(`ended-${kind}`), `what it wrote is offered: ${kept.stderr}`);
+    await offers(t, scene, `ended-${kind}`);
     await listsOn(t, scene, Infinity);
   });
 
@@ -205,18 +196,16 @@ for (const kind of KINDS) {
     await readsRightOrFails(t, scene);
     t.type((await finished(writer)).error, 'string', 'the writer is told');
     await way.set('open');
-    const kept = await ask([
-      'recover',
-      BUCKET,
-      '--spool-dir',
-      scene.spool,
-      '--endpoint-url',
-      way.endpoint,
-      '--force-path-style',
-    ]);
-    t.match(kept.stdout, new RegExp(`orphaned-${kind}`), `what it wrote is offered: ${kept.stderr}`);
+    await offers(t, scene, `orphaned-${kind}`);
     await listsOn(t, scene, Infinity);
   });
+}
+
+/** `recover` lists what was written to the file. */
+async function offers(t: Test, { spool, way }: Scene, name: string): Promise<void> {
+  const where = ['--spool-dir', spool, '--endpoint-url', way.endpoint, '--force-path-style'];
+  const kept = await ask(['recover', BUCKET, ...where]);
+  t.match(kept.stdout, name, `what it wrote is offered: ${kept.stderr}`);
 }
 
 t.test('umount while nobody answers', async (t) => {

@@ -19,9 +19,21 @@ import { PoolView } from '../../../src/base/pool/pool-view.js';
 import type { DataTarget, FetchCommand, NetEvent, ReadSpan } from '../../../src/engine/api.js';
 import { NetThread, type NetThreadOptions } from '../../../src/engine/net/net-thread.js';
 import { systemNetwork } from '../../../src/engine/net/network.js';
+import type { Asked } from '../../../src/engine/net/response-check.js';
 import type { Network } from '../../../src/engine/net/socket-opener.js';
 
 export const ETAG = '"0123456789abcdef0123456789abcdef"';
+
+/** A GET of one byte, for who looks at answers only. */
+export const ASKED: Asked = {
+  key: 'k',
+  etag: 'e',
+  objectBytes: 1,
+  form: 'range',
+  partNumber: 0,
+  startOffset: 0,
+  endOffset: 1,
+};
 
 /** Bytes of a small generator: the same for the same seed. */
 export function pattern(bytes: number, seed = 1): Buffer {

@@ -22,7 +22,7 @@ import {
   type Script,
 } from '../../support/raw-server.js';
 import { writerBench } from '../writing/harness.js';
-import { ETAG, Harness, pattern } from './harness.js';
+import { ASKED, ETAG, Harness, pattern } from './harness.js';
 
 const object = pattern(300 * KIB);
 const PATIENT = { isPatient: true, maxAttempts: 2 };
@@ -184,15 +184,6 @@ t.test('a connection that breaks in the middle of an answer is an attempt', asyn
   t.equal(server.requests.length, 3);
 });
 
-const about = {
-  key: 'k',
-  etag: 'e',
-  objectBytes: 1,
-  form: 'range',
-  partNumber: 0,
-  startOffset: 0,
-  endOffset: 1,
-} as const;
 const command: CallCommand = {
   ...{ callId: 1, method: 'PUT', key: 'k', query: '', headers: [], body: [], wantsMd5: false, answerHeaders: [] },
   ...{ accepts: [], looksForError: false, answerBytesMax: 100, answerMs: 1, deadlineMs: 1, priority: 0 },
@@ -216,7 +207,7 @@ t.test('whose word a refusal is', (t) => {
     const parsed = new ResponseHead(`${head}\r\n`);
     const bytes = Buffer.from(body);
     for (const failure of [
-      failureFromAnswer(parsed, parseS3Error(bytes), about),
+      failureFromAnswer(parsed, parseS3Error(bytes), ASKED),
       failureFromCallAnswer(command, parsed, bytes),
       failureFromListAnswer(parsed, parseS3Error(bytes)),
     ]) {
@@ -235,7 +226,7 @@ t.test('whatever was asked, a busy store that says when to come again is believe
   const busy = new ResponseHead('HTTP/1.1 503 Slow Down\r\nRetry-After: 3\r\nx-amz-request-id: 1\r\n');
   const body = Buffer.from('<Error><Code>SlowDown</Code></Error>');
   for (const [what, failure] of [
-    ['GET', failureFromAnswer(busy, parseS3Error(body), about)],
+    ['GET', failureFromAnswer(busy, parseS3Error(body), ASKED)],
     ['a call', failureFromCallAnswer(command, busy, body)],
     ['LIST', failureFromListAnswer(busy, parseS3Error(body))],
   ] as const) {

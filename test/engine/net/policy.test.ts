@@ -16,6 +16,7 @@ import {
 import { LogGate } from '../../../src/engine/net/log-gate.js';
 import { failureFromAnswer, isSlowDown } from '../../../src/engine/net/response-check.js';
 import { Outage, Unreached, attemptsTotalMax, decideRetry } from '../../../src/engine/net/retry-policy.js';
+import { ASKED } from './harness.js';
 
 const bounds = {
   maxAttempts: 4,
@@ -153,15 +154,6 @@ t.test('a Retry-After is waited for, within bounds, with jitter beyond it', (t) 
   t.same(decideRetry(fresh, asked(2000), bounds, 0.5), { kind: 'again', waitMs: 2025 });
   t.same(decideRetry(fresh, asked(3_600_000), bounds, 0), { kind: 'again', waitMs: RETRY_AFTER_MAX_MS });
   const head = (more: string): ResponseHead => new ResponseHead(`HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n${more}`);
-  const about = {
-    key: 'k',
-    etag: 'e',
-    objectBytes: 1,
-    form: 'range',
-    partNumber: 0,
-    startOffset: 0,
-    endOffset: 1,
-  } as const;
   const none = { code: 'SlowDown', message: '', region: '', endpoint: '' };
   const given: [string, number | undefined][] = [
     ['Retry-After: 7\r\n', 7000],
@@ -172,7 +164,7 @@ t.test('a Retry-After is waited for, within bounds, with jitter beyond it', (t) 
     ['', undefined],
   ];
   for (const [more, wantMs] of given) {
-    const made = failureFromAnswer(head(more), none, about);
+    const made = failureFromAnswer(head(more), none, ASKED);
     t.equal(made.retryAfterMs, wantMs, more);
     t.ok(isSlowDown(made));
   }
