@@ -38,7 +38,7 @@ export interface DispatcherDeps {
   readonly clock?: Clock;
   /** Has the thread of this pid been told to end? Absent: only the kernel's INTERRUPTs count (slow-reads.ts). */
   readonly isToldToEnd?: (pid: number) => boolean;
-  /** Is it being killed? Absent: who waits for a commit waits to its end, changes of names end at any signal (doomed.ts). */
+  /** Is it being killed? Absent: who waits for a commit waits to its end, and whoever else is interrupted by any signal (doomed.ts). */
   readonly isBeingKilled?: (pid: number) => boolean;
   /** Pool slots for reader threads, in which large WRITEs arrive. */
   readonly lender?: SlotLender;

@@ -199,8 +199,9 @@ export class FuseDispatcher implements Desk, ReadDesk {
       }
       if (this.#interrupts.takeEarly(request.lo, request.hi)) {
         // Kernel fact 7, docs/KERNEL.md: the caller is stuck until this is answered.
-        request.cameInterrupted(this.#doomed?.holds(request) === true);
-        if (row.pure) {
+        const isHeld = this.#doomed?.holds(request) === true;
+        request.cameInterrupted(isHeld);
+        if (row.pure && !isHeld) {
           this.answerError(request, EINTR);
           return;
         }

@@ -1,13 +1,13 @@
 /**
- * Requests that are interrupted while they wait for the store to change something. Until they are answered the process stays
- * in D, deaf to kill -9, for as long as the store is away (kernel fact 7, docs/KERNEL.md).
+ * Requests that are interrupted while they wait for the store. Until they are answered the process stays in D, deaf to
+ * kill -9, for as long as the store is away (kernel fact 7, docs/KERNEL.md). But the kernel interrupts for any signal, also
+ * for a profiler's timer, a child that ended and io_uring's own work, and gives EINTR to programs that do not expect it of
+ * files: only what people and schedulers end a process with counts (pending-signals.ts).
  *
- * - What ends in a commit (close, fsync) is answered at once when its caller is being killed, and its work goes on without it.
- *   An interrupt alone is not enough: a program that handles its signal goes on, and to one that asks whether its bytes are
- *   safe EINTR would be a lie.
- * - What changes names ends: its handler is told, and what had been sent may have been done. It is not told of any signal, as
- *   one that only reads is: an unlink that a profiler's timer ends with EINTR is one that its program asks for again, and
- *   is told that there is no such file. Only what people and schedulers end a process with counts (pending-signals.ts).
+ * - What ends in a commit (close, fsync) is answered when its caller is being killed, and its work goes on without it. To a
+ *   program that handles its signal and asks whether its bytes are safe EINTR would be a lie.
+ * - Whatever else ends when its caller is told to end: its handler hears of it, and the answer is EINTR. Of a change of names
+ *   the store may have been asked: a program would ask again, and be told that there is no such file.
  *
  * The kernel tells of the first signal only, and not of SIGKILL behind it: who was interrupted is looked at again. Where the
  * caller cannot be seen (another pid namespace) an interrupt counts when the request has waited LONG_WAIT_MS.
@@ -20,16 +20,6 @@ import { CALLERS_PER_LOOK, LONG_WAIT_MS, LOOK_EVERY_MS } from './slow-reads.js';
 
 /** What ends in a commit; a file's turns keep it apart from what comes after it. */
 const MAY_BE_LEFT: ReadonlySet<number> = new Set([abi.FUSE_FLUSH, abi.FUSE_FSYNC, abi.FUSE_SETATTR]);
-
-/** What changes names. */
-const MAY_END: ReadonlySet<number> = new Set([
-  abi.FUSE_UNLINK,
-  abi.FUSE_RMDIR,
-  abi.FUSE_MKDIR,
-  abi.FUSE_SYMLINK,
-  abi.FUSE_RENAME,
-  abi.FUSE_RENAME2,
-]);
 
 export interface DoomedDeps {
   readonly clock: Clock;
@@ -52,20 +42,20 @@ export class DoomedRequests {
 
   /** Whether its handler hears of an interrupt from here only. */
   holds(request: PendingRequest): boolean {
-    return MAY_END.has(request.row.opcode);
+    return !MAY_BE_LEFT.has(request.row.opcode);
   }
 
   /** The kernel has interrupted a request that waits for its answer. True: its handler is told when it is time, from here. */
   interrupted(request: PendingRequest): boolean {
-    const isHeld = this.holds(request);
-    if (!isHeld && !MAY_BE_LEFT.has(request.row.opcode)) return false;
-    this.#interrupted.add(request);
-    this.#look();
-    return isHeld;
+    // Only this one: a profiler's timer interrupts a thousand a second, and each look reads /proc.
+    if (!this.#ended(request)) {
+      this.#interrupted.add(request);
+      this.#arm();
+    }
+    return this.holds(request);
   }
 
   #look(): void {
-    const { clock } = this.#deps;
     let looks = 0;
     for (const request of [...this.#interrupted]) {
       if (looks >= CALLERS_PER_LOOK) break;
@@ -75,8 +65,12 @@ export class DoomedRequests {
       looks++;
       if (!this.#ended(request)) this.#interrupted.add(request);
     }
-    if (this.#interrupted.size === 0 || this.#timer) return;
-    this.#timer = clock.after(LOOK_EVERY_MS, () => {
+    if (this.#interrupted.size > 0) this.#arm();
+  }
+
+  #arm(): void {
+    if (this.#timer) return;
+    this.#timer = this.#deps.clock.after(LOOK_EVERY_MS, () => {
       this.#timer = undefined;
       this.#look();
     });

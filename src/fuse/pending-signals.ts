@@ -10,11 +10,15 @@ import { readFileSync } from 'node:fs';
 const SIGHUP = 1;
 const SIGINT = 2;
 const SIGQUIT = 3;
+const SIGABRT = 6;
 const SIGKILL = 9;
 const SIGTERM = 15;
 
 /** Bit n-1 is signal n; all of ours are in the low word. */
-const ENDING = [SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM].reduce((mask, signal) => mask | (1 << (signal - 1)), 0);
+const ENDING = [SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGKILL, SIGTERM].reduce(
+  (mask, signal) => mask | (1 << (signal - 1)),
+  0,
+);
 
 /** True when such a signal waits for the thread and is not blocked by it. False when that cannot be told (another pid namespace). */
 export function isToldToEnd(pid: number, procRoot = '/proc'): boolean {

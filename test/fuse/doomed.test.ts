@@ -1,5 +1,6 @@
 /**
- * Who is killed while it waits for a commit does not wait for it, who is told to end while it changes names ends; and from the mount's end on nobody waits for anything.
+ * Who is killed while it waits for a commit does not wait for it, whoever else is told to end ends, and no other signal counts; and
+ * from the mount's end on nobody waits for anything.
  */
 import { spawn } from 'node:child_process';
 import t from 'tap';
@@ -86,16 +87,19 @@ t.test('a commit that fails after its caller has left answers nobody', async (t)
   t.equal(b.kernel.replies.length, 1);
 });
 
-t.test('what changes names is told when its caller is to end, not of any signal', (t) => {
-  for (const isEarly of [false, true]) {
+t.test('what waits for the store is told when its caller is to end, not of any signal', (t) => {
+  const ways = ['UNLINK', 'LOOKUP', 'OPEN', 'GETXATTR'].flatMap((name) =>
+    [false, true].map((early) => [name, early] as const),
+  );
+  for (const [name, isEarly] of ways) {
     const b = bench();
-    b.handlers.results['unlink'] = new Promise(() => undefined);
+    b.handlers.results[name.toLowerCase()] = new Promise(() => undefined);
     if (isEarly) b.send('INTERRUPT', 3, 7, { unique: 2 });
-    b.send('UNLINK', 2, 7, {}, ['a']);
+    b.send(name, 2, 7, {}, name === 'OPEN' ? [] : ['a']);
     if (!isEarly) b.send('INTERRUPT', 3, 7, { unique: 2 });
     const signal = b.handlers.contexts[0]?.signal;
     b.clock.advance(5 * LOOK_EVERY_MS);
-    t.equal(signal?.aborted, false, 'a timer of the program');
+    t.equal(signal?.aborted, false, `${name}: a timer of the program`);
     b.told.add(7);
     b.clock.advance(LOOK_EVERY_MS);
     t.equal(signal?.aborted, true, 'Ctrl-C behind it');
