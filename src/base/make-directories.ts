@@ -16,7 +16,8 @@ export function makeDirectoriesNow(path: string, mode: number): void {
     if (code === 'EEXIST' && statSync(path).isDirectory()) return;
     if (code !== 'ENOENT' || parent === path || existsSync(parent)) throw error;
     makeDirectoriesNow(parent, mode);
-    mkdirSync(path, { mode });
+    // Another process may have made it meanwhile.
+    makeDirectoriesNow(path, mode);
   }
 }
 
