@@ -78,7 +78,9 @@ export class Connection {
   /** Bytes came before it was open. */
   #isSpoiled = false;
   /** Where the body was when its rate was looked at last, and when. */
-  #mark = { remaining: 0, ms: 0 };
+  #mark = { bytesIn: 0, ms: 0 };
+  /** The body in progress is payload. */
+  #isPayload = false;
   /** Requests answered before this one. */
   #answered = 0;
   /** Payload, for those who ask what goes where. */
@@ -276,6 +278,7 @@ export class Connection {
     this.#state = 'closed';
     this.#exchange = undefined;
     this.#sending = undefined;
+    this.#isPayload = false;
     if (this.#held) this.#deps.gate.leave(this.#held);
     this.#held = undefined;
     this.#socket?.destroy();
@@ -320,7 +323,7 @@ export class Connection {
       waitedMs >= Math.max(stallMs, this.#state === 'text' ? (answerMs ?? 0) : 0)
     ) {
       this.#fail(transportFailure('Stalled', `no more bytes within ${Math.round(waitedMs)} ms`));
-    } else if (this.#state === 'slots') {
+    } else if (this.#isPayload) {
       this.#checkRate(nowMs);
     }
   }
@@ -329,8 +332,8 @@ export class Connection {
   #checkRate(nowMs: number): void {
     const tookMs = nowMs - this.#mark.ms;
     if (tookMs < this.#timeouts.stallMs) return;
-    const bytes = this.#mark.remaining - this.#remaining;
-    this.#mark = { remaining: this.#remaining, ms: nowMs };
+    const bytes = this.#bytesIn - this.#mark.bytesIn;
+    this.#mark = { bytesIn: this.#bytesIn, ms: nowMs };
     if (bytes >= tookMs * DRIP_BYTES_PER_MS) return;
     this.#fail(transportFailure('TooSlow', `only ${bytes} bytes within ${Math.round(tookMs)} ms`));
   }
@@ -350,7 +353,7 @@ export class Connection {
   #read(bytesRead: number): void {
     const nowMs = this.#deps.nowMs();
     const pausedMs = nowMs - this.#activeMs;
-    if (pausedMs > this.#pauseMs && this.#state === 'slots') this.#pauseMs = pausedMs;
+    if (pausedMs > this.#pauseMs && this.#isPayload) this.#pauseMs = pausedMs;
     this.#activeMs = nowMs;
     switch (this.#state) {
       case 'slots':
@@ -407,18 +410,16 @@ export class Connection {
     if (this.#exchange !== exchange) return;
     const rest = chunk.subarray(this.#parser.consumed);
     if (plan === 'slots') this.#startSlots(head, rest, exchange);
-    else if (plan === 'body') this.#startText(head, rest, (bytes) => this.#tookBody(bytes));
-    else if (plan === 'text') this.#startText(head, rest);
     else if (plan === 'none') this.#endWithoutBody(rest, exchange);
+    else if (typeof plan === 'string') this.#startText(head, rest, plan);
     else this.#fail(plan);
   }
 
   #startSlots(head: ResponseHead, rest: Buffer, exchange: Exchange): void {
     invariant(head.framing.kind === 'length' && head.framing.bytes > 0, 'payload has a length');
     this.#state = 'slots';
-    this.#pauseMs = 0;
+    this.#watchRate();
     this.#remaining = head.framing.bytes;
-    this.#mark = { remaining: this.#remaining, ms: this.#activeMs };
     let at = 0;
     while (at < rest.length && this.#remaining > 0 && this.#exchange === exchange) {
       const view = exchange.view(this.#remaining);
@@ -429,6 +430,12 @@ export class Connection {
       if (bytes === this.#remaining && at < rest.length) this.#keepAlive = false;
       this.#filled(bytes);
     }
+  }
+
+  #watchRate(): void {
+    this.#isPayload = true;
+    this.#pauseMs = 0;
+    this.#active(this.#activeMs);
   }
 
   #filled(bytes: number): void {
@@ -473,7 +480,7 @@ export class Connection {
   /** Time until now says nothing about the peer. */
   #active(nowMs: number): void {
     this.#activeMs = nowMs;
-    this.#mark = { remaining: this.#remaining, ms: nowMs };
+    this.#mark = { bytesIn: this.#bytesIn, ms: nowMs };
   }
 
   #endWithoutBody(rest: Buffer, exchange: Exchange): void {
@@ -482,10 +489,11 @@ export class Connection {
     exchange.done();
   }
 
-  #startText(head: ResponseHead, rest: Buffer, take?: (bytes: Buffer) => void): void {
+  #startText(head: ResponseHead, rest: Buffer, plan: 'body' | 'payload' | 'text'): void {
     this.#state = 'text';
+    if (plan === 'payload') this.#watchRate();
     this.#bodyVerdict = undefined;
-    this.#text = new FramedBody(head.framing, take);
+    this.#text = new FramedBody(head.framing, plan === 'text' ? undefined : (bytes) => this.#tookBody(bytes));
     this.#readText(rest);
   }
 
@@ -506,7 +514,6 @@ export class Connection {
       this.#fail(transportFailure(error.code, error.message));
       return;
     }
-    // The exchange may have been cancelled from within.
     if (this.#state !== 'text') return;
     if (this.#bodyVerdict === 'last') this.#finishText(reader);
     else if (this.#bodyVerdict !== undefined) this.#fail(this.#bodyVerdict);
@@ -534,6 +541,7 @@ export class Connection {
     this.#head = undefined;
     this.#sending = undefined;
     this.#isAsking = false;
+    this.#isPayload = false;
     this.#answered++;
     this.#pace.answered(this.#deps.nowMs());
     if (this.#keepAlive) this.#state = 'idle';

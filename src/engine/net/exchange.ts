@@ -17,10 +17,10 @@ export interface RequestBody {
 export interface Exchange {
   /**
    * The answer's head. 'slots' = the body was verified and goes to `view`; 'body' = it goes to `body` as it comes, whatever
-   * its framing; 'text' = an error, collect it; 'none' = the answer to a HEAD, which has no body whatever its length says;
+   * its framing; 'payload' = that, and one that only drips is given up as in slots; 'text' = an error, collect it; 'none' = the answer to a HEAD, which has no body whatever its length says;
    * a Failure = useless.
    */
-  head(head: ResponseHead): 'slots' | 'body' | 'text' | 'none' | Failure;
+  head(head: ResponseHead): 'slots' | 'body' | 'payload' | 'text' | 'none' | Failure;
   /**
    * Borrowed bytes of a 'body'; a Failure ends the exchange, 'last' says that whatever comes behind them is not wanted.
    * `done` follows the last ones.

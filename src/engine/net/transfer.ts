@@ -107,7 +107,7 @@ export class Transfer implements Exchange {
     if (!this.connection.isIdle) this.connection.destroy();
   }
 
-  head(head: ResponseHead): 'slots' | 'body' | 'text' | 'none' | Failure {
+  head(head: ResponseHead): 'slots' | 'payload' | 'text' | 'none' | Failure {
     this.#head = head;
     const isLayout = this.#asked.form === 'layout';
     if (head.status !== 200 && head.status !== 206) {
@@ -121,7 +121,7 @@ export class Transfer implements Exchange {
     this.#deps.leads(this);
     if (isLayout) return 'none';
     this.fetch.firstByteMs ??= nowMs - this.sentMs;
-    return head.framing.kind === 'length' ? 'slots' : 'body';
+    return head.framing.kind === 'length' ? 'slots' : 'payload';
   }
 
   /** Of an answer without a Content-Length, which a proxy has made of one that had it: copied, and counted here. */

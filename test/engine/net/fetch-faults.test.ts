@@ -245,6 +245,13 @@ t.test('a body without a length, as proxies make it, is taken when it is what wa
     ['half of it, and an end', 2, 1, chunked((request) => [inChunks(body(request).subarray(0, 99_999), [9999]), LAST])],
     ['half of it', 2, 2, chunked((request) => [inChunks(body(request).subarray(0, 99_999), [9999])], false)],
     ['too much', 2, 2, chunked((request) => [inChunks(Buffer.concat([body(request), Buffer.alloc(9)]), [1e9]), LAST])],
+    ['no end, and no more', 1, 1, chunked((request) => [inChunks(body(request), [50_000])])],
+    [
+      'too much, by itself',
+      1,
+      1,
+      chunked((request) => [inChunks(body(request), [1e9]), inChunks(Buffer.alloc(9), [9])]),
+    ],
     ['until the connection ends', 1, 1, untilClose(body)],
     ['half, until the connection ends', 2, 2, untilClose((request) => body(request).subarray(0, 99_999))],
   ];
@@ -518,21 +525,26 @@ t.test('idle connections are closed after their time', async (t) => {
   t.equal(harness.thread.counts.idle, 0);
 });
 
-t.test('a body that only drips is resumed elsewhere', async (t) => {
-  const drips: Answer = async (request, connection) => {
-    await connection.send(rightHead(request, object, ETAG));
-    const bytes = body(request);
-    for (let at = 0; at < bytes.length && !connection.socket.destroyed; at += 20) {
-      await connection.send(bytes.subarray(at, at + 20));
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  };
-  const { end, harness, server } = await play(t, [drips], { timeouts: fast });
-  t.match(end, { type: 'fetchDone' });
-  t.equal(server.requests.length, 2);
-  const resumed = server.requests[1]?.start ?? 0;
-  t.ok(resumed > START && resumed < END, `resumed at ${resumed}`);
-  t.match(harness.of('log')[0]?.fields, { code: 'TooSlow' });
-  harness.expect(START, END);
-  harness.assertPool(t);
+t.test('a body that only drips is resumed elsewhere, with a length or in chunks', async (t) => {
+  for (const isChunked of [false, true]) {
+    const drips: Answer = async (request, connection) => {
+      const head = rightHead(request, object, ETAG);
+      await connection.send(isChunked ? head.replace(/Content-Length: \d+/, 'Transfer-Encoding: chunked') : head);
+      const bytes = body(request);
+      for (let at = 0; at < bytes.length && !connection.socket.destroyed; at += 20) {
+        const piece = bytes.subarray(at, at + 20);
+        const framed = [Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n')];
+        await connection.send(isChunked ? Buffer.concat(framed) : piece);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    };
+    const { end, harness, server } = await play(t, [drips], { timeouts: fast });
+    t.match(end, { type: 'fetchDone' });
+    t.equal(server.requests.length, 2);
+    const resumed = server.requests[1]?.start ?? 0;
+    t.ok(resumed > START && resumed < END, `resumed at ${resumed}`);
+    t.match(harness.of('log')[0]?.fields, { code: 'TooSlow' });
+    harness.expect(START, END);
+    harness.assertPool(t);
+  }
 });
