@@ -9,6 +9,7 @@ import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { quickCode } from './bundle/quick-code.mjs';
 import { warm } from './bundle/warm.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -101,6 +102,7 @@ async function bundled(entry) {
     legalComments: 'none',
     metafile: true,
     logLevel: 'warning',
+    plugins: [quickCode((path) => !path.includes('/node_modules/'))],
   });
   for (const input of Object.keys(metafile.inputs)) inputs.add(input);
   return outputFiles[0].text;

@@ -11,6 +11,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import { SMALL_BYTES, BLOCK_BYTES } from '../base/pool/layout.js';
+import { soon } from '../base/soon.js';
 import type { Speculator } from '../prefetch/api.js';
 import { SiblingPattern, type SiblingPlan } from '../prefetch/sibling-pattern.js';
 import { SweptRows } from '../prefetch/swept-rows.js';
@@ -95,7 +96,7 @@ export class Siblings {
     const plan = this.#note(followed, node.key.slice(nameAt), expected);
     if (!followed.furthest) return;
     // After the answer to this open, and to whatever else came with it.
-    if (plan.aheadFiles > 0 || plan.sweepFiles > 0) queueMicrotask(() => this.#start(followed, plan));
+    if (plan.aheadFiles > 0 || plan.sweepFiles > 0) soon(() => this.#start(followed, plan));
   }
 
   /** Gives up all that is reserved. */

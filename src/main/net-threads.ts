@@ -4,6 +4,7 @@
  * Refuses to restart a thread.
  */
 import type { Worker } from 'node:worker_threads';
+import { soon } from '../base/soon.js';
 import type { NetEvent } from '../engine/api.js';
 import type { NetPort } from '../engine/data-plane.js';
 import { startThread, type SpareThreads } from './spare-threads.js';
@@ -38,7 +39,7 @@ export class NetThreads {
     this.#workers = data.map(
       ({ cpus }) => (cpus === undefined ? deps.threads?.take('net') : undefined) ?? startThread('net'),
     );
-    this.#outboxes = this.#workers.map((worker) => new Outbox<ToNetWorker>(worker, queueMicrotask));
+    this.#outboxes = this.#workers.map((worker) => new Outbox<ToNetWorker>(worker, soon));
     this.ports = this.#outboxes.map((outbox) => ({ post: (command) => outbox.post(command) }));
     this.ready = Promise.all(this.#workers.map((worker) => untilEvent(worker, 'ready', READY_WAIT_MS))).then(
       () => undefined,

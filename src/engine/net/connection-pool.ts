@@ -87,7 +87,8 @@ export class ConnectionPool {
   #idleSeen: { readonly idleMs: number; readonly atMs: number } | undefined;
   /** One queue a priority, oldest first. */
   readonly #waiters: Waiter[][] = Array.from({ length: PRIORITY_UPLOAD + 1 }, () => []);
-  /** Those of them that are bulk and that nobody waits for: counted, as a thousand may be in line. */
+  /** How many they are, and those of them that are bulk and that nobody waits for: counted, as a thousand may be in line. */
+  #inLine = 0;
   #bulkInLine = 0;
   /** All that count against the bound, with the open in progress, if any. */
   readonly #connections = new Map<Connection, Opening | undefined>();
@@ -150,7 +151,7 @@ export class ConnectionPool {
   }
 
   get waiterCount(): number {
-    return this.#waiters.reduce((sum, queue) => sum + queue.length, 0);
+    return this.#inLine;
   }
 
   /**
@@ -257,6 +258,7 @@ export class ConnectionPool {
     this.#isClosed = true;
     this.#gate.close();
     for (const queue of this.#waiters) queue.length = 0;
+    this.#inLine = 0;
     this.#bulkInLine = 0;
     for (const [connection, opening] of [...this.#connections]) {
       opening?.abort();
@@ -443,6 +445,7 @@ export class ConnectionPool {
 
   #join(waiter: Waiter): void {
     this.#queueOf(waiter.priority).push(waiter);
+    this.#inLine++;
     if (isHeldBack(waiter)) this.#bulkInLine++;
   }
 
@@ -452,6 +455,7 @@ export class ConnectionPool {
     const at = queue.indexOf(waiter);
     if (at < 0) return false;
     queue.splice(at, 1);
+    this.#inLine--;
     if (isHeldBack(waiter)) this.#bulkInLine--;
     return true;
   }

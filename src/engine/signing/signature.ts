@@ -7,7 +7,11 @@
  *
  * Pure but for the derived key that it keeps for a day. Refuses to hash payloads, presigned URLs and Signature Version 4A.
  */
-import { createHash, createHmac } from 'node:crypto';
+import * as crypto from 'node:crypto';
+
+const { createHash, createHmac } = crypto;
+/** At once, without an object for it; since Node 20.12. 2 us of each request. */
+const hash = (crypto as Partial<Pick<typeof crypto, 'hash'>>).hash;
 
 const ALGORITHM = 'AWS4-HMAC-SHA256';
 
@@ -56,7 +60,7 @@ export class Signature {
       if (name === 'x-amz-content-sha256') payload = value;
     }
     canonical += `\n${names}\n${payload}`;
-    const digest = createHash('sha256').update(canonical).digest('hex');
+    const digest = hash ? hash('sha256', canonical) : createHash('sha256').update(canonical).digest('hex');
     const signature = createHmac('sha256', this.#key)
       .update(`${ALGORITHM}\n${amzDate}\n${this.#dayScope}\n${digest}`)
       .digest('hex');
