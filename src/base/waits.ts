@@ -4,8 +4,23 @@
  */
 import { systemClock, type Clock, type Timer } from './clock.js';
 
-export function pause(clock: Clock, waitMs: number): Promise<void> {
-  return new Promise((resolve) => void clock.after(waitMs, resolve));
+/** `signal` ends it early; it resolves all the same. */
+export function pause(clock: Clock, waitMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) {
+      resolve();
+      return;
+    }
+    const onAbort = (): void => {
+      timer.cancel();
+      resolve();
+    };
+    const timer = clock.after(waitMs, () => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
 }
 
 /** What `promise` comes to, or `late` when that takes longer than `waitMs`. Rejects as it does. */

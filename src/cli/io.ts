@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { codeOf } from '../base/thrown.js';
 import { endProcess } from '../main/fatal.js';
 import { discardPrestarted, type Prestarted } from '../main/prestart.js';
+import type { StandaloneDeps } from '../main/standalone-store.js';
 import type { Owner } from '../main/state-directory.js';
 import { currentDirectory } from './current-directory.js';
 
@@ -33,6 +34,11 @@ export interface CliIo {
   complain(line: string): void;
   /** Ends the process. */
   end(exitCode: number): void;
+}
+
+/** What a store that a command opens by itself needs of the process: whoever waits for it is told why. */
+export function storeDeps(io: CliIo): StandaloneDeps {
+  return { env: io.owner.env, onAway: ({ message }) => io.complain(`mount-s3x: ${message}`) };
 }
 
 /** False when the reader has gone (`| head`): nothing to tell and nobody to tell it to. */

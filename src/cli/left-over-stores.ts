@@ -6,7 +6,7 @@ import type { ObjectWriteOptions } from '../engine/write-options.js';
 import type { LeftOver } from '../fs/writing/recovery.js';
 import type { StandaloneStore } from '../main/standalone-store.js';
 import { storeOptionsOf } from './build-config.js';
-import type { CliIo } from './io.js';
+import { storeDeps, type CliIo } from './io.js';
 import type { GivenOptions } from './options.js';
 
 export class LeftOverStores {
@@ -38,7 +38,7 @@ export class LeftOverStores {
     const known = this.#open.get(name);
     if (known) return known;
     const opening = import('../main/standalone-store.js').then(({ openStandaloneStore }) =>
-      openStandaloneStore(options, this.#io.owner.env, this.#objects),
+      openStandaloneStore(options, storeDeps(this.#io), this.#objects),
     );
     this.#open.set(name, opening);
     return opening;

@@ -118,6 +118,7 @@ export async function mountConfig(built: MountConfig, builtNotes: readonly strin
   const config: MountConfig = { ...built, mountPoint: checked.mountPoint };
   for (const note of [...builtNotes, ...checked.notes, ...userNotes]) io.complain(`mount-s3x: ${note}`);
   const done = `${mountSource(config)} is mounted at ${config.mountPoint}`;
+  const onAway = ({ message }: { readonly message: string }): void => io.complain(`mount-s3x: ${message}`);
 
   if (!config.foreground) {
     const entries = config.supervised
@@ -125,7 +126,7 @@ export async function mountConfig(built: MountConfig, builtNotes: readonly strin
       : { entry: io.daemonEntry };
     const { owner, cwd, prestarted } = io;
     const ahead = prestarted && { prestarted };
-    const { pid, log } = await mountInBackground(config, { ...entries, owner, cwd, ...ahead });
+    const { pid, log } = await mountInBackground(config, { ...entries, owner, cwd, onAway, ...ahead });
     io.print(`${done} (pid ${pid}, log ${log})`);
     return EXIT_OK;
   }
@@ -151,6 +152,7 @@ export async function mountConfig(built: MountConfig, builtNotes: readonly strin
       startDaemon: async (started, deps) => (await loadStartDaemon())(started, deps),
       reread: (record) => rereadSettings(record, io.owner.env),
       owner: io.owner,
+      onAway,
       onReady: () => io.print(`${done} (pid ${process.pid}, log ${logging.description})`),
     });
   } catch (error) {

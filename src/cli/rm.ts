@@ -22,7 +22,7 @@ import { findRunFile } from '../main/run-file.js';
 import { storeOptionsOf } from './build-config.js';
 import { askPatiently } from './ask-mount.js';
 import type { Command } from './command.js';
-import type { CliIo } from './io.js';
+import { storeDeps, type CliIo } from './io.js';
 import { declareOptions, givenOptions, positional, refuseUnknown, type ParsedArguments } from './parse.js';
 import { showProgress } from './progress.js';
 import { storeOptionNames } from './options.js';
@@ -122,7 +122,7 @@ async function removeStored(address: string, wish: Wish, parsed: ParsedArguments
   if (isTree) refuseDirectory(address, key === '' ? 'a whole bucket' : undefined, wish);
   const { openStandaloneStore } = await import('../main/standalone-store.js');
   const { deleteTree } = await import('../engine/writing/delete-tree.js');
-  const store = await openStandaloneStore(options, io.owner.env);
+  const store = await openStandaloneStore(options, storeDeps(io));
   const progress = showProgress(io);
   try {
     const isFile = !isTree && (await store.store.head(key)) !== undefined;

@@ -247,6 +247,11 @@ export function codeForStatus(status: number): string {
   }
 }
 
+/** "Not now", whoever says it: a store that is busy or restarts, a gateway that has nobody to ask (52x: a CDN's). */
+export function isAwayStatus(status: number): boolean {
+  return (status >= 502 && status <= 504) || (status >= 520 && status <= 529);
+}
+
 /** Every code in the table, for the test that proves it complete and for documentation. */
 export function knownS3Codes(): readonly string[] {
   return Object.keys(codes);

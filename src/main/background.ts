@@ -13,11 +13,14 @@ import { detachOursNow } from './detach.js';
 import { EXIT_INTERRUPTED, EXIT_NOT_READY } from './exit-codes.js';
 import { mountSource } from './mount-source.js';
 import { daemonEnvironment, discardPrestarted, spawnBackground, takePrestarted, type Prestarted } from './prestart.js';
-import { asReadyMessage, type ReadyMessage, type StartMessage } from './readiness.js';
+import { asAwayMessage, asReadyMessage, type AwayMessage, type ReadyMessage, type StartMessage } from './readiness.js';
 import { lastWordsFile, makePrivateDirectory, runtimeCandidates, type Owner } from './state-directory.js';
 import { adoptedDescriptor, type SuperviseMessage } from './supervisor/api.js';
 
-/** Longest wait for the mount to answer; the same as Mountpoint's. Known failures come within 10 s by themselves. */
+/**
+ * Longest wait for the mount to answer; the same as Mountpoint's. Known failures come within 10 s by themselves, or say that
+ * they wait for a store that is away, and how long: so long more.
+ */
 export const READY_WAIT_MS = 30_000;
 /** Where the supervisor finds a descriptor that somebody else has mounted. */
 const ADOPTED_FD = 4;
@@ -33,6 +36,8 @@ export interface BackgroundOptions {
   /** What relative paths in the environment are relative to. */
   readonly cwd: string;
   readonly readyWaitMs?: number;
+  /** The store is away, and waited for. */
+  readonly onAway?: (message: AwayMessage) => void;
   /** Started ahead; another is started when it does not suit. */
   readonly prestarted?: Prestarted;
 }
@@ -73,7 +78,7 @@ export async function mountInBackground(config: MountConfig, options: Background
           ...{ type: 'supervise', config, daemonEntry: options.daemonEntry },
           ...(adopted === undefined ? {} : { adoptedFd: ADOPTED_FD }),
         };
-  const outcome = await waitForAnswer(child, start, readyWaitMs);
+  const outcome = await waitForAnswer(child, start, readyWaitMs, options.onAway);
   if (outcome.kind === 'answer' && outcome.message.type === 'ready') {
     if (child.connected) child.disconnect();
     child.unref();
@@ -90,6 +95,7 @@ function waitForAnswer(
   child: ChildProcess,
   start: StartMessage | SuperviseMessage,
   readyWaitMs: number,
+  onAway: BackgroundOptions['onAway'],
 ): Promise<Outcome> {
   return new Promise((resolvePromise) => {
     const cleanups: (() => void)[] = [];
@@ -100,7 +106,8 @@ function waitForAnswer(
       for (const cleanup of cleanups) cleanup();
       resolvePromise(outcome);
     };
-    const timer = setTimeout(() => settle({ kind: 'timeout' }), readyWaitMs);
+    const late = (): void => settle({ kind: 'timeout' });
+    let timer = setTimeout(late, readyWaitMs);
     cleanups.push(() => clearTimeout(timer));
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       const onSignal = (): void => settle({ kind: 'interrupted', signal });
@@ -110,6 +117,12 @@ function waitForAnswer(
     child.on('message', (value) => {
       const message = asReadyMessage(value);
       if (message !== undefined) settle({ kind: 'answer', message });
+      const away = asAwayMessage(value);
+      if (away !== undefined && !settled) {
+        clearTimeout(timer);
+        timer = setTimeout(late, readyWaitMs + away.waitMs);
+        onAway?.(away);
+      }
       const how = diedHow(value);
       if (how !== undefined) settle({ kind: 'ended', how });
     });

@@ -85,6 +85,7 @@ async function run(value: unknown, { loading, reread, disconnected }: Surroundin
           await tell({ type: 'ready', log: logging.description, version: packageVersion() });
           if (!life && process.connected) process.disconnect();
         },
+        onAway: (away) => void tell({ type: 'store-away', ...away }),
         onServing: listenToSupervisor,
         ...(reread && { reread }),
         onReloaded: () => void (life && tell({ type: 'reloaded' })),

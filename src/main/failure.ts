@@ -4,6 +4,7 @@
  * become exit codes here and nowhere else; their errno for system calls is decided in src/engine.
  * Refuses stack traces and more than one line.
  */
+import { isAwayStatus } from '../engine/s3-errno.js';
 import { StoreError } from '../engine/store-error.js';
 import { MountError, type MountErrorKind } from '../fuse/mount-error.js';
 import { CommandError } from './command-error.js';
@@ -92,7 +93,7 @@ export function exitCodeOfStore(code: string, status: number): number {
   if (status === 403) return EXIT_ACCESS_DENIED;
   if (status === 404) return EXIT_NO_BUCKET;
   // Told to slow down or broken behind its front: reached, but of no use now.
-  if (status === 502 || status === 503 || status === 504) return EXIT_ENDPOINT;
+  if (isAwayStatus(status)) return EXIT_ENDPOINT;
   return EXIT_FAILURE;
 }
 

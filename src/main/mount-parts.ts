@@ -24,6 +24,7 @@ import { isAwsEndpoint } from '../engine/endpoint/aws-endpoint.js';
 import { hasSessions, isDirectoryBucket } from '../engine/endpoint/directory-bucket.js';
 import { ListPlane, MountedStore } from '../engine/listing/list-plane.js';
 import { openControlPlane, type ControlPlane } from '../engine/store/control-plane.js';
+import type { StartPatience } from '../engine/store/wait-for-store.js';
 import type { ObjectWriter } from '../engine/write-api.js';
 import { S3Writer } from '../engine/writing/s3-writer.js';
 import { S3FileSystem } from '../fs/file-system.js';
@@ -59,6 +60,8 @@ export interface DaemonDeps {
   readonly log: Log;
   readonly life: LiveLife;
   readonly threads: SpareThreads;
+  /** For a store that is away at the start; absent: that is a failure. */
+  readonly patience?: StartPatience;
 }
 
 /** What runs between the kernel's side and the store; each part with how it ends. */
@@ -101,7 +104,7 @@ export function rehearsesFirst({ foreground }: MountConfig, { takesOver, isAdopt
   return foreground && !takesOver && !isAdopted;
 }
 
-export async function buildParts(config: MountConfig, { log, life, threads }: DaemonDeps): Promise<Parts> {
+export async function buildParts(config: MountConfig, { log, life, threads, patience }: DaemonDeps): Promise<Parts> {
   const cards = networkInterfaces();
   const localAddresses = addressesFor(0, config.bindNics, cards);
   const knownRegion = life.takesOver ? life.page?.region() : undefined;
@@ -110,7 +113,7 @@ export async function buildParts(config: MountConfig, { log, life, threads }: Da
     openControlPlane(
       config.store,
       { clock: systemClock, log },
-      { localAddresses, ...(knownRegion === undefined ? {} : { knownRegion }) },
+      { localAddresses, ...(knownRegion === undefined ? {} : { knownRegion }), ...(patience && { patience }) },
     ),
   ]);
   life.page?.setRegion(control.probe.region);

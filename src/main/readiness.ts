@@ -22,6 +22,21 @@ export type ReadyMessage =
   | { readonly type: 'ready'; readonly log: string; readonly version?: string }
   | { readonly type: 'failed'; readonly message: string; readonly remedy?: string; readonly exitCode: number };
 
+/** Before that answer: the store is away, and waited for. */
+export interface AwayMessage {
+  readonly type: 'store-away';
+  readonly message: string;
+  readonly waitMs: number;
+}
+
+/** `value` as an AwayMessage, undefined when it is none. */
+export function asAwayMessage(value: unknown): AwayMessage | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { type, message, waitMs } = value as Record<string, unknown>;
+  if (type !== 'store-away' || typeof message !== 'string' || typeof waitMs !== 'number') return undefined;
+  return { type, message, waitMs };
+}
+
 export function failedMessage(failure: Failure): ReadyMessage {
   const { message, remedy, exitCode } = failure;
   return { type: 'failed', message, exitCode, ...(remedy === undefined ? {} : { remedy }) };

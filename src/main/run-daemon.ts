@@ -6,6 +6,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../base/log.js';
+import type { StartPatience, StoreAway } from '../engine/store/wait-for-store.js';
 import type { MountConfig } from './config.js';
 import { CommandError } from './command-error.js';
 import { openControlSocket, SOCKET_PATH_BYTES_MAX, type ControlHandlers } from './control-socket.js';
@@ -46,7 +47,7 @@ export interface DaemonHandle {
 /** Resolves once the mount answers; throws StoreError, MountError or another error with nothing left mounted. */
 export type StartDaemon = (
   config: MountConfig,
-  deps: { readonly log: Log; readonly life: LiveLife },
+  deps: { readonly log: Log; readonly life: LiveLife; readonly patience: StartPatience },
 ) => Promise<DaemonHandle>;
 
 export interface RunDeps {
@@ -55,6 +56,8 @@ export interface RunDeps {
   readonly owner: Owner;
   /** The mount answers. */
   readonly onReady: () => Promise<void> | void;
+  /** The store is away, and the start waits for it. */
+  readonly onAway?: (away: StoreAway) => void;
   /** The mount is gone, everything is done; the process is about to end. */
   readonly onEnded?: (reason: string, exitCode: number) => Promise<void>;
   /** Aborts when the process shall end although no signal came: the command that started us is gone. */
@@ -95,6 +98,7 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
 
   let daemon: DaemonHandle | undefined;
   let stopReason: string | undefined;
+  const stopping = new AbortController();
   const stop = (reason: string): void => {
     if (stopReason !== undefined) {
       log.warn({ reason }, 'told to end a second time: not waiting');
@@ -103,6 +107,7 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
       return;
     }
     stopReason = reason;
+    stopping.abort();
     life.page?.setState(LIFE_ENDING);
     log.info({ reason }, 'ending');
     if (daemon !== undefined) {
@@ -179,14 +184,14 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
       { version: packageVersion(), pid: process.pid, generation, source: mountSource(config), config },
       'starting',
     );
-    daemon = await deps.startDaemon(config, { log, life });
+    const patience = { signal: stopping.signal, onAway: deps.onAway };
+    daemon = await deps.startDaemon(config, { log, life, patience }).catch((error: unknown) => {
+      throw stopReason === undefined ? error : interrupted(stopReason);
+    });
     if (stopReason !== undefined) {
       await daemon.stop(stopReason);
       await daemon.done;
-      throw new CommandError(
-        EXIT_INTERRUPTED,
-        `interrupted (${stopReason}) before the mount was ready; nothing is left mounted`,
-      );
+      throw interrupted(stopReason);
     }
     settings = new SettingsService(config, { ...deps, live: daemon.live });
     const commands = daemon.commands && {
@@ -229,6 +234,13 @@ export async function runDaemon(config: MountConfig, deps: RunDeps): Promise<num
     for (const remove of handlers) remove();
     removeFatalHandlers();
   }
+}
+
+function interrupted(reason: string): CommandError {
+  return new CommandError(
+    EXIT_INTERRUPTED,
+    `interrupted (${reason}) before the mount was ready; nothing is left mounted`,
+  );
 }
 
 /** Opens the mount's socket where there is a place for it; a mount without one only cannot be asked. */

@@ -14,6 +14,7 @@ import { StoreCaller } from '../engine/calls/store-caller.js';
 import { ListPlane, MountedStore } from '../engine/listing/list-plane.js';
 import { hasSessions } from '../engine/endpoint/directory-bucket.js';
 import { openControlPlane, openStoreAccess, type ControlPlane } from '../engine/store/control-plane.js';
+import type { StoreAway } from '../engine/store/wait-for-store.js';
 import type { ListUploads, ObjectWriter } from '../engine/write-api.js';
 import type { ObjectWriteOptions } from '../engine/write-options.js';
 import { S3Uploads } from '../engine/writing/list-uploads.js';
@@ -39,13 +40,23 @@ export interface StandaloneStore {
   close(): Promise<void>;
 }
 
+export interface StandaloneDeps {
+  readonly env: NodeJS.ProcessEnv;
+  /** The store is away, and waited for. */
+  readonly onAway: (away: StoreAway) => void;
+}
+
 /** Finds the bucket and starts the thread. Throws StoreError with a remedy. */
 export async function openStandaloneStore(
   options: StoreOptions,
-  env: NodeJS.ProcessEnv,
+  { env, onAway }: StandaloneDeps,
   objects: ObjectWriteOptions = noObjects,
 ): Promise<StandaloneStore> {
-  const control = await openControlPlane(options, { clock: systemClock, log: silentLog, env });
+  const control = await openControlPlane(
+    options,
+    { clock: systemClock, log: silentLog, env },
+    { patience: { onAway } },
+  );
   try {
     const net = new NetThreads(
       [

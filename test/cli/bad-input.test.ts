@@ -148,7 +148,8 @@ const cases: readonly Case[] = [
   },
   {
     name: 'an endpoint that refuses connections',
-    args: (place) => ['data', at(place), '--endpoint-url', `http://127.0.0.1:${refused}`],
+    // Without a number of attempts it would be waited for: e2e/start-outage.
+    args: (place) => ['data', at(place), '--endpoint-url', `http://127.0.0.1:${refused}`, '--max-attempts', '2'],
     exitCode: 9,
     line: /127\.0\.0\.1:\d+ refuses connections; check the endpoint URL/,
   },

@@ -2,6 +2,7 @@
  * From what the store, or the way to it, failed with to a finding. One table for all checks, so that one failure is one finding
  * wherever it shows up; which check tells it is decided by who owns its area (ownerOf).
  */
+import { isAwayStatus } from '../../engine/s3-errno.js';
 import { StoreError } from '../../engine/store-error.js';
 import { createAdvice } from '../../engine/store/probe-advice.js';
 import { failureFacts } from '../../engine/store/sdk-error.js';
@@ -56,6 +57,8 @@ export function storeFinding(error: StoreError): Finding {
 }
 
 function idOf({ code, status }: StoreError): FindingId {
+  // Whatever page a gateway has for it.
+  if (isAwayStatus(status)) return 'bucket.busy';
   const known = chainIds[code] ?? (status === 0 || code === 'NotAnS3Server' ? wayIds[code] : undefined);
   if (known !== undefined) return known;
   if (status === 0 && code === 'ExpiredToken') return 'credentials.expired';

@@ -13,9 +13,10 @@ import type { CredentialSource } from '../credentials/source.js';
 import { Transport } from '../endpoint/http-handler.js';
 import { loadStoreSettings, type SettingsDeps, type StoreSettings } from '../endpoint/settings.js';
 import type { TargetExtras } from '../endpoint/resolve-target.js';
-import type { ProbeResult } from './probe.js';
+import type { probeBucket as ProbeBucket, ProbeResult } from './probe.js';
 import type { S3Connection } from './s3-connection.js';
 import type { SdkStore } from './s3-store.js';
+import type { StartPatience } from './wait-for-store.js';
 
 export interface ControlPlaneDeps extends SettingsDeps {
   readonly clock: Clock;
@@ -92,6 +93,8 @@ export interface ControlExtras extends TargetExtras {
    * then keeps nobody from taking the mount over.
    */
   readonly knownRegion?: string;
+  /** A store that is away is waited for, unless a number of attempts was asked for. Absent: it is a failure at once. */
+  readonly patience?: StartPatience;
 }
 
 /** All of it: after this a mount may start. Throws StoreError with a remedy. */
@@ -109,7 +112,7 @@ export async function openControlPlane(
     ]);
     const probe =
       extras.knownRegion === undefined
-        ? await probeBucket(access.connection)
+        ? await ask(access, probeBucket, { ...deps, patience: extras.patience })
         : notAsked(access.connection, extras.knownRegion);
     const target = await resolveTarget(access.connection, extras);
     const store = createObjectStore(access.connection);
@@ -144,6 +147,28 @@ async function untilLoaded(credentials: CredentialSource, { clock, log }: Contro
     }
     await pause(clock, PATIENCE_STEP_MS);
   }
+}
+
+/** The first question, again while the store is away and somebody is patient. */
+async function ask(
+  { connection, settings }: StoreAccess,
+  probe: typeof ProbeBucket,
+  { clock, log, patience }: ControlPlaneDeps & { readonly patience: StartPatience | undefined },
+): Promise<ProbeResult> {
+  const signal = patience?.signal;
+  if (patience === undefined || !settings.isPatient) return probe(connection, signal);
+  const { untilThere } = await import('./wait-for-store.js');
+  let isWaiting = false;
+  const result = await untilThere(() => probe(connection, signal), clock, {
+    signal,
+    onAway: (away) => {
+      isWaiting = true;
+      log.warn({ waitMs: Math.round(away.waitMs) }, away.message);
+      patience.onAway?.(away);
+    },
+  });
+  if (isWaiting) log.info({ region: result.region }, 'the store is there now');
+  return result;
 }
 
 function notAsked(connection: S3Connection, region: string): ProbeResult {

@@ -8,6 +8,7 @@ export function preloadStore(): void {
   const modules = [
     import('./s3-connection.js'),
     import('./probe.js'),
+    import('./wait-for-store.js'),
     import('../endpoint/resolve-target.js'),
     import('./s3-store.js'),
   ];

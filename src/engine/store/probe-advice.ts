@@ -3,6 +3,7 @@
  * three strings, so that a test can hold every sentence in its hand.
  * Refuses to name secrets: key ids and proxies with passwords never get into a sentence.
  */
+import { codeForStatus, isAwayStatus } from '../s3-errno.js';
 import type { FailureFacts } from './sdk-error.js';
 
 /** What the sentences may name. */
@@ -49,6 +50,8 @@ export function createAdvice(facts: FailureFacts, setting: ProbeSetting): Advice
 /** There was no answer, or none of S3. */
 function transportAdvice(facts: FailureFacts, setting: ProbeSetting): Advice | undefined {
   const endpoint = endpointName(setting);
+  const gateway = gatewayAdvice(facts, endpoint);
+  if (gateway !== undefined) return gateway;
   const host = setting.endpointUrl === undefined ? endpoint : new URL(setting.endpointUrl).hostname;
   const advice = (message: string, remedy: string): Advice => ({ resource: endpoint, message, remedy });
   const isHttps = setting.endpointUrl === undefined || setting.endpointUrl.startsWith('https:');
@@ -109,6 +112,17 @@ function transportAdvice(facts: FailureFacts, setting: ProbeSetting): Advice | u
     default:
       return undefined;
   }
+}
+
+/** A gateway's own answer: what stands behind it is away. A store that is busy itself says so in S3's words. */
+function gatewayAdvice(facts: FailureFacts, endpoint: string): Advice | undefined {
+  const isOwn = facts.code === 'NotAnS3Server' || facts.code === codeForStatus(facts.status);
+  if (!isOwn || !isAwayStatus(facts.status)) return undefined;
+  return {
+    resource: endpoint,
+    message: `${endpoint} answers ${facts.status}: the store behind it is away, or has no room for more`,
+    remedy: 'see whether the store runs and its gateway or balancer finds it, then try again',
+  };
 }
 
 /** S3 said no. */

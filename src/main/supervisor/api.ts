@@ -12,7 +12,7 @@
  */
 import type { MountConfig } from '../config.js';
 import type { SettableLevel } from '../log-commands.js';
-import type { ReadyMessage } from '../readiness.js';
+import type { AwayMessage, ReadyMessage } from '../readiness.js';
 import type { ErrandAnswer, ErrandMessage, RootHand } from './errands.js';
 import type { DaemonPage } from './page.js';
 
@@ -138,6 +138,7 @@ export interface Waiting {
 /** From a daemon to the supervisor. `ready` and `failed` come once, as without a supervisor. */
 export type FromDaemon =
   | ReadyMessage
+  | AwayMessage
   /** The mount is gone and everything is in the bucket that will ever be. The process ends now. */
   | { readonly type: 'ended'; readonly reason: string; readonly exitCode: number }
   | { readonly type: 'handed-over' }
@@ -163,7 +164,10 @@ export interface UpgradeResult {
   readonly pid: number;
 }
 
-/** From the supervisor to the command in front of a background mount: a ReadyMessage, or how the first daemon died. */
+/**
+ * From the supervisor to the command in front of a background mount, once: a ReadyMessage, or how the first daemon died. An
+ * AwayMessage may come before it.
+ */
 export type ToCommand = ReadyMessage | { readonly type: 'died'; readonly how: string };
 
 export function asSuperviseMessage(value: unknown): SuperviseMessage | undefined {

@@ -6,7 +6,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { Socket } from 'node:net';
-import { asReadyMessage } from '../readiness.js';
+import { asAwayMessage, asReadyMessage } from '../readiness.js';
 import { mountSource } from '../mount-source.js';
 import type { MountConfig } from '../config.js';
 import type { RunAs } from '../run-as/run-as.js';
@@ -120,7 +120,7 @@ export class DaemonChild {
 }
 
 function asFromDaemon(value: unknown): FromDaemon | undefined {
-  const ready = asReadyMessage(value);
+  const ready = asReadyMessage(value) ?? asAwayMessage(value);
   if (ready !== undefined) return ready;
   const errand = asErrand(value);
   if (errand !== undefined) return errand;

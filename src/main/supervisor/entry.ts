@@ -9,6 +9,7 @@ import { EXIT_FAILURE, EXIT_NOT_READY, EXIT_OK } from '../exit-codes.js';
 import { mountSource } from '../mount-source.js';
 import { currentOwner, isEarlyWordsFile } from '../state-directory.js';
 import type { MountConfig } from '../config.js';
+import type { AwayMessage } from '../readiness.js';
 import { ServiceManager } from '../service/service-manager.js';
 import { asSuperviseMessage, type SuperviseMessage, type ToCommand } from './api.js';
 import { SUPERVISE_VARIABLE } from './become.js';
@@ -67,6 +68,7 @@ export async function runSupervisor(starting?: Promise<Standby | undefined>): Pr
     abandoned: abandoned.signal,
     hooks: serviceHooks(message.config),
     ...(standby && { standby }),
+    onAway: (message) => void tell(message),
     report: async (answer) => {
       await tell(answer);
       if (process.connected) process.disconnect();
@@ -113,6 +115,7 @@ export async function superviseInForeground(message: SuperviseMessage | undefine
     ...(adoptedFd === undefined ? {} : { adoptedFd }),
     owner: currentOwner(),
     hooks: serviceHooks(config),
+    onAway: ({ message }) => void process.stderr.write(`mount-s3x: ${message}\n`),
     report: (answer) => sayInForeground(answer, `${mountSource(config)} is mounted at ${config.mountPoint}`),
   });
 }
@@ -137,7 +140,7 @@ async function sayInForeground(answer: ToCommand, done: string): Promise<void> {
 }
 
 /** Tells the command, if it still listens. Resolves once the message is on its way. */
-function tell(message: ToCommand): Promise<void> {
+function tell(message: ToCommand | AwayMessage): Promise<void> {
   return new Promise((resolve) => {
     if (process.send === undefined || !process.connected) resolve();
     else process.send(message, () => resolve());

@@ -18,7 +18,7 @@ import { endsWithTerminal } from '../terminal.js';
 import { detachOursNow } from '../detach.js';
 import { EXIT_CRASH_LOOP, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_NOT_READY } from '../exit-codes.js';
 import { giveBackProgramText } from '../memory/program-text.js';
-import type { ReadyMessage } from '../readiness.js';
+import type { AwayMessage, ReadyMessage } from '../readiness.js';
 import { removeRunFileOf } from '../run-file.js';
 import { lastWordsFile, runtimeCandidates, type Owner } from '../state-directory.js';
 import type { FromDaemon, SupervisorName, ToCommand, UpgradeResult, Waiting } from './api.js';
@@ -71,6 +71,8 @@ export interface SuperviseOptions {
   readonly adoptedFd?: number;
   /** The mount answers, or never will: called once. */
   readonly report: (message: ToCommand) => Promise<void> | void;
+  /** Before that: the store is away, and waited for. */
+  readonly onAway?: (message: AwayMessage) => void;
   /** Aborts when whoever waits for the mount is gone. */
   readonly abandoned?: AbortSignal;
   readonly hooks?: ServiceHooks;
@@ -322,6 +324,10 @@ class Supervisor {
       case 'ended':
         this.#lastMessage = message;
         if (message.type === 'ended') this.#hooks.stopping(message.reason);
+        break;
+      case 'store-away':
+        this.#hooks.status(message.message);
+        this.#options.onAway?.(message);
         break;
       case 'configured':
         this.#config = message.config;
