@@ -6,7 +6,8 @@
  * the last commit; and when its last writer is released, for what is left: files made and never written, writes of a
  * mapping after the last FLUSH, descriptors that others inherited. A file that was only truncated by its open waits for the
  * last of these too: shells open a file for a command, and close their own copy of it before the command has begun.
- * A FLUSH of a process that a signal killed publishes nothing, then or later (kernel facts 16 to 18, docs/KERNEL.md).
+ * A FLUSH of a process that a signal killed publishes nothing, then or later (kernel facts 16 to 18, docs/KERNEL.md), if
+ * anything came through its handle since the last commit: who only waited for the lock on a file tears nothing of it.
  *
  * Thread: main. Owns: what is known of handles that write. Refuses to know where bytes are.
  */
@@ -18,7 +19,7 @@ import type { UnsavedContent } from '../file-handles.js';
 import type { FileNode, InodeTable } from '../inode-table.js';
 import type { FileRecords, WriterRecord } from './file-records.js';
 import type { FlushWitness, OpenerId } from './flush-witness.js';
-import type { WrittenEntry } from './written-entry.js';
+import { ANY_HANDLE, type WrittenEntry } from './written-entry.js';
 import type { WrittenFiles } from './written-files.js';
 
 const O_ACCMODE = 0o3;
@@ -98,7 +99,7 @@ export class WriteOperations {
     if ((flags & O_TRUNC) === 0 || entry.file.sizeBytes === 0) return undefined;
     const wasWritten = entry.file.isWritten;
     return this.#orClose(handle, () => {
-      const done = entry.file.resize(0, context.signal);
+      const done = this.#change(entry, handle, entry.file.resize(0, context.signal));
       // The truncation alone is committed by the last release.
       if (!(done instanceof Promise)) {
         entry.file.isWritten = wasWritten;
@@ -114,6 +115,7 @@ export class WriteOperations {
     const entry = this.#deps.files.open(node, { isWriteOnly });
     entry.isExclusive = (flags & O_EXCL) !== 0;
     entry.file.touch();
+    entry.changedBy.add(handle);
     this.#opened(context, handle, entry, isWriteOnly);
   }
 
@@ -121,6 +123,7 @@ export class WriteOperations {
   inherit(handle: number, { nodeId, isWriteOnly, opener, requestId }: WriterRecord): FileNode | undefined {
     const entry = this.#deps.files.inherited(nodeId, { isWriteOnly });
     if (!entry) return undefined;
+    if (entry.file.isDirty) entry.changedBy.add(ANY_HANDLE);
     this.#writers.set(handle, { entry, isWriteOnly, opener });
     if (requestId >= 0) this.#inherited.set(requestId, handle);
     return entry.node;
@@ -151,13 +154,18 @@ export class WriteOperations {
     loan: WriteLoan | undefined,
   ): MaybePromise<number> {
     const { entry } = this.#writer(handle);
-    return entry.file.write(offset, data, loan, context);
+    // The kernel writes pages of a mapping through any handle, and as nobody (kernel fact 16).
+    const by = context.pid === 0 ? ANY_HANDLE : handle;
+    return this.#change(entry, by, entry.file.write(offset, data, loan, context));
   }
 
   /** Sets the size; without a handle of a writer it is committed at once, for no close will come. */
   async resize(context: RequestContext, node: FileNode, handle: number | undefined, sizeBytes: number): Promise<void> {
     const writer = handle === undefined ? undefined : this.#writers.get(handle);
-    if (writer) return writer.entry.file.resize(sizeBytes, context.signal);
+    if (writer && handle !== undefined) {
+      const { entry } = writer;
+      return this.#change(entry, handle, entry.file.resize(sizeBytes, context.signal));
+    }
     const { files, table } = this.#deps;
     const hadWriters = (files.of(node)?.writers ?? 0) > 0;
     const entry = files.open(node, { isWriteOnly: false });
@@ -181,17 +189,18 @@ export class WriteOperations {
     lengthBytes: number,
     mode: number,
   ): MaybePromise<void> {
-    const { file } = this.#writer(handle).entry;
+    const { entry } = this.#writer(handle);
+    const { file } = entry;
     const end = offset + lengthBytes;
     const keepsSize = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
     const kind = mode & ~FALLOC_FL_KEEP_SIZE;
     if (kind === FALLOC_FL_ZERO_RANGE || (kind === FALLOC_FL_PUNCH_HOLE && keepsSize)) {
-      return file.zero(offset, end, !keepsSize, context.signal);
+      return this.#change(entry, handle, file.zero(offset, end, !keepsSize, context.signal));
     }
     if (kind !== 0) throw new ErrnoError(EOPNOTSUPP, `fallocate mode ${mode}`);
     // Nothing is reserved in a bucket: only the size counts.
     if (keepsSize || end <= file.sizeBytes) return undefined;
-    return file.resize(end, context.signal);
+    return this.#change(entry, handle, file.resize(end, context.signal));
   }
 
   flush(context: RequestContext, handle: number): MaybePromise<void> {
@@ -200,7 +209,8 @@ export class WriteOperations {
     const { entry, opener } = writer;
     const by = this.#deps.witness.flushedBy(context.pid, opener);
     if (by === 'killed') {
-      this.#deps.files.abandon(entry);
+      const { changedBy } = entry;
+      if (changedBy.has(handle) || changedBy.has(ANY_HANDLE)) this.#deps.files.abandon(entry);
       return undefined;
     }
     entry.isFlushed = true;
@@ -230,6 +240,17 @@ export class WriteOperations {
 
   isWriter(handle: number): boolean {
     return this.#writers.has(handle);
+  }
+
+  /** Such a change waits for a commit that is under way, and is none of it. */
+  #change<T>(entry: WrittenEntry, by: number, change: MaybePromise<T>): MaybePromise<T> {
+    const { changedBy } = entry;
+    changedBy.add(by);
+    if (!(change instanceof Promise)) return change;
+    return change.then((result) => {
+      changedBy.add(by);
+      return result;
+    });
   }
 
   #writer(handle: number): Writer {

@@ -5,6 +5,9 @@
 import type { FileNode } from '../inode-table.js';
 import type { WrittenFile } from './written-file.js';
 
+/** In `changedBy`: which handle it was cannot be told (memory maps, what a daemon before this one took). */
+export const ANY_HANDLE = -1;
+
 /** A file that is being written, and what is known of its writers. */
 export interface WrittenEntry {
   readonly node: FileNode;
@@ -25,6 +28,8 @@ export interface WrittenEntry {
   covers: boolean;
   /** Its writer was killed, or the mount ended, or the daemon that had its bytes died: not published. */
   isAbandoned: boolean;
+  /** Handles that changed it since the last commit, or ANY_HANDLE: those whose death would tear it. */
+  readonly changedBy: Set<number>;
   /** Somebody closed a descriptor of it and nothing was written since. */
   isFlushed: boolean;
   /** What is done about a failure: settles when its bytes are kept somewhere. */
@@ -43,6 +48,7 @@ export function newEntry(node: FileNode, file: WrittenFile): WrittenEntry {
     replaces: false,
     covers: false,
     isAbandoned: false,
+    changedBy: new Set(),
     isFlushed: false,
     keeping: undefined,
   };

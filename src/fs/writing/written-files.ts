@@ -475,6 +475,7 @@ export class WrittenFiles implements UncommittedFiles {
     entry.isExclusive = false;
     entry.replaces = false;
     entry.covers = false;
+    entry.changedBy.clear();
     this.#relief.committed(file);
     this.#deps.table.becomes(node, head, this.#deps.wrote(head));
     this.#records.changed(entry);

@@ -109,6 +109,52 @@ void t.test('a killed writer publishes nothing', async (t) => {
   t.equal(bench.slots.used, 0);
 });
 
+void t.test('a killed process that changed nothing tears nothing', async (t) => {
+  const bench = new WriteBench(t);
+  bench.witness.told.set(7, 'killed');
+  // A lock file: made by one, and another waits for it until it is told to end.
+  const lock = await bench.create('a.lock');
+  await (await bench.open('a.lock', O_RDWR, 7)).close();
+  await lock.close();
+  t.equal(bench.object('a.lock'), '');
+
+  const log = await bench.create('log');
+  await log.write(0, 'one ');
+  const idle = await bench.open('log', O_WRONLY, 7);
+  await idle.write(4, 'two ');
+  await idle.fsync();
+  await log.write(8, 'three');
+  await idle.close();
+  await log.close();
+  t.equal(bench.object('log'), 'one two three', 'what it wrote was synced');
+
+  for (const how of ['write', 'truncate'] as const) {
+    const torn = await bench.create(how);
+    await torn.write(0, 'whole ');
+    const other = await bench.open(how, O_WRONLY, 7);
+    await (how === 'write' ? other.write(6, 'and to') : other.truncate(3));
+    await other.close();
+    t.equal(await errnoOf(() => torn.close()), EIO);
+    t.equal(bench.object(how), undefined, how);
+  }
+
+  // A write that waited for a commit is none of it.
+  const late = await bench.create('late');
+  await late.write(0, 'one');
+  bench.writer.hold('put');
+  const synced = late.fsync();
+  await settle();
+  const other = await bench.open('late', O_WRONLY, 7);
+  const waiting = other.write(3, 'half');
+  await settle();
+  bench.writer.letGo();
+  await Promise.all([synced, waiting]);
+  await other.close();
+  t.equal(await errnoOf(() => late.close()), EIO);
+  t.equal(bench.object('late'), 'one');
+  t.equal(bench.slots.used, 0);
+});
+
 void t.test('an open that truncates', async (t) => {
   const bench = new WriteBench(t);
   bench.store.put('a', 'something');
