@@ -10,7 +10,7 @@
  */
 import { readdir, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EIO, ENOENT, EBUSY, ErrnoError } from '../../base/errno.js';
+import { EIO, ENOENT, EBUSY, ErrnoError, ESTALE } from '../../base/errno.js';
 import { processStart } from '../../base/process-identity.js';
 import { codeOf } from '../../base/thrown.js';
 import { MIB } from '../../base/units.js';
@@ -29,6 +29,9 @@ import type { JournalBegin, JournalLine, JournalRange, LeftBecause } from './jou
 import { PARTS_MAX, PART_BYTES_MAX, PART_BYTES_MIN, planParts, type PartRules, type SentPart } from './part-plan.js';
 import { DATA_SUFFIX, JOURNAL_SUFFIX } from './spool.js';
 import { openSpoolFile, readSpoolText } from './spool-open.js';
+
+/** Of what was written into a version that is gone, so many places are named. */
+const KEPT_RANGES_SHOWN = 4;
 
 /** Parts that `complete` sends from the heap. */
 const PART_BYTES = 16 * MIB;
@@ -109,8 +112,8 @@ export async function listLeftOvers(directory: string): Promise<LeftOver[]> {
 }
 
 /**
- * Makes the object of what is known of the file, and removes the left-over. Throws StoreError as the store said (ESTALE: the
- * object is not the version that was edited), EBUSY when it is in use, EIO when its parts are no longer in the bucket.
+ * Makes the object of what is known of the file, and removes the left-over. Throws StoreError as the store said, ESTALE when the
+ * object is not the version that was edited, EBUSY when it is in use, EIO when its parts are no longer in the bucket.
  */
 export async function completeLeftOver(
   directory: string,
@@ -119,15 +122,42 @@ export async function completeLeftOver(
   options: CompleteOptions = {},
 ): Promise<ObjectHead> {
   const known = await find(directory, id);
-  const head = await complete(known, deps, options).catch((error: unknown) => {
-    // A lifecycle rule of the bucket, or somebody, ended the upload: its parts are sent again, where they are here.
-    const isOver = error instanceof StoreError && error.code === 'NoSuchUpload';
-    const isHere = !known.ranges.some(({ kind }) => kind === 'lost');
-    if (!isOver || !isHere) throw error;
-    return complete({ ...known, leftOver: { ...known.leftOver, upload: undefined } }, deps, options);
-  });
+  const head = await complete(known, deps, options)
+    .catch((error: unknown) => {
+      // A lifecycle rule of the bucket, or somebody, ended the upload: its parts are sent again, where they are here.
+      const isOver = error instanceof StoreError && error.code === 'NoSuchUpload';
+      const isHere = !known.ranges.some(({ kind }) => kind === 'lost');
+      if (!isOver || !isHere) throw error;
+      return complete({ ...known, leftOver: { ...known.leftOver, upload: undefined } }, deps, options);
+    })
+    .catch((error: unknown) => {
+      throw changedError(error, known) ?? error;
+    });
   await removeSpoolFiles(directory, id);
   return head;
+}
+
+/** In words, when the store refused because somebody else replaced or deleted the object. */
+function changedError(error: unknown, { leftOver, ranges, begin }: Known): ErrnoError | undefined {
+  if (!(error instanceof StoreError) || (error.status !== 412 && error.code !== 'NoSuchKey')) return undefined;
+  const { id, key, spoolPath } = leftOver;
+  const what = begin.base
+    ? `'${key}' was replaced or deleted by somebody else since it was opened`
+    : `somebody else made '${key}' meanwhile`;
+  if (!ranges.some(({ kind }) => kind === 'base')) {
+    return new ErrnoError(ESTALE, `${what}; --force makes the object of what was written all the same`, {
+      cause: error,
+    });
+  }
+  const kept = ranges.filter(({ kind }) => kind === 'spool').map(({ from, to }) => `${from} to ${to}`);
+  const more = kept.length > KEPT_RANGES_SHOWN ? ` and ${kept.length - KEPT_RANGES_SHOWN} more` : '';
+  const shown = kept.slice(0, KEPT_RANGES_SHOWN).join(', ');
+  const where = shown === '' ? '' : `; what was written lies in ${spoolPath}, bytes ${shown}${more}`;
+  return new ErrnoError(
+    ESTALE,
+    `${what}, and unchanged bytes of that version, which the new one needs, went with it${where}; --drop ${id} forgets it`,
+    { cause: error },
+  );
 }
 
 /** Aborts its upload, if there is one and a writer to do it with, and removes its files. EBUSY when it is in use. */

@@ -347,7 +347,11 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     const isNoted = await spool.journal.settled(true);
     if (trouble !== '') return `not all of it could be kept: ${trouble}`;
     if (!isNoted) return `it is in ${spool.path}, but ${spool.journal.path} could not be written`;
-    return `what was written (${formatBytes(sizeBytes)}) is kept in ${spool.path}; mount-s3x recover lists, completes or drops it`;
+    const writtenBytes = this.extents
+      .all()
+      .reduce((sum, { kind, from, to }) => sum + (kind === 'base' ? 0 : to - from), 0);
+    const part = writtenBytes < sizeBytes ? `${formatBytes(writtenBytes)} of ` : '';
+    return `what was written (${part}${formatBytes(sizeBytes)}) is kept in ${spool.path}; mount-s3x recover lists, completes or drops it`;
   }
 
   /** Nobody needs the content any more: memory goes back, the spool file is removed unless it is kept. */

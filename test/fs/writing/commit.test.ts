@@ -332,7 +332,7 @@ void t.test('--conflict last-writer: an edit needs bytes of a version that is go
   t.equal(bench.object('a'), 'other');
   t.match(
     bench.log.lines.at(-1)?.message,
-    /unchanged bytes of it, which the new version needs, went with it.*is kept in/,
+    /unchanged bytes of it, which the new version needs, went with it.*\(1 B of 9 B\) is kept in/,
   );
   await file.release();
   t.same(bench.spooled, ['test-1.data', 'test-1.journal'], 'what was written is kept');
