@@ -11,7 +11,7 @@
 import type { Clock } from '../../base/clock.js';
 import { invariant } from '../../base/invariant.js';
 import { PRIORITY_SPECULATIVE, PRIORITY_STREAM, PRIORITY_UPLOAD, PRIORITY_WAITING, PRIORITY_WINDOW } from '../api.js';
-import { BandwidthGate } from './bandwidth-gate.js';
+import { BandwidthGate, type Held } from './bandwidth-gate.js';
 import { Connection } from './connection.js';
 import { ClosedTraffic, describeAddresses, type AddressState, type NetDescription } from './describe.js';
 import { failureFromError, unreached, type Failure } from './failure.js';
@@ -98,6 +98,8 @@ export class ConnectionPool {
   readonly #background = new Set<Connection>();
   /** Those of them whose requests are bulk. */
   readonly #bulk = new Set<Connection>();
+  /** Those of them that rest in the middle of a body, so that the line is short for who waits. */
+  readonly #resting = new Map<Connection, Held>();
   readonly #line = new LinkQueue();
   /** Those of them that work for uploads. */
   readonly #uploads = new Set<Connection>();
@@ -189,6 +191,7 @@ export class ConnectionPool {
   giveBack(connection: Connection): void {
     this.#background.delete(connection);
     this.#bulk.delete(connection);
+    this.#resting.delete(connection);
     this.#uploads.delete(connection);
     if (connection.isIdle && this.#isOld(connection)) connection.destroy();
     if (!connection.isIdle || !this.#connections.has(connection)) {
@@ -202,15 +205,22 @@ export class ConnectionPool {
 
   /** A small read that somebody waits for goes out: see LinkQueue. */
   probeSent(): void {
-    this.#line.probeSent(this.#bulk.size, this.#deps.clock.nowMs());
+    this.#line.probeSent(this.#bulkRunning, this.#deps.clock.nowMs());
   }
 
   /** The first byte of a request came after so long. `isProbe`: of one that `probeSent` told of. */
   answered(waitedMs: number, isProbe: boolean): void {
     const nowMs = this.#deps.clock.nowMs();
     this.#line.received(this.#meter.bytesInTotal, nowMs);
-    if (isProbe) this.#line.probeAnswered(waitedMs, this.#bulk.size, nowMs);
+    if (isProbe) this.#line.probeAnswered(waitedMs, this.#bulkRunning, nowMs);
     else this.#line.answered(waitedMs, nowMs);
+  }
+
+  /** A READ waits for what comes over it. */
+  wanted(connection: Connection): void {
+    const held = this.#resting.get(connection);
+    this.#resting.delete(connection);
+    held?.goOn();
   }
 
   /** Somebody else's answer was quicker by far: its address is avoided for a while. */
@@ -272,6 +282,7 @@ export class ConnectionPool {
     this.#isPumping = true;
     try {
       while (this.#idle.length > 0 && this.#connections.size > this.#connectionsMax) this.#idle[0]?.destroy();
+      this.#keepLineShort();
       for (;;) {
         const match = this.#match();
         if (match === undefined) break;
@@ -353,6 +364,33 @@ export class ConnectionPool {
   /** How many bulk requests may be under way. */
   get #bulkMax(): number {
     return this.#line.bulkMax(this.#deps.clock.nowMs());
+  }
+
+  /** Bulk requests under way that do not rest. */
+  get #bulkRunning(): number {
+    return this.#bulk.size - this.#resting.size;
+  }
+
+  /**
+   * A part under way would fill the line for another half second: those that came last and nobody waits for rest, and go on, the
+   * oldest first, as soon as there is room. Their peers are held up by full windows.
+   */
+  #keepLineShort(): void {
+    let room = this.#bulkMax - this.#bulkRunning;
+    if (room >= 0 && this.#resting.size === 0) return;
+    for (const connection of this.#bulk) {
+      if (room <= 0) break;
+      if (!this.#resting.has(connection)) continue;
+      this.wanted(connection);
+      room--;
+    }
+    for (const connection of [...this.#bulk].reverse()) {
+      if (room >= 0) break;
+      const held = this.#resting.has(connection) ? undefined : connection.rest();
+      if (held === undefined) continue;
+      this.#resting.set(connection, held);
+      room++;
+    }
   }
 
   /** Those in line who are not to be served now, because the line to the store would be too long for who waits. */
@@ -437,6 +475,7 @@ export class ConnectionPool {
     if (this.#connections.delete(connection)) this.#closedTraffic.add(connection);
     this.#background.delete(connection);
     this.#bulk.delete(connection);
+    this.#resting.delete(connection);
     this.#uploads.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);

@@ -18,7 +18,7 @@ import { messageOf } from '../../base/thrown.js';
 import { LIMITED_BYTES, type BandwidthGate, type Held } from './bandwidth-gate.js';
 import { BodyPace } from './body-pace.js';
 import type { Exchange, RequestBody } from './exchange.js';
-import { transportFailure, unreached, type Failure } from './failure.js';
+import { lossFailure, transportFailure, unreached, type Failure } from './failure.js';
 import { HeadError, HeadParser, type ResponseHead } from './http-head.js';
 import { BODY_INLINE_BYTES, BODY_PIECE_BYTES, DRIP_BYTES_PER_MS, SCRATCH_BYTES } from './limits.js';
 import { FramedBody } from './framed-body.js';
@@ -94,7 +94,7 @@ export class Connection {
   #activeMs = 0;
   /** Longest pause within the body in progress. */
   #pauseMs = 0;
-  /** The bandwidth that we may use is used up: it neither reads nor sends. */
+  /** The bandwidth that we may use is used up, or the line is others': it neither reads nor sends. */
   #held: Held | undefined;
   /** When that was last so. */
   #heldMs = -Infinity;
@@ -285,7 +285,7 @@ export class Connection {
     this.#deps.closed(this);
   }
 
-  /** When it was last held up by our own limit of bandwidth; the present if it is just now. */
+  /** When it was last held up by ourselves; the present if it is just now. */
   get heldMs(): number {
     return this.#held ? this.#deps.nowMs() : this.#heldMs;
   }
@@ -461,7 +461,19 @@ export class Connection {
     this.#hold(exchange, () => this.#socket?.resume());
   }
 
+  /** Reads no more of its body until `goOn`, so that the line is others'. Undefined when there is none or a READ waits for it. */
+  rest(): Held | undefined {
+    const exchange = this.#exchange;
+    if (this.#state !== 'slots' || exchange === undefined || exchange.isUrgent === true || this.#held) return undefined;
+    this.#socket?.pause();
+    return this.#heldFor(exchange, () => this.#socket?.resume());
+  }
+
   #hold(exchange: Exchange, goOn: () => void): void {
+    this.#deps.gate.wait(this.#heldFor(exchange, goOn));
+  }
+
+  #heldFor(exchange: Exchange, goOn: () => void): Held {
     const held: Held = {
       get isUrgent() {
         return exchange.isUrgent === true;
@@ -474,7 +486,7 @@ export class Connection {
       },
     };
     this.#held = held;
-    this.#deps.gate.wait(held);
+    return held;
   }
 
   /** Time until now says nothing about the peer. */
@@ -568,28 +580,15 @@ export class Connection {
       this.#fail(transportFailure('StaleConnection', 'the server had closed the idle connection', 'now'));
       return;
     }
-    const failure = this.#lossFailure(error);
     // Whoever takes connections for a store that is away (a balancer, a published port) ends them so.
+    const failure = lossFailure(error, this.#whereLost);
     this.#fail(isUnanswered ? unreached(failure) : failure);
   }
 
-  #lossFailure(error: (Error & { code?: string }) | undefined): Failure {
-    if (error === undefined) return transportFailure('EarlyClose', this.#whereLost('ended'));
-    if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') {
-      return transportFailure(error.code ?? 'ConnectionFailed', error.message);
-    }
-    return transportFailure('ConnectionReset', this.#whereLost('was reset'));
-  }
-
-  #whereLost(what: string): string {
-    switch (this.#state) {
-      case 'slots':
-        return `the connection ${what} with ${this.#remaining} bytes of the body missing`;
-      case 'text':
-        return `the connection ${what} within an error message (${this.#head?.status ?? 0})`;
-      default:
-        return `the connection ${what} before an answer`;
-    }
+  /** Where in the exchange it is, for a message. */
+  get #whereLost(): string {
+    if (this.#state === 'slots') return `with ${this.#remaining} bytes of the body missing`;
+    return this.#state === 'text' ? `within an error message (${this.#head?.status ?? 0})` : 'before an answer';
   }
 
   #fail(failure: Failure): void {

@@ -40,6 +40,15 @@ export function transportFailure(code: string, message: string, remedy: Remedy =
   return { errno: EIO, code, status: 0, message, remedy };
 }
 
+/** A connection that was lost: reset, or ended (no error). `where` says how far the answer had come. */
+export function lossFailure(error: (Error & { code?: string }) | undefined, where: string): Failure {
+  if (error === undefined) return transportFailure('EarlyClose', `the connection ended ${where}`);
+  if (error.code === 'ECONNRESET' || error.code === 'EPIPE') {
+    return transportFailure('ConnectionReset', `the connection was reset ${where}`);
+  }
+  return transportFailure(error.code ?? 'ConnectionFailed', error.message);
+}
+
 /** An answer that nobody could use, whatever it says about itself. */
 export function answerFailure(code: string, status: number, message: string, remedy: Remedy = 'backoff'): Failure {
   return { errno: errnoForS3(status >= 400 ? status : 0, code), code, status, message, remedy };

@@ -189,6 +189,7 @@ export class FetchRunner {
     job.priority = 0;
     const { phase } = job;
     if (phase.kind === 'inLine') this.#deps.connections.reprioritise(phase.waiter, 0);
+    if (phase.kind === 'transfer') this.#deps.connections.wanted(phase.transfer.connection);
     if (phase.kind !== 'backoff' || !phase.isPaced) return;
     phase.timer.cancel();
     this.#ask(job);

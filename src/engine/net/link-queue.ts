@@ -3,7 +3,8 @@
  * (a switch, the host's traffic shaper, the store's own rate): goodput is the same with 6 connections as with 30, but the
  * 256 KiB of a random read then wait behind all of them. So while small reads are waited for, their first bytes are the
  * measure: when these come later than they do on an idle line, fewer bulk requests (parts of streams) are let go, as long as
- * the goodput stays; when they come early, or goodput was lost, one by one more. Without small reads nothing is limited.
+ * the goodput stays; when they come early, or goodput was lost, one by one more. Without small reads nothing is limited. Parts
+ * that are under way beyond the bound rest (ConnectionPool): 25 of them would fill the line for half a second more.
  * Measured, latency-proxy of 20 ms and 400 MB/s for all, 8 threads of 256 KiB reads beside 4 streams: docs/BENCHMARKS.md, sched-mixed.
  *
  * The first bytes of an idle line are the least that was seen in the last half minute, of any request, so a line that became
@@ -24,6 +25,9 @@ const LEAST_HALF_MS = 15_000;
 /** What may lie in the queue: a share of the idle line's first byte, and what a busy machine adds by itself (guessed). */
 const QUEUE_SHARE = 0.2;
 const QUEUE_MS_MIN = 3;
+/** What other requests met lately tells of the queue before the first small read has an answer: so many of them, no older than PROBES_LAST_MS. */
+const OTHERS_KEPT = 9;
+const OTHERS_MIN = 3;
 /** A decision takes as many probes, and as long, as show what the last one did. */
 const PROBES_MIN = 3;
 const DECISION_MS_MIN = 20;
@@ -79,6 +83,8 @@ export class LinkQueue {
   readonly #least = new Best(LEAST_HALF_MS, (one, other) => one < other);
   readonly #bestBytesPerMs = new Best(BEST_LASTS_MS, (one, other) => one > other);
   #bulkMax = Infinity;
+  /** First bytes of others, the latest last. */
+  #others: { readonly waitedMs: number; readonly atMs: number }[] = [];
   #probes: number[] = [];
   #decidedMs = -Infinity;
   #probedMs = -Infinity;
@@ -97,6 +103,7 @@ export class LinkQueue {
       this.#probes = [];
       this.#decidedMs = nowMs;
       this.#beganMs = nowMs;
+      this.#cutAtFirst(nowMs);
     }
     this.#probedMs = nowMs;
   }
@@ -104,6 +111,8 @@ export class LinkQueue {
   /** The first byte of any other request came after so long: an idle line is no slower than that. */
   answered(waitedMs: number, nowMs: number): void {
     this.#least.add(waitedMs, nowMs);
+    this.#others.push({ waitedMs, atMs: nowMs });
+    if (this.#others.length > OTHERS_KEPT) this.#others.shift();
   }
 
   /** Its first byte came after so long; `bulk` bulk requests are under way. */
@@ -113,8 +122,7 @@ export class LinkQueue {
     this.#probes.push(waitedMs);
     const least = this.#least.value ?? waitedMs;
     if (this.#probes.length < PROBES_MIN || nowMs - this.#decidedMs < Math.max(DECISION_MS_MIN, least)) return;
-    this.#probes.sort((one, other) => one - other);
-    const queueMs = (this.#probes[this.#probes.length >> 1] ?? least) - least;
+    const queueMs = median(this.#probes) - least;
     this.#probes = [];
     this.#decidedMs = nowMs;
     this.#decide(queueMs, least, bulk, nowMs);
@@ -141,8 +149,17 @@ export class LinkQueue {
     return this.#bulkMax;
   }
 
+  /** The first small read comes: what the others under way met is known. */
+  #cutAtFirst(nowMs: number): void {
+    const waits = this.#others.filter(({ atMs }) => nowMs - atMs < PROBES_LAST_MS).map(({ waitedMs }) => waitedMs);
+    const least = this.#least.value;
+    if (waits.length < OTHERS_MIN || least === undefined) return;
+    const queueMs = median(waits) - least;
+    if (queueMs > targetOf(least)) this.#cut(fittingBulk(this.#bulkMax, queueMs, least), nowMs);
+  }
+
   #decide(queueMs: number, leastMs: number, bulk: number, nowMs: number): void {
-    const targetMs = Math.max(QUEUE_MS_MIN, QUEUE_SHARE * leastMs);
+    const targetMs = targetOf(leastMs);
     // What was allowed before is still under way: until it is not, nothing shows what the last decision did.
     if (bulk > this.#bulkMax) return;
     const best = this.#bestBytesPerMs.value;
@@ -150,7 +167,7 @@ export class LinkQueue {
     if (queueMs > targetMs) {
       const isTold = this.#recent !== undefined && this.#recent.sinceMs >= this.#cutMs;
       if (this.#cutMs < this.#beganMs) {
-        this.#cut(Math.max(BULK_FIRST, Math.floor((this.#bulkMax * leastMs) / (leastMs + queueMs))), nowMs);
+        this.#cut(fittingBulk(this.#bulkMax, queueMs, leastMs), nowMs);
       } else if (isTold && share !== undefined && share >= GOODPUT_GOOD) {
         const kept = Math.max(CUT_MOST, targetMs / queueMs);
         this.#cut(Math.max(BULK_LEAST, Math.floor(this.#bulkMax * kept)), nowMs);
@@ -170,4 +187,19 @@ export class LinkQueue {
   #grow(): void {
     this.#bulkMax = Math.ceil(this.#bulkMax * GROWTH);
   }
+}
+
+/** How long the queue may be. */
+function targetOf(leastMs: number): number {
+  return Math.max(QUEUE_MS_MIN, QUEUE_SHARE * leastMs);
+}
+
+/** As many of `bulk` as fill the idle line. */
+function fittingBulk(bulk: number, queueMs: number, leastMs: number): number {
+  return Math.max(BULK_FIRST, Math.floor((bulk * leastMs) / (leastMs + queueMs)));
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  return sorted[sorted.length >> 1] ?? 0;
 }

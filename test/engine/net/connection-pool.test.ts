@@ -25,6 +25,13 @@ class FakeSocket extends EventEmitter {
   write(): boolean {
     return true;
   }
+  isPaused = false;
+  pause(): void {
+    this.isPaused = true;
+  }
+  resume(): void {
+    this.isPaused = false;
+  }
 }
 
 interface Open {
@@ -95,6 +102,10 @@ class Bench {
   }
 }
 
+const nobody = (): never => {
+  throw new Error('not served');
+};
+
 const answer = 'HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n';
 
 /** Lets a request be answered on the newest open socket, so that its connection counts as used. */
@@ -132,6 +143,67 @@ t.test('the line: by priority, then by age', async (t) => {
     bench.giveBack(name);
   }
   t.equal(bench.pool.idleCount, 1);
+});
+
+t.test('parts that nobody waits for rest while small reads find the line full, the oldest go on first', async (t) => {
+  const bench = new Bench(32);
+  const { pool, clock } = bench;
+  const urgent = new Set<number>();
+  const names = Array.from({ length: 12 }, (_none, at) => `part${at}`);
+  for (const name of names) pool.acquire({ ...bench.waiter(name, 2), isBulk: true });
+  while (bench.got.size < names.length) for (const open of bench.opens) await open.resolve();
+  const sockets = bench.opens.map(({ socket }) => socket);
+  // Whose connection is which: they were opened in turn.
+  for (const [at, name] of [...bench.got.keys()].entries()) {
+    const exchange: Exchange = {
+      head: () => 'slots',
+      view: (bytes) => Buffer.alloc(bytes),
+      filled: () => undefined,
+      done: () => pool.giveBack(connection),
+      text: () => undefined,
+      failed: () => undefined,
+      get isUrgent() {
+        return urgent.has(at);
+      },
+    };
+    const connection = bench.got.get(name) ?? nobody();
+    connection.start('GET', exchange);
+    const { onread } = bench.opens[at] ?? {};
+    const head = 'HTTP/1.1 206 Partial Content\r\nContent-Length: 1000\r\n\r\n';
+    onread?.buffer().set(Buffer.from(head));
+    onread?.callback(head.length);
+  }
+  const resting = (): number[] => [...sockets.keys()].filter((at) => sockets[at]?.isPaused === true);
+  const connections = [...bench.got.values()];
+  pool.answered(20, false);
+  for (let count = 0; count < 8; count++) pool.answered(100, false);
+  t.same(resting(), [], 'streams among themselves do not mind');
+  urgent.add(11);
+  pool.probeSent();
+  bench.acquire('reader', 0);
+  t.same(resting(), [5, 6, 7, 8, 9, 10], 'a fifth of them fills the line, six are left at least, one is waited for');
+  clock.advance(DEFAULT_TIMEOUTS.stallMs - 1);
+  pool.probeSent();
+  pool.sweep(clock.nowMs());
+  clock.advance(2);
+  pool.probeSent();
+  const { onread } = bench.opens[1] ?? {};
+  onread?.buffer();
+  onread?.callback(1000);
+  t.same(resting(), [6, 7, 8, 9, 10], 'one is over: the oldest of those that rest goes on');
+  const waitedFor = connections[9];
+  if (waitedFor) pool.wanted(waitedFor);
+  t.same(resting(), [6, 7, 8, 10], 'a READ waits for one');
+  clock.advance(1_000);
+  pool.sweep(clock.nowMs());
+  t.same(resting(), [], 'the last small read was a second ago');
+  const closed = [...connections.keys()].filter((at) => connections[at]?.isClosed === true);
+  t.same(
+    closed,
+    [0, 2, 3, 4, 11],
+    'those that had the line and brought nothing are stalled, those that rested are not',
+  );
+  pool.close();
 });
 
 t.test('the only connection: an upload without end and readers without end take turns', async (t) => {
