@@ -3,6 +3,7 @@
  * same fields in the same order: lookups of a million files see one shape. Pure; who may change what later says nodes.ts.
  */
 import type { ObjectHead } from '../engine/api.js';
+import { bareEtag, isStrongEtag, mayBeSameVersion } from '../engine/etag.js';
 import type { FileNode } from './nodes.js';
 
 /** The current version of `head.key`, which nobody has looked up or opened. `ino`: of the key. */
@@ -30,9 +31,14 @@ export function newFileNode(nodeId: number, ino: number, head: ObjectHead, valid
 
 /**
  * Is this what the node was made for? The size is compared too: stores exist whose ETags are not hashes of the content.
- * Where there is no ETag at all, LastModified stands in, in whole seconds: HEAD has no finer ones, LIST may.
+ * Where one of them has no ETag, as listings of some stores, or a weak one, LastModified stands in, in whole seconds: HEAD has
+ * no finer ones, LIST may.
  */
 export function isVersion(node: FileNode, head: ObjectHead): boolean {
-  if (node.etag !== head.etag || node.sizeBytes !== head.sizeBytes) return false;
-  return head.etag !== '' || Math.floor(node.lastModifiedMs / 1000) === Math.floor(head.lastModifiedMs / 1000);
+  if (node.sizeBytes !== head.sizeBytes) return false;
+  if (isStrongEtag(node.etag) && isStrongEtag(head.etag)) {
+    return node.etag === head.etag || bareEtag(node.etag) === bareEtag(head.etag);
+  }
+  const isSameSecond = Math.floor(node.lastModifiedMs / 1000) === Math.floor(head.lastModifiedMs / 1000);
+  return isSameSecond && mayBeSameVersion(node.etag, head.etag);
 }

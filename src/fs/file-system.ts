@@ -19,7 +19,7 @@ import type {
   RequestContext,
   WriteLoan,
 } from '../fuse/handlers.js';
-import { ARCHIVE_CLASSES, statistics } from './attributes.js';
+import { statistics } from './attributes.js';
 import type { FileSystemDeps, FileSystemOptions, FileSystemStats } from './file-system-api.js';
 import type { DirectoryNode, FileNode } from './inode-table.js';
 import { couldBeKey } from './keymap.js';
@@ -153,7 +153,7 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     if (wantsToWrite(flags)) {
       if (!this.#parts.writing) return this.refuse('open for writing');
       // What was made here and is not in the bucket yet is no existing file.
-      if (node.etag === '') this.#parts.policy.mayWrite('open for writing');
+      if (this.#parts.table.isLocal(node)) this.#parts.policy.mayWrite('open for writing');
       else this.#parts.policy.mayOverwrite('open for writing', node.key);
       this.#parts.versions.refuseOldEnd(node);
     }
@@ -161,10 +161,9 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     if (this.#parts.inodeReaders) throw new ErrnoError(ENOSYS);
     // Of a name that is gone nobody opens the file again, except through a descriptor (/proc/self/fd).
     if (!node.current) throw this.#parts.versions.error(node);
-    // A restore may have come or run out since the listing: only a HEAD tells.
-    const maybeArchived = ARCHIVE_CLASSES.has(node.storageClass);
-    if (this.#parts.freshness.isFresh(node.validatedAtMs) && !maybeArchived) return this.#opened(context, node, flags);
-    return this.#parts.versions.revalidate(node, context.signal).then(() => this.#opened(context, node, flags));
+    const { freshness, versions } = this.#parts;
+    if (freshness.isFresh(node.validatedAtMs) && !versions.mustAsk(node)) return this.#opened(context, node, flags);
+    return versions.revalidate(node, context.signal).then(() => this.#opened(context, node, flags));
   }
 
   override create(
@@ -256,10 +255,13 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
       return posix.persist(changed, context.signal).then(() => this.getattr(context, nodeId));
     }
     const node = this.#parts.table.file(nodeId);
-    if (node.etag !== '') this.#parts.policy.mayOverwrite('truncate', node.key);
+    if (!this.#parts.table.isLocal(node)) this.#parts.policy.mayOverwrite('truncate', node.key);
     this.#parts.versions.refuseOldEnd(node);
     this.#parts.remembered.written(node);
-    return this.#parts.writing.resize(context, node, handle, sizeBytes).then(() => {
+    const { writing } = this.#parts;
+    const resize = (): Promise<void> => writing.resize(context, node, handle, sizeBytes);
+    const pinning = this.#parts.versions.pin(node, context.signal);
+    return (pinning ? pinning.then(resize) : resize()).then(() => {
       const { attributes } = this.getattr(context, nodeId);
       // The time of the truncation is the node's own.
       const { atimeMs: _atimeMs, mtimeMs: _mtimeMs, ...others } = changes;
@@ -566,7 +568,8 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
   }
 
   #opened(context: RequestContext, node: FileNode, flags: number): MaybePromise<OpenReply> {
-    if ((flags & O_TRUNC) === 0) this.#parts.versions.refuseArchived(node, 'open');
+    const does = (flags & O_TRUNC) !== 0 ? 'truncate' : wantsToWrite(flags) ? 'write' : 'read';
+    this.#parts.versions.refuse(node, 'open', does);
     const handle = this.#nextHandle++;
     if (wantsToWrite(flags) && this.#parts.writing) {
       this.#parts.files.open(handle, node, (flags & O_ACCMODE) !== O_WRONLY);

@@ -9,6 +9,7 @@
 import { EISDIR, ENOTDIR, ErrnoError, ESTALE } from '../base/errno.js';
 import { invariant } from '../base/invariant.js';
 import type { ObjectHead } from '../engine/api.js';
+import { isStrongEtag } from '../engine/etag.js';
 import { isVersion, newFileNode } from './file-node.js';
 import { inoOfKey, ROOT_INO } from './ino.js';
 import { ListedFiles, type Slab } from './listed-files.js';
@@ -257,6 +258,8 @@ export class InodeTable {
   confirm(node: FileNode, head: ObjectHead, sentAtMs: number): void {
     if (sentAtMs < node.validatedAtMs) return;
     node.validatedAtMs = sentAtMs;
+    // A HEAD may have the ETag that the listing lacks.
+    if (isStrongEtag(head.etag) && !isStrongEtag(node.etag)) node.etag = head.etag;
     node.lastModifiedMs = head.lastModifiedMs;
     node.storageClass = head.storageClass;
     node.restored = head.restored;
@@ -340,6 +343,11 @@ export class InodeTable {
     if (known) this.retire(known);
     const head = { key, etag: '', sizeBytes: 0, lastModifiedMs: nowMs, storageClass: '', restored: false };
     return this.fileOf(head, Infinity);
+  }
+
+  /** The node is of a file that the bucket does not have, and never had. */
+  isLocal(node: FileNode): boolean {
+    return node.etag === '' && this.isHeld(node);
   }
 
   /** The node holds bytes that the bucket does not, until `becomes` or `retire`. */

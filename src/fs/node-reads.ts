@@ -1,11 +1,10 @@
 /**
- * READs without opens (`--immutable`): by node instead of handle. The first READ of a node that is perhaps archived asks what an
- * OPEN would have asked, and one of a node that an earlier daemon told the kernel of finds out what it is (restore/known-files.ts).
+ * READs without opens (`--immutable`): by node instead of handle. The first READ of a node that is perhaps archived, or whose ETag is not
+ * known, asks what an OPEN would have asked, and one of a node that an earlier daemon told the kernel of finds out what it is (restore/known-files.ts).
  * Refuses to read: inode-readers.ts.
  */
 import { EIO, ErrnoError } from '../base/errno.js';
 import type { ReadReply, RequestContext } from '../fuse/handlers.js';
-import { ARCHIVE_CLASSES } from './attributes.js';
 import type { InodeReaders } from './inode-readers.js';
 import type { InodeTable } from './inode-table.js';
 import type { Lister } from './lister.js';
@@ -56,13 +55,13 @@ export class NodeReads {
   read({ signal }: RequestContext, nodeId: number, offset: number, sizeBytes: number, reply: ReadReply): void {
     const { readers, versions, table } = this.#deps;
     const node = table.file(nodeId);
-    if (!ARCHIVE_CLASSES.has(node.storageClass) || readers.has(node)) {
+    if (!versions.mustAsk(node) || readers.has(node)) {
       readers.read(node, offset, sizeBytes, reply);
       return;
     }
     void versions
       .revalidate(node, signal)
-      .then(() => versions.refuseArchived(node, 'read'))
+      .then(() => versions.refuse(node, 'read', 'read'))
       .then(
         () => readers.read(node, offset, sizeBytes, reply),
         (error: unknown) => reply.error(error instanceof ErrnoError ? error.errno : EIO),

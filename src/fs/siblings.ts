@@ -12,6 +12,7 @@
 import { LRUCache } from 'lru-cache';
 import { SMALL_BYTES, BLOCK_BYTES } from '../base/pool/layout.js';
 import { soon } from '../base/soon.js';
+import { isStrongEtag } from '../engine/etag.js';
 import type { Speculator } from '../prefetch/api.js';
 import { SiblingPattern, type SiblingPlan } from '../prefetch/sibling-pattern.js';
 import { SweptRows } from '../prefetch/swept-rows.js';
@@ -188,8 +189,8 @@ export class Siblings {
     const head = page.head(row);
     const known = table.currentFile(head.key);
     if (known && (known.wasOpened || known.reserved)) return 'skipped';
-    // Without an ETag nothing would tell the store which version is meant.
-    if (head.etag === '' || (ARCHIVE_CLASSES.has(head.storageClass) && !head.restored)) return 'skipped';
+    // Without a strong ETag nothing would tell the store which version is meant.
+    if (!isStrongEtag(head.etag) || (ARCHIVE_CLASSES.has(head.storageClass) && !head.restored)) return 'skipped';
     const fact = names.fact(followed.key, page.name(row));
     if (fact && fact.sentAtMs >= page.sentAtMs && !(fact.kind === 'file' && fact.head.etag === head.etag))
       return 'skipped';

@@ -6,6 +6,7 @@
  */
 import { EIO, ErrnoError, ESTALE } from '../base/errno.js';
 import type { ObjectStore } from '../engine/api.js';
+import { isStrongEtag, isWeakEtag } from '../engine/etag.js';
 import { ARCHIVE_CLASSES } from './attributes.js';
 import type { FaultLog } from './fault-log.js';
 import type { Freshness } from './freshness.js';
@@ -104,8 +105,50 @@ export class Versions {
     throw this.error(node);
   }
 
+  /**
+   * Whether an open has to ask whatever is known: of an object that is perhaps archived, as a restore may have come or run out since
+   * the listing; and of one whose ETag is not known, or weak, where a HEAD may have a strong one.
+   */
+  mustAsk(node: FileNode): boolean {
+    return ARCHIVE_CLASSES.has(node.storageClass) || !this.#isPinned(node);
+  }
+
+  /** Before bytes are read or changed: the version's ETag is found out where it is not known; undefined when it is. */
+  pin(node: FileNode, signal: AbortSignal): Promise<void> | undefined {
+    if (this.#isPinned(node)) return undefined;
+    return this.revalidate(node, signal).then(() => this.#refuseUnpinned(node, 'writing'));
+  }
+
+  /** Throws EIO for what cannot be read now: archived objects, and those of which no version can be told from another. */
+  refuse(node: FileNode, operation: 'open' | 'read', does: 'read' | 'write' | 'truncate'): void {
+    if (does !== 'truncate') this.#refuseArchived(node, operation);
+    // An empty one is read without a request.
+    if (node.sizeBytes > 0 || does !== 'read') this.#refuseUnpinned(node, operation);
+  }
+
+  /** The bytes that it means can be asked for: nobody else's come for them. */
+  #isPinned(node: FileNode): boolean {
+    return isStrongEtag(node.etag) || this.#deps.table.isHeld(node);
+  }
+
+  #refuseUnpinned(node: FileNode, operation: string): void {
+    const { key, etag } = node;
+    if (this.#isPinned(node)) return;
+    const isWeak = isWeakEtag(etag);
+    const what = isWeak
+      ? `only the weak ETag ${etag}, for which no If-Match holds (RFC 9110)`
+      : 'no ETag, in listings and in HEAD';
+    this.#deps.faults.problem('no-etag', { key, etag }, [
+      `${operation} of '${key}' is refused with EIO: the store gives it ${what}, so its bytes could not be told from another version's`,
+      isWeak
+        ? 'have what stands before the store (a proxy or CDN that packs or changes answers) pass its answers on as they are'
+        : 'read it through a server that sends ETags, as S3 does',
+    ]);
+    throw new ErrnoError(EIO, `${key} has no ETag that its bytes could be asked for by`);
+  }
+
   /** Throws EIO for an archived object without a restored copy. */
-  refuseArchived(node: FileNode, operation: string): void {
+  #refuseArchived(node: FileNode, operation: string): void {
     if (!ARCHIVE_CLASSES.has(node.storageClass) || node.restored) return;
     this.#deps.faults.problem('archived', { key: node.key, storageClass: node.storageClass }, [
       `${operation} of '${node.key}' is refused with EIO: the object is archived (${node.storageClass})`,

@@ -12,6 +12,7 @@ import type { Clock, Timer } from '../../base/clock.js';
 import { assertNever, invariant } from '../../base/invariant.js';
 import type { PoolView } from '../../base/pool/pool-view.js';
 import { PRIORITY_WAITING, PRIORITY_WINDOW, type FetchCommand } from '../api.js';
+import { isStrongEtag } from '../etag.js';
 import type { RequestPacer } from '../scheduler/api.js';
 import { prefixOf } from '../scheduler/prefix-of.js';
 import type { RequestSigner } from '../signing/request-signer.js';
@@ -163,9 +164,9 @@ export class FetchRunner {
       hasBegun: false,
     };
     this.#jobs.set(command.fetchId, job);
-    if (command.etag === '') {
+    if (!isStrongEtag(command.etag)) {
       // Without a version to pin, bytes of two versions could be mixed in one file.
-      const message = `${command.key} has no ETag; reading it safely is not possible`;
+      const message = `${command.key} has no strong ETag (${command.etag || 'none'}); reading it safely is not possible`;
       this.#give(job, { errno: EIO, code: 'NoETag', status: 0, message, remedy: 'none' });
       return;
     }

@@ -6,6 +6,7 @@
  * What an error answer means is in s3-errno.ts; this file adds what it means under an open handle.
  */
 import { EIO, ESTALE } from '../../base/errno.js';
+import { bareEtag, isWeakEtag, mayBeSameVersion } from '../etag.js';
 import { errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '../s3-errno.js';
 import type { S3ErrorBody } from './error-body.js';
 import { answerFailure, isFromGateway, unreached, type Failure } from './failure.js';
@@ -26,16 +27,18 @@ export interface Asked {
   readonly endOffset: number;
 }
 
-/** An ETag without its quotes: some stores lose them in listings, and they are no part of the value. */
-function bareEtag(etag: string): string {
-  return etag.startsWith('"') && etag.endsWith('"') && etag.length >= 2 ? etag.slice(1, -1) : etag;
-}
-
 /** Whether `head` (status 200 or 206) announces exactly the bytes asked for; undefined when it does. */
 export function checkPayloadHead(head: ResponseHead, asked: Asked): Failure | undefined {
   const what = `bytes ${asked.startOffset}-${asked.endOffset - 1} of ${asked.key}`;
   const etag = head.get('etag');
-  if (etag === undefined) return wrong('ETagMissing', head, `the store sent no ETag with ${what}`);
+  if (etag === undefined) {
+    const why = 'so nothing says of which version they are; see what takes it off, the server or a proxy before it';
+    return wrong('ETagMissing', head, `the store sent no ETag with ${what}, ${why}`);
+  }
+  if (isWeakEtag(etag) && mayBeSameVersion(etag, asked.etag)) {
+    const why = 'as proxies do that pack or change bodies: have it pass answers of the store on as they are';
+    return wrong('ETagWeak', head, `something made the ETag weak that came with ${what} (${etag}), ${why}`);
+  }
   if (head.isRepeated('etag') || bareEtag(etag) !== bareEtag(asked.etag)) {
     // The store ignored If-Match, or a cache in between is behind. Mixed bytes are worse than an error.
     const message = `the store sent another version of ${asked.key} (ETag ${etag}, wanted ${asked.etag})`;

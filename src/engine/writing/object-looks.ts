@@ -72,6 +72,12 @@ export class ObjectLooks {
     }
   }
 
+  /** The version that is there, for a copy of one whose ETag is not known; `known` when there is none, for the store to say so. */
+  async source(known: SourceObject, signal: AbortSignal | undefined): Promise<SourceObject> {
+    const found = (await this.find(known.key, signal))?.head;
+    return found ? { ...known, etag: found.etag, sizeBytes: found.sizeBytes } : known;
+  }
+
   /** What a copy in parts has to say of itself. `hasTags`: it gets tags of its own. */
   async kept(
     source: SourceObject,

@@ -13,13 +13,14 @@
  * by COPY_PARTS_AT_ONCE. Refuses to know files, and to try out what a store can do.
  */
 import { randomUUID } from 'node:crypto';
-import { EEXIST, EFBIG, EIO, EOPNOTSUPP, ESTALE } from '../../base/errno.js';
+import { EEXIST, EFBIG, EIO, EOPNOTSUPP, ErrnoError, ESTALE } from '../../base/errno.js';
 import type { Clock } from '../../base/clock.js';
 import { invariant } from '../../base/invariant.js';
 import { PRIORITY_UPLOAD, PRIORITY_WAITING, type CallAnswer, type ObjectHead } from '../api.js';
 import { bodyBytes } from '../calls/request-body.js';
 import type { CallFailure } from '../calls/call-plane.js';
 import type { StoreCaller, StoreRequest } from '../calls/store-caller.js';
+import { isStrongEtag } from '../etag.js';
 import type { ChecksumName } from '../checksum/running-checksum.js';
 import { encodeKey, queryValue } from '../signing/object-path.js';
 import type { HeaderField } from '../signing/signature.js';
@@ -263,8 +264,11 @@ export class S3Writer implements ObjectWriter {
     await this.#caller.ask({ ...request, accepts: [404] }, signal);
   }
 
-  async copy(source: SourceObject, key: string, options: CopyOptions, signal?: AbortSignal): Promise<ObjectHead> {
+  async copy(known: SourceObject, key: string, options: CopyOptions, signal?: AbortSignal): Promise<ObjectHead> {
+    const source = isStrongEtag(known.etag) ? known : await this.#looks.source(known, signal);
     if (source.sizeBytes > COPY_BYTES_MAX) {
+      // The parts of two versions would be one object.
+      if (!isStrongEtag(source.etag)) throw new ErrnoError(EIO, `${source.key} has no ETag to copy its parts by`);
       const { properties, headers } = await this.#looks.kept(source, options, this.#options.tags.length > 0, signal);
       const parts = {
         createUpload: () => this.#createUpload(key, properties, headers, signal),
@@ -281,7 +285,8 @@ export class S3Writer implements ObjectWriter {
       key,
       headers: [
         ['x-amz-copy-source', copySource(this.#caller.bucket, source.key)],
-        ['x-amz-copy-source-if-match', source.etag],
+        // One request copies one version, whichever it is.
+        ...(isStrongEtag(source.etag) ? [['x-amz-copy-source-if-match', source.etag] as const] : []),
         ['x-amz-metadata-directive', options.properties === undefined ? 'COPY' : 'REPLACE'],
         ...propertyHeaders(options.properties ?? {}),
         ...storageHeaders(this.#options, source.storageClass),
@@ -311,7 +316,8 @@ export class S3Writer implements ObjectWriter {
     if (mayHaveSucceeded(failure)) {
       const found = (await this.#looks.back(key, signal))?.head;
       const isSame = found?.sizeBytes === source.sizeBytes;
-      if (isSame && (found.etag === source.etag || found.lastModifiedMs > startedMs)) return found;
+      const hasItsEtag = isStrongEtag(source.etag) && found?.etag === source.etag;
+      if (isSame && (hasItsEtag || found.lastModifiedMs > startedMs)) return found;
     }
     if (failure.status === 404) throw this.#caller.error(request, failure);
     // One status for "the source is another" and "the target is there".

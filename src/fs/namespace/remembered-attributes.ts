@@ -10,6 +10,7 @@
 import { LRUCache } from 'lru-cache';
 import { EEXIST, ENODATA, ENOSPC, EOPNOTSUPP, EPERM, ErrnoError } from '../../base/errno.js';
 import type { ObjectHead } from '../../engine/api.js';
+import { mayBeSameVersion } from '../../engine/etag.js';
 import type { AttributeChanges, Attributes } from '../../fuse/handlers.js';
 import { inoOfKey, ROOT_INO } from '../ino.js';
 import type { DirectoryNode, Node } from '../inode-table.js';
@@ -120,6 +121,9 @@ export class RememberedAttributes {
     if (!this.#inos.has(node.ino)) return undefined;
     const entry = this.#entries.get(node.key);
     if (!entry || node.kind === 'directory' || entry.etag === node.etag) return entry;
+    // Listings of some stores have no ETag: it may have been learned since, or not be known yet.
+    const isNew = node.etag === '' && node.validatedAtMs === Infinity;
+    if (!isNew && entry.etag !== undefined && mayBeSameVersion(entry.etag, node.etag)) return entry;
     // Somebody else put another version there.
     this.#entries.delete(node.key);
     return undefined;

@@ -232,6 +232,22 @@ t.test('copies', async (t) => {
   t.match(await storeErrorOf(gone.writer.copy(source, 'dst', {})), { errno: ENOENT });
 });
 
+t.test('copies of what was listed without an ETag, or with a weak one', async (t) => {
+  const copied = ok('', '<CopyObjectResult><ETag>"s"</ETag></CopyObjectResult>');
+  for (const etag of ['', 'W/"s"']) {
+    const source = { key: 'src', etag, sizeBytes: 8 };
+    const known = await start(t, [head('s', 8), copied]);
+    await known.writer.copy(source, 'dst', {});
+    t.match(known.server.requests[1]?.headers, { 'x-amz-copy-source-if-match': '"s"' }, 'by the ETag of a HEAD');
+    const odd = head('s', 8).replace(/ETag: .*\r\n/i, etag === '' ? '' : `ETag: ${etag}\r\n`);
+    const unknown = await start(t, [odd, copied]);
+    await unknown.writer.copy(source, 'dst', {});
+    t.notOk('x-amz-copy-source-if-match' in (unknown.server.requests[1]?.headers ?? {}), 'one request, one version');
+    const large = await start(t, [odd.replace(/Content-Length: \d+/i, 'Content-Length: 6000000000')]);
+    await t.rejects(large.writer.copy(source, 'dst', {}), { errno: EIO, message: /no ETag to copy its parts by/ });
+  }
+});
+
 t.test('a copy above 5 GiB is made of parts, and leaves none behind', async (t) => {
   const GIB = 1024 ** 3;
   const source = { key: 'src', etag: '"s"', sizeBytes: 6 * GIB + 1 };

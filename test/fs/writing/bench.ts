@@ -54,6 +54,7 @@ export interface WriteBenchOptions {
   /** The bench of a daemon that was killed just now: same bucket, same spool, what it recorded. */
   readonly after?: WriteBench;
   readonly slots?: number;
+  readonly store?: MemoryStore;
   readonly writing?: Partial<WritingOptions>;
   readonly fs?: Partial<FileSystemOptions>;
 }
@@ -79,7 +80,7 @@ export class WriteBench {
 
   constructor(t: Test, options: WriteBenchOptions = {}) {
     const { after } = options;
-    this.store = after?.store ?? new MemoryStore();
+    this.store = after?.store ?? options.store ?? new MemoryStore();
     this.memory = after || options.journalled === true ? journalMemory(after?.memory?.bytes) : undefined;
     this.slots = new MemorySlots(options.slots ?? 64);
     this.writer = new MemoryWriter(this.store, this.slots);
