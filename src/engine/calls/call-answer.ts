@@ -6,6 +6,7 @@ import type { CallCommand } from '../api.js';
 import { isFromGateway, transportFailure, unreached, type Failure } from '../net/failure.js';
 import { parseS3Error, type S3ErrorBody } from '../net/error-body.js';
 import type { ResponseHead } from '../net/http-head.js';
+import { redirectOf } from '../net/redirect.js';
 import { asksForTime } from '../net/response-check.js';
 import { codeForStatus, errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '../s3-errno.js';
 
@@ -36,12 +37,8 @@ function fromError(head: ResponseHead, error: S3ErrorBody, status: number): Fail
     return transportFailure('BrokenAnswer', 'the answer speaks of an error without naming it');
   }
   const errno = errnoForS3(status === 200 ? 500 : status, error.code);
-  if (status === 301 || status === 307 || status === 308 || code === 'AuthorizationHeaderMalformed') {
-    const right = error.region || head.get('x-amz-bucket-region') || error.endpoint;
-    const hint = right ? `; the bucket is in ${right}` : '';
-    // 307: a bucket so new that its name still leads to the wrong place. The right one is found by its name, soon.
-    return { errno, code, status, message: `${said}${hint}`, remedy: status === 307 ? 'backoff' : 'none' };
-  }
+  const redirect = redirectOf(head, error);
+  if (redirect) return { errno, code, status, message: `${said}; ${redirect.hint}`, remedy: redirect.remedy };
   if (isClockProblem(error.code)) return { errno, code, status, message: said, remedy: 'clock' };
   if (isCredentialProblem(error.code)) return { errno, code, status, message: said, remedy: 'credentials' };
   if (!isRetryable(status === 200 ? 500 : status, error.code)) {

@@ -7,6 +7,7 @@ import { codeForStatus, errnoForS3, isClockProblem, isCredentialProblem, isRetry
 import type { S3ErrorBody } from '../net/error-body.js';
 import { awayRemedy, isFromGateway, transportFailure, unreached, type Failure } from '../net/failure.js';
 import type { ResponseHead } from '../net/http-head.js';
+import { redirectOf } from '../net/redirect.js';
 import { asksForTime } from '../net/response-check.js';
 import type { ListingError } from './xml-scanner.js';
 
@@ -24,11 +25,8 @@ export function failureFromListAnswer(head: ResponseHead, body: S3ErrorBody): Fa
   }
   const code = body.code === '' ? codeForStatus(status) : body.code;
   const errno = errnoForS3(status, body.code);
-  if (status === 301 || status === 307 || status === 308 || code === 'AuthorizationHeaderMalformed') {
-    const right = body.region || head.get('x-amz-bucket-region') || body.endpoint;
-    const hint = right ? `; the bucket is in ${right}` : '';
-    return { errno, code, status, message: `${said}${hint}`, remedy: status === 307 ? 'backoff' : 'none' };
-  }
+  const redirect = redirectOf(head, body);
+  if (redirect) return { errno, code, status, message: `${said}; ${redirect.hint}`, remedy: redirect.remedy };
   if (isClockProblem(body.code)) return { errno, code, status, message: said, remedy: 'clock' };
   if (isCredentialProblem(body.code)) return { errno, code, status, message: said, remedy: 'credentials' };
   if (!isRetryable(status, body.code)) return { errno, code, status, message: said, remedy: 'none' };

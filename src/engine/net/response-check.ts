@@ -11,6 +11,7 @@ import { errnoForS3, isClockProblem, isCredentialProblem, isRetryable } from '..
 import type { S3ErrorBody } from './error-body.js';
 import { answerFailure, isFromGateway, unreached, type Failure } from './failure.js';
 import type { ResponseHead } from './http-head.js';
+import { redirectOf } from './redirect.js';
 import type { AskedForm } from './units.js';
 
 /** What one request asked for. */
@@ -122,12 +123,8 @@ export function failureFromAnswer(head: ResponseHead, body: S3ErrorBody, asked: 
     if (total && Number(total[1]) !== asked.objectBytes)
       return stale(`${asked.key} was replaced by one of another size`);
   }
-  if (status === 301 || status === 307 || status === 308 || code === 'AuthorizationHeaderMalformed') {
-    const right = body.region || head.get('x-amz-bucket-region') || body.endpoint;
-    const hint = right ? `; it is in ${right}: give --region` : '; give the right --region or --endpoint-url';
-    const message = `${about}: the bucket cannot be reached here${hint}`;
-    return { errno: EIO, code, status, message, remedy: status === 307 ? 'backoff' : 'none' };
-  }
+  const redirect = redirectOf(head, body);
+  if (redirect) return { errno: EIO, code, status, message: `${about}; ${redirect.hint}`, remedy: redirect.remedy };
   if (isClockProblem(body.code)) return { ...answerFailure(code, status, about), remedy: 'clock' };
   if (isCredentialProblem(body.code)) return { ...answerFailure(code, status, about), remedy: 'credentials' };
   const errno = errnoForS3(status, body.code);

@@ -212,6 +212,39 @@ t.test('answers that lie are never published, and asked for again', async (t) =>
   }
 });
 
+t.test('redirects are not followed, and nothing signed goes where they point', async (t) => {
+  const other = await RawServer.start({ script: objectScript(object, ETAG, () => undefined) });
+  t.teardown(() => other.close());
+  const there = `http://127.0.0.1:${other.port}/bucket/key`;
+  const said = (status: string, fields: string, xml = ''): Answer => {
+    const head = `HTTP/1.1 ${status}\r\n${fields}Content-Length: ${xml.length}\r\n\r\n${xml}`;
+    return async (_, connection) => {
+      await connection.send(head);
+      return true;
+    };
+  };
+  const to = `Location: ${there}\r\n`;
+  const endpoint = '<Error><Code>TemporaryRedirect</Code><Message>go</Message><Endpoint>other.test</Endpoint></Error>';
+  const rows: [string, Answer, number, RegExp][] = [
+    ['307', said('307 Temporary Redirect', to), 3, new RegExp(`it points to 127.0.0.1:${other.port}, where nothing`)],
+    ['307 in S3 words', said('307 Temporary Redirect', to, endpoint), 3, /it points to other\.test, .*--endpoint-url/],
+    ['308', said('308 Permanent Redirect', to), 1, /it points to 127/],
+    ['302', said('302 Found', to), 1, /it points to 127/],
+    ['301', said('301 Moved', 'x-amz-bucket-region: eu-west-2\r\n'), 1, /is in region eu-west-2: .*--region eu-west-2/],
+    ['301 to nowhere', said('301 Moved', 'Location: /here\r\n'), 1, /give the right --region or --endpoint-url/],
+  ];
+  for (const [name, answer, requests, message] of rows) {
+    const { end, server, harness } = await play(t, [answer, answer, answer, answer], { timeouts: fast });
+    t.match(end, { type: 'fetchFailed', errno: EIO }, name);
+    t.equal(server.requests.length, requests, `${name}: bounded`);
+    t.match(harness.of('log').at(-1)?.message, message, name);
+  }
+  const once = await play(t, [said('307 Temporary Redirect', to)], { timeouts: fast });
+  t.equal(once.end.type, 'fetchDone', 'one that passes is asked again where it came from');
+  once.harness.expect(START, END);
+  t.equal(other.connections, 0);
+});
+
 t.test('a body without a length, as proxies make it, is taken when it is what was asked for', async (t) => {
   const inChunks = (bytes: Buffer, sizes: readonly number[]): Buffer => {
     const parts: Buffer[] = [];
