@@ -54,4 +54,8 @@ await t.test('levels at run time, and no secrets at any of them', async (t) => {
   t.notMatch(log, secretKey);
   t.notMatch(log, encodeURIComponent(secretKey));
   t.notMatch(log, /Signature=[0-9a-f]{16}/);
+  const others = log
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('{') && !line.includes('is mounted at'));
+  t.same(others, [], 'nobody else prints anything, V8 of this Node for example');
 });
