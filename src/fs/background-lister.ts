@@ -12,7 +12,7 @@ import type { FileSystemLimits } from './limits.js';
 import type { ListingCache } from './listing-cache.js';
 import type { ListingPage } from './listing-page.js';
 import { compareKeys } from './keymap.js';
-import type { Lister, PagePosition } from './lister.js';
+import { positionAfter, type Lister, type PagePosition } from './lister.js';
 
 /** Lookups in one directory that start its listing. */
 const MISSES_TO_START = 2;
@@ -134,7 +134,7 @@ export class BackgroundLister {
       const page = this.#deps.cache.pageAfter(directoryKey, position?.startKey ?? '');
       if (!page) return position;
       if (page.endKey === undefined) return undefined;
-      position = { startKey: page.endKey, token: page.nextToken };
+      position = positionAfter(page);
     }
     return undefined;
   }
@@ -147,8 +147,7 @@ export class BackgroundLister {
   #after(page: ListingPage, habit: Habit): PagePosition | undefined {
     // Without an order (directory buckets know no start-after either) more pages tell lookups nothing.
     if (page.endKey === undefined || !this.#deps.cache.inOrder) return undefined;
-    const following: PagePosition = { startKey: page.endKey, token: page.nextToken };
-    if (this.#deps.freshness.endless) return following;
+    if (this.#deps.freshness.endless) return positionAfter(page);
     if (habit.misses === 0) return undefined;
     // Names that came while the page was on its way and that it answers now need no other page.
     if (page.covers(habit.lastName) && page.covers(`${habit.lastName}/`)) return undefined;

@@ -17,8 +17,9 @@ import type { Freshness } from './freshness.js';
 import type { FileSystemLimits } from './limits.js';
 import { compareKeys } from './keymap.js';
 import type { ListedFile, ListingPage } from './listing-page.js';
-import type { Lister } from './lister.js';
+import { positionAfter, type Lister } from './lister.js';
 import type { ObjectHead } from '../engine/api.js';
+import { PageRounds } from './page-rounds.js';
 import { RangeReader } from './range-reader.js';
 import type { StreamPosition } from './restore/listing-records.js';
 
@@ -107,6 +108,7 @@ export class DirectoryStream {
   #undecided: CarriedFile[] = [];
   /** Directories seen so far, kept only where the order of the listing tells nothing. */
   #directories = new Set<string>();
+  #rounds = new PageRounds();
   /** Our own names, with the ordinals from FIRST_ROW on. */
   #own: readonly OwnName[] = [];
   #ownNames = new Set<string>();
@@ -322,6 +324,7 @@ export class DirectoryStream {
     this.#droppedTo = 0;
     this.#undecided = [];
     this.#directories = new Set();
+    this.#rounds = new PageRounds();
     this.#anchor = undefined;
     this.#shift = 0;
     this.#ranges.close();
@@ -421,20 +424,23 @@ export class DirectoryStream {
   async #pagesTo(key: string, signal: AbortSignal): Promise<ListingPage[]> {
     const { lister } = this.#deps;
     const pages: ListingPage[] = [];
+    const rounds = new PageRounds();
     for (let page = await lister.page(this.#directoryKey, { startKey: '' }, signal); ;) {
       pages.push(page);
       if (rowOf(page, key) >= 0) return pages;
       if (page.endKey === undefined) break;
-      page = await lister.page(this.#directoryKey, { startKey: page.endKey, token: page.nextToken }, signal);
+      if (!lister.inOrder && !rounds.isNew(page)) throw lister.endless(this.#directoryKey);
+      page = await lister.page(this.#directoryKey, positionAfter(page), signal);
     }
     throw new ErrnoError(ESTALE, `'${this.#directoryKey}' has changed where it was read last: begin anew (rewinddir)`);
   }
 
-  /** All pages, when the disorder is found on this one; else only this page's are new. */
+  /** All pages, when the disorder is found on this one; else only this page's are new. Throws when the listing goes round. */
   #noteDirectories(page: ListingPage): void {
     const pages = [page];
     if (this.#directories.size === 0) for (const segment of this.#segments) if (segment.page) pages.push(segment.page);
     for (const each of pages) {
+      if (!this.#rounds.isNew(each)) throw this.#deps.lister.endless(this.#directoryKey);
       for (let row = 0; row < each.rows; row++) if (each.isDirectory(row)) this.#directories.add(each.name(row));
     }
   }

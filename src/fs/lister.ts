@@ -6,11 +6,13 @@
 import { EIO } from '../base/errno.js';
 import type { ObjectStore } from '../engine/api.js';
 import type { ListColumns } from '../engine/listing/columns.js';
+import { endlessListing } from '../engine/listing/progress.js';
 import { StoreError } from '../engine/store-error.js';
 import type { FaultLog } from './fault-log.js';
 import type { Freshness } from './freshness.js';
 import type { FileSystemLimits } from './limits.js';
 import type { ListingCache } from './listing-cache.js';
+import { compareKeys } from './keymap.js';
 import { ListingPage } from './listing-page.js';
 import type { OwnChanges } from './namespace/own-changes.js';
 import { SingleFlight } from './single-flight.js';
@@ -30,10 +32,20 @@ const HIGHEST = '\u{10ffff}';
 /** Our word for a store that lists from the beginning whatever start-after says. */
 const IGNORED = 'StartAfterIgnored';
 
+/** A page that brought nothing but names of the page before is passed over so often: the store may come to new ones. */
+const REPEATS_MAX = 3;
+
 /** Where a page begins: after `startKey` (relative to the directory), by the token of the page before when there is one. */
 export interface PagePosition {
   readonly startKey: string;
   readonly token?: string | undefined;
+  /** The page before, where the token is its: names of it that come again are left out. */
+  readonly before?: ListingPage | undefined;
+}
+
+/** Where the listing goes on after a page that is not the last. */
+export function positionAfter(before: ListingPage): PagePosition {
+  return { startKey: before.endKey ?? '', token: before.nextToken, before };
 }
 
 export class Lister {
@@ -119,12 +131,18 @@ export class Lister {
     try {
       let { token } = position;
       let keysBefore = 0;
+      let repeats = 0;
       for (let empty = 0; empty < limits.emptyPagesMax; empty++) {
         const answer = await this.#ask(directoryKey, startKey, token, signal);
         const columns = keysBefore === 0 ? answer : { ...answer, keys: answer.keys + keysBefore };
-        const page = new ListingPage({ directoryKey, startKey, sentAtMs, columns });
+        let page = new ListingPage({ directoryKey, startKey, sentAtMs, columns });
+        const isRepeated = page.beganEarly && token !== undefined && answer.isSorted && repeatsOnly(page, position);
+        if (isRepeated) page = page.after(startKey);
         // A page may bring nothing and yet not be the last: deleted versions, or only the directory's own marker.
-        if (page.rows === 0 && page.endKey === startKey) {
+        const isBehind = page.endKey !== undefined && compareKeys(page.endKey, startKey) <= 0;
+        if (page.rows === 0 && isBehind && (token !== undefined || !page.beganEarly)) {
+          if (isRepeated && ++repeats >= REPEATS_MAX) throw endlessListing(directoryKey, 'the same keys again');
+          if (page.nextToken === token) throw endlessListing(directoryKey, 'the same token again');
           token = page.nextToken;
           keysBefore = page.keys;
           continue;
@@ -136,19 +154,19 @@ export class Lister {
         if (page.keys > 0 || startKey !== '') cache.insert(page);
         return page;
       }
-      throw new StoreError({
-        errno: EIO,
-        code: 'EndlessListing',
-        status: 200,
-        resource: directoryKey,
-        message: `the listing of '${directoryKey}' gave ${limits.emptyPagesMax} empty pages in a row`,
-        remedy: 'check the store: ListObjectsV2 never says that the listing is complete',
-      });
+      throw endlessListing(directoryKey, `${limits.emptyPagesMax} empty pages in a row`);
     } catch (error) {
       const isOwn = error instanceof StoreError && error.code === IGNORED;
       if (mode === 'reported' && !isOwn) faults.report('list', directoryKey, error);
       throw error;
     }
+  }
+
+  /** The listing goes round: the error that says so, which is in the log. */
+  endless(directoryKey: string): StoreError {
+    const error = endlessListing(directoryKey, 'the same keys again');
+    this.#deps.faults.report('list', directoryKey, error);
+    return error;
   }
 
   #ask(prefix: string, startKey: string, token: string | undefined, signal: AbortSignal): Promise<ListColumns> {
@@ -196,4 +214,15 @@ export class Lister {
     this.shadowedFiles += page.shadowedFiles;
     if (page.hiddenKeys > 0) this.#deps.faults.hidden(page.directoryKey, page.hiddenKeys);
   }
+}
+
+/** Is all that stands before where the page should begin a name of the page before? Then nothing says that the store has no order. */
+function repeatsOnly(page: ListingPage, { startKey, before }: PagePosition): boolean {
+  for (let row = 0; row < page.rows; row++) {
+    const key = page.key(row);
+    const order = compareKeys(key, startKey);
+    if (order > 0) return true;
+    if (order < 0 && (before === undefined || before.find(key) < 0)) return false;
+  }
+  return true;
 }

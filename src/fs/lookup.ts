@@ -8,6 +8,7 @@
  */
 import { EACCES, ErrnoError } from '../base/errno.js';
 import type { ObjectHead, ObjectStore } from '../engine/api.js';
+import { ListingProgress } from '../engine/listing/progress.js';
 import type { BackgroundLister } from './background-lister.js';
 import type { FaultLog } from './fault-log.js';
 import type { Freshness } from './freshness.js';
@@ -183,6 +184,7 @@ export class Lookup {
     const sentAtMs = freshness.nowMs();
     // A large directory whose first page answered nothing: one key tells as much, and sooner.
     let token: string | undefined;
+    const progress = new ListingProgress(prefix);
     for (let page = 0; page <= limits.emptyPagesMax; page++) {
       const listed = await store.list(
         { prefix, delimiter: '/', keysMax: 1, ...(token !== undefined ? { continuationToken: token } : {}) },
@@ -190,6 +192,7 @@ export class Lookup {
       );
       if (listed.keys > 0) return { any: true, sentAtMs };
       if (listed.nextToken === undefined) return { any: false, sentAtMs };
+      progress.took(listed);
       token = listed.nextToken;
     }
     return { any: false, sentAtMs };

@@ -29,8 +29,8 @@ interface FetchedPage {
 interface Range {
   /** What is still to be fetched begins after this key. */
   fromKey: string;
-  /** Goes on from the page that ended at fromKey; undefined at the range's start, and where a page was cut. */
-  token: string | undefined;
+  /** The page that ended at fromKey, from which its token goes on; undefined at the range's start. A page that was cut has none. */
+  before: ListingPage | undefined;
   /** The next range begins after this key; undefined for the last range. */
   untilKey: string | undefined;
   /** Fetched and not read, in order. */
@@ -113,7 +113,7 @@ export class RangeReader {
   #begin(last: ListingPage): void {
     if (this.#ranges.length > 0 || last.endKey === undefined || this.#isClosed) return;
     this.#last = { page: last, source: last };
-    this.#ranges = [newRange(last.endKey, undefined, last.nextToken)];
+    this.#ranges = [newRange(last.endKey, undefined, last)];
     this.#forecast.learn(last);
   }
 
@@ -174,7 +174,8 @@ export class RangeReader {
     const abort = new AbortController();
     range.abort = abort;
     range.error = undefined;
-    const position = { startKey: range.fromKey, token: range.token };
+    const { fromKey: startKey, before } = range;
+    const position = { startKey, token: before?.nextToken, before };
     range.flight = this.#deps.lister.page(this.#directoryKey, position, abort.signal).then(
       (page) => {
         range.flight = undefined;
@@ -206,7 +207,7 @@ export class RangeReader {
     else if (this.#earned < limits.listRangesMax) this.#earned++;
     range.pages.push({ page: kept, source: page });
     range.fromKey = kept.endKey ?? range.fromKey;
-    range.token = kept.nextToken;
+    range.before = kept;
     range.isDone = kept.endKey === undefined || kept.endKey === untilKey;
     if (!lister.inOrder) this.#readInOneRange();
     this.#pump();
@@ -233,7 +234,7 @@ export class RangeReader {
     for (const range of this.#ranges.splice(1)) range.abort?.abort();
     first.untilKey = undefined;
     // A page that was asked for by its token is on its way and goes on from what is known.
-    if (first.flight && first.token !== undefined) return;
+    if (first.flight && first.before?.nextToken !== undefined) return;
     const fetched = first.pages.pop();
     const tail = fetched ?? this.#last;
     if (!tail || (tail.source.nextToken === undefined && !tail.source.isLast)) return;
@@ -244,16 +245,16 @@ export class RangeReader {
       first.pages.push({ page: rest, source: rest });
     }
     first.fromKey = source.endKey ?? first.fromKey;
-    first.token = source.nextToken;
+    first.before = source;
     first.isDone = source.isLast;
     first.error = undefined;
   }
 }
 
-function newRange(fromKey: string, untilKey: string | undefined, token: string | undefined): Range {
+function newRange(fromKey: string, untilKey: string | undefined, before: ListingPage | undefined): Range {
   return {
     fromKey,
-    token,
+    before,
     untilKey,
     pages: [],
     flight: undefined,

@@ -286,7 +286,64 @@ void t.test('a store that never ends its listing is given up', async (t) => {
   bench.store.list = () => Promise.resolve(nothing);
   const handle = await bench.kernel.opendir(ROOT);
   t.equal(await errnoOf(() => readAll(bench, handle, 0)), EIO);
-  t.match(bench.log.lines[0]?.message, /the listing of '' gave 3 empty pages in a row; check the store/);
+  t.match(
+    bench.log.lines[0]?.message,
+    /the listing of '' does not end: the store gives the same token again .*; check/,
+  );
+  let asked = 0;
+  bench.store.list = () => Promise.resolve({ ...nothing, nextToken: `${asked++}` });
+  const other = await bench.kernel.opendir(ROOT);
+  t.equal(await errnoOf(() => readAll(bench, other, 0)), EIO);
+  t.equal(asked, 3);
+});
+
+/** A store whose answers stand written; after the last comes `after` again and again. */
+function scripted(bench: Bench, pages: readonly (readonly string[])[], after: readonly string[] | undefined) {
+  const state = { asked: 0, token: (at: number): string => `${at}` };
+  bench.store.list = (request) => {
+    if (request.continuationToken === undefined) state.asked = 0;
+    const keys = pages[state.asked] ?? after ?? [];
+    state.asked++;
+    const isLast = after === undefined && state.asked >= pages.length;
+    const objects = keys.filter((key) => !key.endsWith('/')).map((key) => ({ ...plain, key }));
+    const commonPrefixes = keys.filter((key) => key.endsWith('/'));
+    const nextToken = isLast ? undefined : state.token(state.asked);
+    return Promise.resolve(packPage({ objects, commonPrefixes, nextToken }, request.prefix));
+  };
+  return state;
+}
+
+void t.test('a store that repeats keys on two pages: each name once, in order', async (t) => {
+  for (const pages of [
+    [['a', 'b'], ['b', 'c'], ['d']],
+    [['a', 'b/'], ['b/', 'c'], ['c']],
+    [['a', 'b', 'c'], ['b', 'c', 'd', 'e'], ['e']],
+    [['a', 'b'], ['a', 'b'], ['c']],
+  ]) {
+    const bench = makeBench();
+    scripted(bench, pages, undefined);
+    const names = [...new Set(pages.flat())].map((key) => key.replace('/', ''));
+    t.same(await bench.kernel.names(ROOT), names, JSON.stringify(pages));
+    t.same(bench.log.lines, [], 'and nothing else is thought of the store');
+  }
+});
+
+void t.test('a store whose listing goes round is given up, in words', async (t) => {
+  const page = ['a', 'b'];
+  for (const [name, pages, after, token] of [
+    ['the first page for ever, and the same token', [page], page, (): string => 'same'],
+    ['the first page for ever', [page], page, undefined],
+    ['two pages in turn', [page, ['c', 'd'], page, ['c', 'd'], page, ['c', 'd']], page, undefined],
+    ['the last page for ever', [page, ['c', 'd']], ['c', 'd'], undefined],
+  ] as const) {
+    const bench = makeBench();
+    const state = scripted(bench, pages, after);
+    if (token) state.token = token;
+    const handle = await bench.kernel.opendir(ROOT);
+    t.equal(await errnoOf(() => readAll(bench, handle, 0)), EIO, name);
+    t.ok(state.asked < 20, `${name}: after ${state.asked} requests`);
+    t.match(bench.log.lines.at(-1)?.message, /the listing of '' does not end: .* again .*; check the store/, name);
+  }
 });
 
 for (const listsInOrder of [false, true]) {

@@ -11,6 +11,7 @@
 import { EINTR, ErrnoError } from '../../base/errno.js';
 import type { ListRequest, ObjectStore } from '../api.js';
 import { ColumnViews, headOfRow } from '../listing/columns.js';
+import { ListingProgress } from '../listing/progress.js';
 import { DELETE_KEYS_MAX, type DeleteFailure, type ObjectWriter } from '../write-api.js';
 
 /** Requests under way at once: bounds memory (a million keys are never held) and what the store is asked for. */
@@ -51,6 +52,7 @@ class TreeDeletion {
   readonly #prefix: string;
   readonly #deps: DeleteTreeDeps;
   readonly #abort = new AbortController();
+  readonly #progress: ListingProgress;
   readonly #signal: AbortSignal;
   readonly #underWay = new Set<Promise<void>>();
   readonly #failures: DeleteFailure[] = [];
@@ -62,6 +64,7 @@ class TreeDeletion {
 
   constructor(prefix: string, deps: DeleteTreeDeps, signal: AbortSignal | undefined) {
     this.#prefix = prefix;
+    this.#progress = new ListingProgress(prefix);
     this.#deps = deps;
     this.#signal = signal ? AbortSignal.any([signal, this.#abort.signal]) : this.#abort.signal;
   }
@@ -95,6 +98,7 @@ class TreeDeletion {
       ...(token !== undefined && { continuationToken: token }),
     };
     const columns = await this.#deps.store.list(request, this.#signal);
+    this.#progress.took(columns);
     const views = new ColumnViews(columns.buffer, columns.rows);
     const keys: string[] = [];
     for (let row = 0; row < columns.rows; row++) {

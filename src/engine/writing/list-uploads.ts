@@ -45,7 +45,8 @@ export class S3Uploads implements ListUploads {
         });
       }
       const next = { key: decode(field(result, 'NextKeyMarker')), uploadId: field(result, 'NextUploadIdMarker') };
-      if (field(result, 'IsTruncated') !== 'true' || next.key === '') break;
+      const isSame = next.key === marker?.key && next.uploadId === marker.uploadId;
+      if (field(result, 'IsTruncated') !== 'true' || next.key === '' || isSame) break;
       marker = next;
     }
     return found;
@@ -61,7 +62,7 @@ export class S3Uploads implements ListUploads {
       if (result === undefined) return undefined;
       for (const part of fields(result, 'Part')) found.push(partOf(part));
       const next = field(result, 'NextPartNumberMarker');
-      if (field(result, 'IsTruncated') !== 'true' || next === '') break;
+      if (field(result, 'IsTruncated') !== 'true' || next === '' || next === marker) break;
       marker = next;
     }
     return found;

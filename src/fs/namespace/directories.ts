@@ -5,6 +5,7 @@
  * shows that the name was the last (KeptDirectories). Refuses to remove what is not empty.
  */
 import { EEXIST, ENOTEMPTY, ErrnoError } from '../../base/errno.js';
+import { ListingProgress } from '../../engine/listing/progress.js';
 import type { Entry } from '../../fuse/handlers.js';
 import type { NamespaceDeps } from './deps.js';
 import { doubt, mayHaveBeenDone } from './doubt.js';
@@ -13,9 +14,6 @@ import { isPrecondition, MARKER_TYPE } from './markers.js';
 import { encodeLearned } from './posix-metadata.js';
 import { checkNewName } from './present.js';
 import type { Made } from './remembered-attributes.js';
-
-/** Follows so many empty LIST pages (of deleted versions) before a directory counts as empty. */
-const EMPTY_PAGES_MAX = 1000;
 
 const S_IFDIR = 0o040000;
 
@@ -99,19 +97,22 @@ export class Directories {
   /** What the bucket holds below a directory's key, asked now. */
   async look(key: string, signal: AbortSignal): Promise<'nothing' | 'marker' | 'more'> {
     const { store } = this.#deps;
-    let keys = 0;
+    const progress = new ListingProgress(key);
+    let isMarked = false;
     let token: string | undefined;
-    for (let pages = 0; pages < EMPTY_PAGES_MAX; pages++) {
+    // Pages may be empty (deleted versions), and stores that repeat themselves give the marker on several.
+    do {
       const page = await store.list(
         { prefix: key, keysMax: 2, ...(token === undefined ? {} : { continuationToken: token }) },
         signal,
       );
-      keys += page.keys;
-      if (keys > 1 || (page.firstKey !== undefined && page.firstKey !== '')) return 'more';
+      // The least and the greatest of one or two.
+      if ((page.firstKey ?? '') !== '' || (page.lastKey ?? '') !== '') return 'more';
+      isMarked ||= page.keys > 0;
+      progress.took(page);
       token = page.nextToken;
-      if (token === undefined) break;
-    }
-    return keys === 0 ? 'nothing' : 'marker';
+    } while (token !== undefined);
+    return isMarked ? 'marker' : 'nothing';
   }
 
   /**

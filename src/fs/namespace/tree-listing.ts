@@ -4,7 +4,8 @@
  * Refuses to go beyond a bound that the caller names.
  */
 import type { ObjectHead, ObjectStore } from '../../engine/api.js';
-import { ColumnViews, headOfRow, type ListColumns } from '../../engine/listing/columns.js';
+import { ColumnViews, headOfRow, sliceColumns, type ListColumns } from '../../engine/listing/columns.js';
+import { ListingProgress } from '../../engine/listing/progress.js';
 
 export class TreeListing {
   readonly prefix: string;
@@ -40,9 +41,16 @@ export async function listTree(
 ): Promise<TreeListing | undefined> {
   const pages: ListColumns[] = [];
   let keys = 0;
+  const progress = new ListingProgress(prefix);
+  let lastKey: string | undefined;
   let token: string | undefined;
   do {
-    const page = await store.list({ prefix, ...(token === undefined ? {} : { continuationToken: token }) }, signal);
+    const answer = await store.list({ prefix, ...(token === undefined ? {} : { continuationToken: token }) }, signal);
+    progress.took(answer);
+    // Some stores begin a page with the key that the page before ended with.
+    const isRepeated = answer.rows > 0 && answer.firstKey === lastKey;
+    const page = isRepeated ? sliceColumns(answer, 1, answer.rows) : answer;
+    lastKey = answer.lastKey ?? lastKey;
     keys += page.rows;
     if (keys > keysMax) return undefined;
     if (page.rows > 0) pages.push(page);

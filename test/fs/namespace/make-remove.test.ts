@@ -2,7 +2,7 @@
  * mkdir, rmdir, unlink: what is in the bucket afterwards, what is seen at once, and at which price.
  */
 import t from 'tap';
-import { EACCES, EEXIST, ENAMETOOLONG, ENOTEMPTY, EPERM } from '../../../src/base/errno.js';
+import { EACCES, EEXIST, EIO, ENAMETOOLONG, ENOTEMPTY, EPERM } from '../../../src/base/errno.js';
 import { O_RDWR } from '../writing/bench.js';
 import { storeError } from '../../support/memory-store-writer.js';
 import { until } from '../../support/until.js';
@@ -60,6 +60,22 @@ void t.test('names that are too long', async (t) => {
     'a key of 1,025 bytes',
   );
   t.equal(await bench.errno(() => bench.rename(`${parent}/${'k'.repeat(255)}`, 'ü'.repeat(128))), ENAMETOOLONG);
+});
+
+void t.test('rmdir: a store that gives the marker on two pages, or never ends', async (t) => {
+  for (const goesOn of [false, true]) {
+    const bench = new TreeBench(t);
+    bench.store.put('d/', '');
+    const list = bench.store.list.bind(bench.store);
+    let pages = 0;
+    bench.store.list = async (request, signal) => {
+      const answer = await list(request.prefix === 'd/' ? { prefix: 'd/' } : request, signal);
+      if (request.prefix !== 'd/' || request.delimiter !== undefined) return answer;
+      return { ...answer, nextToken: goesOn || pages++ === 0 ? 'more' : undefined };
+    };
+    t.equal(await bench.errno(() => bench.rmdir('d')), goesOn ? EIO : 0);
+    t.equal(bench.store.objects.has('d/'), goesOn);
+  }
 });
 
 void t.test('rmdir asks the store', async (t) => {
