@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -20,6 +20,13 @@ for (const [name, make] of kinds) {
     writeFileSync(join(root, 'file'), '');
     const codeAt = (path: string): Promise<string | undefined> => make(path).then(() => undefined, codeOf);
     t.equal(await codeAt(join(root, 'file/below')), 'ENOTDIR');
+    t.equal(await codeAt(join(root, 'file/far/below')), 'ENOTDIR');
+    t.equal(await codeAt(join(root, 'file')), 'EEXIST', 'a file is no directory');
+    symlinkSync(join(root, 'nowhere'), join(root, 'link'));
+    t.equal(await codeAt(join(root, 'link')), 'EEXIST', 'nor is what leads nowhere');
+    symlinkSync(join(root, 'a'), join(root, 'other'));
+    await make(join(root, 'other/d'));
+    t.ok(statSync(join(root, 'a/d')).isDirectory());
     t.equal(await codeAt('/proc/nobody/makes/this'), 'ENOENT', 'and it comes back');
   });
 }
