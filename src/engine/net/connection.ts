@@ -17,10 +17,11 @@ import { invariant } from '../../base/invariant.js';
 import { messageOf } from '../../base/thrown.js';
 import { LIMITED_BYTES, type BandwidthGate, type Held } from './bandwidth-gate.js';
 import { BodyPace } from './body-pace.js';
+import { BodyRate } from './body-rate.js';
 import type { Exchange, RequestBody } from './exchange.js';
 import { lossFailure, transportFailure, unreached, type Failure } from './failure.js';
 import { HeadError, HeadParser, type ResponseHead } from './http-head.js';
-import { BODY_INLINE_BYTES, BODY_PIECE_BYTES, DRIP_BYTES_PER_MS, SCRATCH_BYTES } from './limits.js';
+import { BODY_INLINE_BYTES, BODY_PIECE_BYTES, SCRATCH_BYTES } from './limits.js';
 import { FramedBody } from './framed-body.js';
 import type { NetMeter } from './sampling.js';
 import type { OnRead } from './socket-opener.js';
@@ -77,10 +78,7 @@ export class Connection {
   #keepAlive = false;
   /** Bytes came before it was open. */
   #isSpoiled = false;
-  /** Where the body was when its rate was looked at last, and when. */
-  #mark = { bytesIn: 0, ms: 0 };
-  /** The body in progress is payload. */
-  #isPayload = false;
+  readonly #rate = new BodyRate();
   /** Requests answered before this one. */
   #answered = 0;
   /** Payload, for those who ask what goes where. */
@@ -92,8 +90,6 @@ export class Connection {
   #openedMs = 0;
   /** When the state last moved or a byte came. */
   #activeMs = 0;
-  /** Longest pause within the body in progress. */
-  #pauseMs = 0;
   /** The bandwidth that we may use is used up, or the line is others': it neither reads nor sends. */
   #held: Held | undefined;
   /** When that was last so. */
@@ -278,7 +274,7 @@ export class Connection {
     this.#state = 'closed';
     this.#exchange = undefined;
     this.#sending = undefined;
-    this.#isPayload = false;
+    this.#rate.isOn = false;
     if (this.#held) this.#deps.gate.leave(this.#held);
     this.#held = undefined;
     this.#socket?.destroy();
@@ -292,7 +288,7 @@ export class Connection {
 
   /** Longest pause between arrivals of the body that came last. */
   get pauseMs(): number {
-    return this.#pauseMs;
+    return this.#rate.pauseMs;
   }
 
   /** Body bytes that are still to come for the current exchange; Infinity before its head. */
@@ -323,19 +319,10 @@ export class Connection {
       waitedMs >= Math.max(stallMs, this.#state === 'text' ? (answerMs ?? 0) : 0)
     ) {
       this.#fail(transportFailure('Stalled', `no more bytes within ${Math.round(waitedMs)} ms`));
-    } else if (this.#isPayload) {
-      this.#checkRate(nowMs);
+    } else {
+      const tooSlow = this.#rate.tooSlow(this.#bytesIn, nowMs, stallMs);
+      if (tooSlow) this.#fail(tooSlow);
     }
-  }
-
-  /** A body that only drips is as good as stalled: what is missing is asked for elsewhere. */
-  #checkRate(nowMs: number): void {
-    const tookMs = nowMs - this.#mark.ms;
-    if (tookMs < this.#timeouts.stallMs) return;
-    const bytes = this.#bytesIn - this.#mark.bytesIn;
-    this.#mark = { bytesIn: this.#bytesIn, ms: nowMs };
-    if (bytes >= tookMs * DRIP_BYTES_PER_MS) return;
-    this.#fail(transportFailure('TooSlow', `only ${bytes} bytes within ${Math.round(tookMs)} ms`));
   }
 
   /** Called by the socket right after each `#read`, and at once when it is created; must never return an empty view. */
@@ -352,8 +339,7 @@ export class Connection {
 
   #read(bytesRead: number): void {
     const nowMs = this.#deps.nowMs();
-    const pausedMs = nowMs - this.#activeMs;
-    if (pausedMs > this.#pauseMs && this.#isPayload) this.#pauseMs = pausedMs;
+    this.#rate.paused(nowMs - this.#activeMs);
     this.#activeMs = nowMs;
     switch (this.#state) {
       case 'slots':
@@ -418,7 +404,7 @@ export class Connection {
   #startSlots(head: ResponseHead, rest: Buffer, exchange: Exchange): void {
     invariant(head.framing.kind === 'length' && head.framing.bytes > 0, 'payload has a length');
     this.#state = 'slots';
-    this.#watchRate();
+    this.#rate.begin(this.#bytesIn, this.#activeMs);
     this.#remaining = head.framing.bytes;
     let at = 0;
     while (at < rest.length && this.#remaining > 0 && this.#exchange === exchange) {
@@ -432,12 +418,6 @@ export class Connection {
     }
   }
 
-  #watchRate(): void {
-    this.#isPayload = true;
-    this.#pauseMs = 0;
-    this.#active(this.#activeMs);
-  }
-
   #filled(bytes: number): void {
     const exchange = this.#exchange;
     invariant(exchange !== undefined && bytes <= this.#remaining, 'bytes only for a body in progress');
@@ -445,18 +425,20 @@ export class Connection {
     this.#deps.meter.bytesIn += bytes;
     this.#bytesIn += bytes;
     exchange.filled(bytes);
-    if (this.#deps.gate.isLimited) this.#spent(bytes, exchange);
-    if (this.#remaining > 0 || this.#exchange !== exchange) return;
+    const { gate } = this.#deps;
+    if (gate.isLimited) gate.spend(bytes);
+    if (this.#exchange !== exchange) return;
+    if (this.#remaining > 0) {
+      if (gate.isLimited) this.#pauseWhenSpent(exchange);
+      return;
+    }
     this.#release();
     exchange.done();
   }
 
   /** Stops reading within a body when more has come than may. */
-  #spent(bytes: number, exchange: Exchange): void {
-    const { gate } = this.#deps;
-    gate.spend(bytes);
-    if (this.#remaining === 0 || this.#exchange !== exchange || this.#held) return;
-    if (gate.mayGoOn(exchange.isUrgent === true)) return;
+  #pauseWhenSpent(exchange: Exchange): void {
+    if (this.#held || this.#deps.gate.mayGoOn(exchange.isUrgent === true)) return;
     this.#socket?.pause();
     this.#hold(exchange, () => this.#socket?.resume());
   }
@@ -492,7 +474,7 @@ export class Connection {
   /** Time until now says nothing about the peer. */
   #active(nowMs: number): void {
     this.#activeMs = nowMs;
-    this.#mark = { bytesIn: this.#bytesIn, ms: nowMs };
+    this.#rate.restart(this.#bytesIn, nowMs);
   }
 
   #endWithoutBody(rest: Buffer, exchange: Exchange): void {
@@ -503,7 +485,7 @@ export class Connection {
 
   #startText(head: ResponseHead, rest: Buffer, plan: 'body' | 'payload' | 'text'): void {
     this.#state = 'text';
-    if (plan === 'payload') this.#watchRate();
+    if (plan === 'payload') this.#rate.begin(this.#bytesIn, this.#activeMs);
     this.#bodyVerdict = undefined;
     this.#text = new FramedBody(head.framing, plan === 'text' ? undefined : (bytes) => this.#tookBody(bytes));
     this.#readText(rest);
@@ -530,6 +512,8 @@ export class Connection {
     if (this.#bodyVerdict === 'last') this.#finishText(reader);
     else if (this.#bodyVerdict !== undefined) this.#fail(this.#bodyVerdict);
     else if (reader.isDone) this.#finishText(reader);
+    // Listings are short, and others wait for what stands in them: they are only counted.
+    else if (this.#rate.isOn && this.#exchange !== undefined) this.#pauseWhenSpent(this.#exchange);
   }
 
   #finishText(reader: FramedBody): void {
@@ -553,7 +537,7 @@ export class Connection {
     this.#head = undefined;
     this.#sending = undefined;
     this.#isAsking = false;
-    this.#isPayload = false;
+    this.#rate.isOn = false;
     this.#answered++;
     this.#pace.answered(this.#deps.nowMs());
     if (this.#keepAlive) this.#state = 'idle';

@@ -6,7 +6,7 @@ import t from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
 import { KIB, MIB } from '../../../src/base/units.js';
 import { BandwidthGate, LIMITED_BYTES } from '../../../src/engine/net/bandwidth-gate.js';
-import { RawServer, objectScript } from '../../support/raw-server.js';
+import { RawServer, objectScript, rightHead, type Answer } from '../../support/raw-server.js';
 import { ETAG, Harness, pattern } from './harness.js';
 
 const RATE = 1000 * KIB;
@@ -146,40 +146,61 @@ t.test('a limit that changes or goes away, and leaving the line', (t) => {
   t.end();
 });
 
-t.test('bodies keep to the limit, and nobody is called slow for it', async (t) => {
-  const clock = new ManualClock();
-  const object = pattern(3 * MIB);
-  const server = await RawServer.start({ script: objectScript(object, ETAG, () => undefined) });
-  t.teardown(() => server.close());
-  const harness = new Harness({
-    object,
-    port: server.port,
-    clock,
-    defer: (run) => run(),
-    timeouts: { stallMs: 500, firstByteMs: 60_000 },
+/** As a proxy that has taken the length away. */
+function inChunks(object: Buffer): Answer {
+  return async (request, connection) => {
+    const [start, end] = request.start < 0 ? [0, object.length] : [request.start, request.end];
+    await connection.send(
+      rightHead(request, object, ETAG).replace(/Content-Length: \d+/, 'Transfer-Encoding: chunked'),
+    );
+    for (let at = start; at < end; at += 8000) {
+      const piece = object.subarray(at, Math.min(at + 8000, end));
+      await connection.send(
+        Buffer.concat([Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n')]),
+      );
+    }
+    await connection.send('0\r\n\r\n');
+    return true;
+  };
+}
+
+for (const framing of ['length', 'chunks'] as const) {
+  t.test(`bodies with ${framing} keep to the limit, and nobody is called slow for it`, async (t) => {
+    const clock = new ManualClock();
+    const object = pattern(3 * MIB);
+    const answer: Answer | undefined = framing === 'chunks' ? inChunks(object) : undefined;
+    const server = await RawServer.start({ script: objectScript(object, ETAG, () => answer) });
+    t.teardown(() => server.close());
+    const harness = new Harness({
+      object,
+      port: server.port,
+      clock,
+      defer: (run) => run(),
+      timeouts: { stallMs: 500, firstByteMs: 60_000 },
+    });
+    t.teardown(() => harness.close());
+    // 3 MiB take 30 s.
+    const bytesPerMs = (3 * MIB) / 30_000;
+    harness.thread.handle({ type: 'limits', connectionsMax: 4, bytesPerMs });
+    let end: string | undefined;
+    void harness.fetch(0, 3 * MIB).then(({ type }) => (end = type));
+    const arrived = (): number => [0, 1, 2].reduce((sum, slot) => sum + harness.pool.arrivedEnd(slot), 0);
+    let worst = 0;
+    for (let ms = 0; ms < 60_000 && end === undefined; ms += 10) {
+      clock.advance(10);
+      // Far more often than stallMs, or the clock runs away from the socket.
+      if (ms % 100 === 0) for (let i = 0; i < 4; i++) await new Promise((resolve) => setImmediate(resolve));
+      worst = Math.max(worst, arrived() - bytesPerMs * ms);
+    }
+    for (let i = 0; i < 1000 && end === undefined; i++) await new Promise((resolve) => setImmediate(resolve));
+    t.equal(end, 'fetchDone');
+    t.ok(worst <= 2 * LIMITED_BYTES, `${worst} bytes ahead of the limit`);
+    t.ok(clock.nowMs() >= 25_000, `${clock.nowMs()} ms`);
+    t.equal(server.requests.length, 1, 'one request: neither stalled nor slow');
+    harness.expect(0, 3 * MIB);
+    harness.assertPool(t);
   });
-  t.teardown(() => harness.close());
-  // 3 MiB take 30 s.
-  const bytesPerMs = (3 * MIB) / 30_000;
-  harness.thread.handle({ type: 'limits', connectionsMax: 4, bytesPerMs });
-  let end: string | undefined;
-  void harness.fetch(0, 3 * MIB).then(({ type }) => (end = type));
-  const arrived = (): number => [0, 1, 2].reduce((sum, slot) => sum + harness.pool.arrivedEnd(slot), 0);
-  let worst = 0;
-  for (let ms = 0; ms < 60_000 && end === undefined; ms += 10) {
-    clock.advance(10);
-    // Far more often than stallMs, or the clock runs away from the socket.
-    if (ms % 100 === 0) for (let i = 0; i < 4; i++) await new Promise((resolve) => setImmediate(resolve));
-    worst = Math.max(worst, arrived() - bytesPerMs * ms);
-  }
-  for (let i = 0; i < 1000 && end === undefined; i++) await new Promise((resolve) => setImmediate(resolve));
-  t.equal(end, 'fetchDone');
-  t.ok(worst <= 2 * LIMITED_BYTES, `${worst} bytes ahead of the limit`);
-  t.ok(clock.nowMs() >= 25_000, `${clock.nowMs()} ms`);
-  t.equal(server.requests.length, 1, 'one request: neither stalled nor slow');
-  harness.expect(0, 3 * MIB);
-  harness.assertPool(t);
-});
+}
 
 t.test(
   'what nobody waits for is not even begun while enough is held up, nor are connections opened for it',
