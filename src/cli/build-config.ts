@@ -121,6 +121,10 @@ export function buildConfig(
     ...present('runAs', context.runAs),
     uid: read('uid', id) ?? context.uid,
     gid: read('gid', id) ?? context.gid,
+    ...present(
+      'makersOwn',
+      flag('allow-other') ? { uid: !given.values.has('uid'), gid: !given.values.has('gid') } : undefined,
+    ),
     dirMode: read('dir-mode', values.permissionBits) ?? 0o755,
     fileMode: read('file-mode', values.permissionBits) ?? 0o644,
     metadataTtlMs: ttlMs,

@@ -25,9 +25,16 @@ const BLOCK_SIZE_BYTES = 128 * 1024;
 /** Classes whose objects must be restored before a GET works. GLACIER_IR is not one of them. */
 export const ARCHIVE_CLASSES: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
 
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 export interface AttributeOptions {
   readonly uid: number;
   readonly gid: number;
+  /** Which of the two is the maker's for what is made while others than they may come in. */
+  readonly makersOwn?: { readonly uid: boolean; readonly gid: boolean };
   /** Permission bits. */
   readonly dirMode: number;
   readonly fileMode: number;
@@ -55,6 +62,18 @@ export class AttributeMaker {
 
   get directoryMode(): number {
     return this.#options.dirMode & 0o7777;
+  }
+
+  /**
+   * Who owns what such a process makes; undefined where that is who owns everything. What a job made it must be able to open
+   * again, whatever its umask.
+   */
+  ownerOfNew({ uid, gid }: Owner): Partial<Owner> | undefined {
+    const { makersOwn, uid: usualUid, gid: usualGid } = this.#options;
+    const isOther = makersOwn?.uid === true && uid !== usualUid;
+    const isOtherGroup = makersOwn?.gid === true && gid !== usualGid;
+    if (!isOther && !isOtherGroup) return undefined;
+    return { ...(isOther && { uid }), ...(isOtherGroup && { gid }) };
   }
 
   of(node: NodeView): Attributes {

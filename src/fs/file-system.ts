@@ -19,7 +19,7 @@ import type {
   RequestContext,
   WriteLoan,
 } from '../fuse/handlers.js';
-import { statistics } from './attributes.js';
+import { statistics, type Owner } from './attributes.js';
 import type { FileSystemDeps, FileSystemOptions, FileSystemStats } from './file-system-api.js';
 import type { DirectoryNode, FileNode } from './inode-table.js';
 import { couldBeKey } from './keymap.js';
@@ -538,9 +538,9 @@ export class S3FileSystem extends RefusedWrites implements FuseHandlers {
     throw new ErrnoError(EIO, `file handle ${handle} is not known: the daemon that had it is gone`);
   }
 
-  /** Who makes something, where that is kept. */
-  #owner({ uid, gid }: RequestContext): { uid: number; gid: number } | undefined {
-    return this.#parts.posix && { uid, gid };
+  /** Who makes something, where that counts. */
+  #owner({ uid, gid }: RequestContext): Partial<Owner> | undefined {
+    return this.#parts.posix ? { uid, gid } : this.#parts.attributes.ownerOfNew({ uid, gid });
   }
 
   /** Times that were set are void once the file is written. */

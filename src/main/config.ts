@@ -59,6 +59,8 @@ export interface MountConfig {
   /** Owner shown for everything; default the user that the daemon is. */
   readonly uid: number;
   readonly gid: number;
+  /** Other users come in, and what was not said of these two is their maker's for what is made. */
+  readonly makersOwn?: { readonly uid: boolean; readonly gid: boolean };
   /** Permission bits, e.g. 0o755. */
   readonly dirMode: number;
   readonly fileMode: number;

@@ -218,6 +218,7 @@ export async function buildParts(config: MountConfig, { log, life, threads, pati
         prefix: config.store.prefix,
         uid: config.uid,
         gid: config.gid,
+        ...(config.makersOwn && { makersOwn: config.makersOwn }),
         dirMode: config.dirMode,
         fileMode: config.fileMode,
         metadataTtlMs: config.metadataTtlMs,

@@ -99,6 +99,8 @@ const rows: readonly (readonly [args: string, expected: object])[] = [
   ['-f', { foreground: true }],
   ['--read-only', { readOnly: true }],
   ['--auto-unmount --allow-other', { autoUnmount: true, allowOther: true }],
+  ['--allow-other', { makersOwn: { uid: true, gid: true } }],
+  ['--allow-other --uid 7', { uid: 7, makersOwn: { uid: false, gid: true } }],
   ['--allow-root', { allowRoot: true }],
   ['--uid 0 --gid 4294967294', { uid: 0, gid: 4_294_967_294 }],
   ['--dir-mode 0700 --file-mode 640', { dirMode: 0o700, fileMode: 0o640 }],

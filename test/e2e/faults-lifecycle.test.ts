@@ -264,4 +264,12 @@ t.test('other users', { skip: process.getuid?.() === 0 ? false : 'needs root to 
     '0400',
   ]);
   t.equal((await asNobody(join(theirs.path, 'hello'))).stdout, 'hello\n', 'and so do owners');
+  // What a job made under a usual umask is its own: it may go on with it.
+  const shared = await mounted(t, ['--allow-other', '--dir-mode', '0777', '--file-mode', '0666']);
+  const job =
+    'umask 022; mkdir job && cd job && echo a > log && echo b >> log && touch -d 2020-01-01 log && cp -p log copy && ' +
+    'chmod 600 copy && cat log copy && stat -c "%u %g %a" log copy . && rm -r ../job';
+  const done = await run('sh', ['-c', job], { uid: NOBODY, gid: NOBODY, timeoutMs: END_WAIT_MS, cwd: shared.path });
+  const own = `${NOBODY} ${NOBODY}`;
+  t.equal(done.stdout, `a\nb\na\nb\n${own} 644\n${own} 600\n${own} 755\n`, done.stderr);
 });

@@ -17,7 +17,7 @@ import type { Made } from './remembered-attributes.js';
 
 const S_IFDIR = 0o040000;
 
-/** `owner` where that is kept with the marker (--posix-metadata). */
+/** `owner` where that counts; it is kept with the marker where all of it is (--posix-metadata). */
 export type MadeBy = Pick<Made, 'mode' | 'owner'>;
 
 export class Directories {
@@ -40,8 +40,9 @@ export class Directories {
     checkNewName(directoryKey, name, true);
     const path = directoryKey + name;
     const key = `${path}/`;
-    const kept = owner && {
-      userMetadata: encodeLearned({ type: S_IFDIR, mode: mode & 0o7777, ...owner, mtimeMs: this.#deps.wallMs() }),
+    const { uid, gid } = owner ?? {};
+    const kept = remembered.isKept && {
+      userMetadata: encodeLearned({ type: S_IFDIR, mode: mode & 0o7777, uid, gid, mtimeMs: this.#deps.wallMs() }),
     };
     const known = lookup.known(directoryKey, name);
     const isOurs = mayHaveRun && known?.kind === 'directory';

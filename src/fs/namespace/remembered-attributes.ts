@@ -12,6 +12,7 @@ import { EEXIST, ENODATA, ENOSPC, EOPNOTSUPP, EPERM, ErrnoError } from '../../ba
 import type { ObjectHead } from '../../engine/api.js';
 import { mayBeSameVersion } from '../../engine/etag.js';
 import type { AttributeChanges, Attributes } from '../../fuse/handlers.js';
+import type { Owner } from '../attributes.js';
 import { inoOfKey, ROOT_INO } from '../ino.js';
 import type { DirectoryNode, Node } from '../inode-table.js';
 import type { AttributeRecords } from '../restore/attribute-records.js';
@@ -70,8 +71,8 @@ export interface Made {
   readonly mode: number;
   /** What it would show without. */
   readonly usual: number;
-  /** Who made it, where that is kept (--posix-metadata); else the mount's own owner has it. */
-  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+  /** Who made it, where that counts (--posix-metadata, --allow-other); else the mount's own owner has it. */
+  readonly owner?: Partial<Owner> | undefined;
 }
 
 export interface RememberedAttributesDeps {
@@ -86,7 +87,7 @@ export class RememberedAttributes {
   readonly #inos = new Map<number, number>();
   readonly #rootKey: string;
   /** --posix-metadata: what is remembered is kept with the objects too. */
-  readonly #isKept: boolean;
+  readonly isKept: boolean;
   readonly #wallMs: () => number;
   readonly #records: AttributeRecords | undefined;
   #xattrBytes = 0;
@@ -96,7 +97,7 @@ export class RememberedAttributes {
     deps: RememberedAttributesDeps,
   ) {
     this.#rootKey = options.rootKey;
-    this.#isKept = options.isKept ?? false;
+    this.isKept = options.isKept ?? false;
     this.#wallMs = deps.wallMs;
     this.#entries = new LRUCache<string, Remembered>({
       max: options.entriesMax ?? ENTRIES_MAX,
@@ -135,7 +136,7 @@ export class RememberedAttributes {
     if (!entry) return attributes;
     const { type, mode, uid, gid, atimeMs, mtimeMs, ctimeMs } = entry;
     const changedAtMs = node.kind === 'directory' ? node.changedAtMs : undefined;
-    if (this.#isKept) node.learned = { type, mode, uid, gid, mtimeMs };
+    if (this.isKept) node.learned = { type, mode, uid, gid, mtimeMs };
     const bits = mode === undefined ? attributes.mode & PERMISSIONS : mode;
     return {
       ...attributes,

@@ -40,6 +40,24 @@ void t.test('what was set is shown, through our own commits and renames', async 
   t.equal((await bench.stat('e/g'))?.attributes.mode, 0o100644, 'another version has none of it');
 });
 
+void t.test('others come in: what they make is theirs while it is remembered', async (t) => {
+  for (const gid of [true, false]) {
+    const bench = new TreeBench(t, { fs: { uid: 0, gid: 0, fileMode: 0o666, makersOwn: { uid: true, gid } } });
+    bench.store.put('there', 'x');
+    await (await bench.createAt('f', undefined, 0o644)).close();
+    await bench.mkdir('d', 0o755);
+    await bench.rename('f', 'd/f');
+    const theirs = { uid: 1000, gid: gid ? 100 : 0 };
+    t.match((await bench.stat('d/f'))?.attributes, { mode: 0o100644, ...theirs });
+    t.match((await bench.stat('d'))?.attributes, { mode: 0o040755, ...theirs });
+    t.notOk(bench.store.objects.get('d/')?.userMetadata?.['mode'], 'and kept nowhere');
+    t.match((await bench.stat('there'))?.attributes, { mode: 0o100666, uid: 0, gid: 0 });
+    bench.store.put('d/f', 'of somebody else');
+    bench.clock.advance(2000);
+    t.match((await bench.stat('d/f'))?.attributes, { mode: 0o100666, uid: 0, gid: 0 });
+  }
+});
+
 void t.test('extended attributes', async (t) => {
   const bench = new TreeBench(t);
   const { fs } = bench;
