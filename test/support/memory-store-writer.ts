@@ -84,8 +84,9 @@ interface Held {
 }
 
 /** As the engine words it: `code` decides the errno. */
-export function storeError(code: string, status: number, resource = 's3://bucket/key'): StoreError {
-  return new StoreError({ errno: errnoForS3(status, code), code, status, resource, message: `${code} (${resource})` });
+export function storeError(code: string, status: number, resource = 's3://bucket/key', remedy?: string): StoreError {
+  const fields = { errno: errnoForS3(status, code), code, status, resource, message: `${code} (${resource})` };
+  return new StoreError({ ...fields, ...(remedy !== undefined && { remedy }) });
 }
 
 const everything: StoreCapabilities = {

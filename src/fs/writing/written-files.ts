@@ -520,11 +520,12 @@ export class WrittenFiles implements UncommittedFiles {
     const { log, clock } = this.#deps;
     const errno = errnoName(file.failure?.errno ?? EIO);
     const message = file.failure?.message ?? '';
+    const remedy = file.failure instanceof StoreError ? file.failure.remedy : undefined;
     const where = await file.leave('failed', message, clock.wallMs());
     if (!file.hasLost && file.upload.open) await this.#abortUpload(file);
     log.error(
       { key: file.key, errno, spool: file.spool.path },
-      `'${file.key}' could not be written (${errno}): ${message}; ${where}`,
+      `'${file.key}' could not be written (${errno}): ${message}; ${remedy ? `${remedy}; ` : ''}${where}`,
     );
   }
 

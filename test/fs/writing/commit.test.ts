@@ -347,10 +347,14 @@ void t.test('--conflict last-writer: an edit needs bytes of a version that is go
 
 void t.test('a store that fails: the error is told by close, and again', async (t) => {
   const bench = new WriteBench(t);
-  bench.writer.fail('put', storeError('InternalError', 500));
+  bench.writer.fail('put', storeError('InternalError', 500, 's3://b/a', 'ask who runs it'));
   const file = await bench.create('a');
   await file.write(0, 'bytes');
   t.equal(await errnoOf(() => file.flush()), EIO);
+  t.match(
+    bench.log.lines.at(-1)?.message,
+    /\(EIO\): InternalError .*; ask who runs it; what was written \(5 B\) is kept/,
+  );
   t.equal(await errnoOf(() => file.flush()), EIO);
   t.equal(await errnoOf(() => file.write(0, 'x')), EIO);
   await file.release();
