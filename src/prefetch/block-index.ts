@@ -62,10 +62,12 @@ const SPENT_LOOKS_MAX = 256;
 
 /**
  * Blocks that streams have passed and that are kept for others on the same way before fresh memory is touched. Touching
- * costs 0.4 ms a MiB, once (measured: 0.12 CPU s for a pool of 322 MiB), and a pool that streams only pass through stays
- * small: window, what arrives, and these.
+ * costs 0.4 ms a MiB, once (measured: 0.12 CPU s for a pool of 322 MiB; 2.5 ms a MiB where the host has to find the memory), and a
+ * pool that streams only pass through stays small: window, what arrives, and these.
  */
 const PASSED_BLOCKS_KEPT = 64;
+/** The same of small blocks whose files were read, which the kernel's page cache has: 16 MiB. */
+const PASSED_SMALL_BLOCKS_KEPT = 256;
 
 /** Passed blocks looked at for one to use again: those that are still being read come round later. */
 const PASSED_LOOKS_MAX = 16;
@@ -86,6 +88,8 @@ export class BlockIndex {
   readonly #spent = new Set<Block>();
   /** The spent ones that fill a whole slot and whose version is open: a stream went by. In the order of passing. */
   readonly #passed = new Set<Block>();
+  /** The spent ones in parts of slots: a small file was read, whoever has it open. In the order of passing. */
+  readonly #passedSmall = new Set<Block>();
   /** Dropped blocks that were pinned when they should have gone. */
   readonly #dropped = new Set<Block>();
   /** The blocks in each carved slot, dropped ones that still hold their part included. */
@@ -95,6 +99,7 @@ export class BlockIndex {
   readonly #secluded = new Set<number>();
 
   readonly #passedBlocksKept: number;
+  readonly #passedSmallBlocksKept: number;
 
   readonly #isShared: (nodeId: number) => boolean;
 
@@ -102,11 +107,16 @@ export class BlockIndex {
   constructor(
     table: BlockTable,
     nowMs: () => number,
-    options: { readonly passedBlocksKept?: number; readonly isShared?: (nodeId: number) => boolean } = {},
+    options: {
+      readonly passedBlocksKept?: number;
+      readonly passedSmallBlocksKept?: number;
+      readonly isShared?: (nodeId: number) => boolean;
+    } = {},
   ) {
     this.table = table;
     this.#nowMs = nowMs;
     this.#passedBlocksKept = options.passedBlocksKept ?? PASSED_BLOCKS_KEPT;
+    this.#passedSmallBlocksKept = options.passedSmallBlocksKept ?? PASSED_SMALL_BLOCKS_KEPT;
     this.#isShared = options.isShared ?? (() => false);
     this.#resident = new LRUCache<Block, true>({ max: table.view.memory.slotCount * SMALL_SLOTS });
   }
@@ -156,7 +166,8 @@ export class BlockIndex {
     invariant(0 <= from && from < to && to <= blockBytes && blockBytes <= BLOCK_BYTES, `block range ${from}..${to}`);
     const { table } = this;
     if (!table.hasTouchedRoomFor(blockBytes)) {
-      this.#reusePassed();
+      if (blockBytes <= SMALL_BYTES) this.#reuse(this.#passedSmall, this.#passedSmallBlocksKept);
+      else this.#reuse(this.#passed, this.#passedBlocksKept);
       const hasRoom = (): boolean => table.hasRoomFor(blockBytes);
       if (!hasRoom() && !this.#makeRoom(room, blockBytes, hasRoom)) return undefined;
     }
@@ -213,7 +224,7 @@ export class BlockIndex {
   lend(): number | undefined {
     const { table } = this;
     if (!table.hasTouchedRoomFor(BLOCK_BYTES)) {
-      this.#reusePassed();
+      this.#reuse(this.#passed, this.#passedBlocksKept);
       const hasRoom = (): boolean => table.hasRoomFor(BLOCK_BYTES);
       if (!hasRoom() && !this.#makeRoom('any', BLOCK_BYTES, hasRoom)) return undefined;
     }
@@ -235,7 +246,7 @@ export class BlockIndex {
     block.usedMs = this.#nowMs();
     this.#resident.delete(block);
     this.#spent.delete(block);
-    this.#passed.delete(block);
+    this.#unpass(block);
     this.#filling.add(block);
     return fill;
   }
@@ -310,7 +321,7 @@ export class BlockIndex {
     this.#filling.delete(block);
     this.#resident.delete(block);
     this.#spent.delete(block);
-    this.#passed.delete(block);
+    this.#unpass(block);
     const blocks = this.#nodes.get(block.nodeId);
     blocks?.delete(block.blockIndex);
     if (blocks?.size === 0) this.#nodes.delete(block.nodeId);
@@ -327,22 +338,28 @@ export class BlockIndex {
     if (block.consumedEnd < block.heldEnd || block.consumedBytes < block.heldBytes) return;
     this.#spent.delete(block);
     this.#spent.add(block);
-    this.#passed.delete(block);
-    if (block.slot >= this.table.view.memory.slotCount || this.#isShared(block.nodeId)) return;
+    this.#unpass(block);
+    if (this.#isShared(block.nodeId)) return;
     // The bit is from this reader; from now on it says that another one came.
     this.table.takeRecent(block.slot);
-    this.#passed.add(block);
+    if (block.slot < this.table.view.memory.slotCount) this.#passed.add(block);
+    else this.#passedSmall.add(block);
   }
 
-  /** Frees the slot of a block that a stream passed, if enough such blocks are kept. */
-  #reusePassed(): void {
-    if (this.#passed.size <= this.#passedBlocksKept) return;
-    let looksLeft = Math.min(PASSED_LOOKS_MAX, this.#passed.size);
-    for (const block of this.#passed) {
+  #unpass(block: Block): void {
+    this.#passed.delete(block);
+    this.#passedSmall.delete(block);
+  }
+
+  /** Frees the memory of one of the `passed`, if enough of them are kept. */
+  #reuse(passed: Set<Block>, kept: number): void {
+    if (passed.size <= kept) return;
+    let looksLeft = Math.min(PASSED_LOOKS_MAX, passed.size);
+    for (const block of passed) {
       const isShared = this.#isShared(block.nodeId);
       if (!isShared && !this.table.takeRecent(block.slot) && this.#evict(block)) return;
-      this.#passed.delete(block);
-      if (!isShared) this.#passed.add(block);
+      passed.delete(block);
+      if (!isShared) passed.add(block);
       if (--looksLeft === 0) return;
     }
   }

@@ -43,10 +43,14 @@ class Bench {
   /** Versions that several handles have open. */
   readonly shared = new Set<number>();
 
-  constructor(slots: number, passedBlocksKept = Infinity) {
+  /** `passedKept`: of whole blocks and of small ones. */
+  constructor(slots: number, passedKept = Infinity) {
     this.view = new PoolView(allocatePool(slots));
-    const isShared = (nodeId: number): boolean => this.shared.has(nodeId);
-    this.index = new BlockIndex(new BlockTable(this.view), () => this.clock.nowMs(), { passedBlocksKept, isShared });
+    this.index = new BlockIndex(new BlockTable(this.view), () => this.clock.nowMs(), {
+      passedBlocksKept: passedKept,
+      passedSmallBlocksKept: passedKept,
+      isShared: (nodeId) => this.shared.has(nodeId),
+    });
   }
 
   /** What the memory governor does; the slots given back. */
@@ -265,6 +269,30 @@ const call: fc.Arbitrary<Call> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('lend' as const) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('wait' as const), ms: fc.constantFrom(1, 3000) }) },
 );
+
+t.test('small files that are read one after another do with the memory of a few', (t) => {
+  const read = (bench: Bench, nodeId: number): Block | undefined => {
+    const block = bench.allocate(nodeId, 0, 'any');
+    if (block === undefined) return undefined;
+    bench.settle(block);
+    bench.index.consumed(block, 0, SMALL_BLOCK);
+    bench.index.retire(nodeId);
+    return block;
+  };
+  const bench = new Bench(64, 32);
+  const first = read(bench, 1000);
+  bench.shared.add(1001);
+  const shared = read(bench, 1001);
+  for (let nodeId = 1002; nodeId < 1500; nodeId++) read(bench, nodeId);
+  t.equal(bench.index.table.carvedSlots, 3, '32 are kept, in two slots, with one of a file that several have open');
+  t.equal(first?.dropped, true, 'the first one is gone');
+  t.equal(shared?.dropped, false, 'what others may come to stays');
+  t.equal(bench.index.counts.free, 61);
+  const kept = new Bench(64);
+  for (let nodeId = 1000; nodeId < 1500; nodeId++) read(kept, nodeId);
+  t.equal(kept.index.table.carvedSlots, 32, 'without a bound all stay');
+  t.end();
+});
 
 t.test('any calls: slots are never overbooked, lost or freed twice; filling and pinned blocks stay', (t) => {
   let refusedAny = 0;
