@@ -6,20 +6,12 @@
  * Refuses to overwrite a mount's file that says something else (--force does), and to touch what it did not write.
  */
 import { spawn } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { helperEnvironment } from '../base/helper-environment.js';
 import { makeDirectoriesNow } from '../base/make-directories.js';
+import { replaceFileNow } from '../base/replace-file.js';
 import { programFile } from '../base/program-file.js';
 import { messageOf } from '../base/thrown.js';
 import { checkMountPoint } from '../fuse/mount.js';
@@ -236,10 +228,7 @@ function refuseOther({ path, text }: PlannedFile): void {
 function write({ path, text, mode }: PlannedFile): void {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    const temporary = `${path}.${process.pid}`;
-    writeFileSync(temporary, text, { mode, flag: 'wx' });
-    chmodSync(temporary, mode);
-    renameSync(temporary, path);
+    replaceFileNow(path, text, { mode });
   } catch (error) {
     const why = messageOf(error);
     throw new CommandError(EXIT_FAILURE, `${path} cannot be written: ${why}`, 'run it as root, or with --user', {

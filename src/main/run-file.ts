@@ -4,9 +4,10 @@
  * A pid alone can be somebody else's by now, so the process's start time stands beside it (proc(5), field 22 of stat).
  * Refuses to trust a stale or foreign file: what does not match a living process is treated as absent.
  */
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { processStartTicks } from '../base/process-identity.js';
+import { replaceFileNow } from '../base/replace-file.js';
 import {
   listDirectory,
   makePrivateDirectory,
@@ -71,9 +72,7 @@ export function writeRunFile(run: Omit<RunFile, 'pid' | 'startTicks'>, owner: Ow
   const file = join(directory, fileName(run.mountPoint));
   const written: RunFile = { pid: process.pid, startTicks, ...run };
   try {
-    const temporary = `${file}.${process.pid}`;
-    writeFileSync(temporary, `${JSON.stringify(written)}\n`, { mode: 0o600 });
-    renameSync(temporary, file);
+    replaceFileNow(file, `${JSON.stringify(written)}\n`, { mode: 0o600 });
   } catch {
     return () => undefined;
   }

@@ -17,10 +17,8 @@ import {
   opendirSync,
   openSync,
   readSync,
-  renameSync,
   rmSync,
   watch,
-  writeFileSync,
   type FSWatcher,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -28,6 +26,7 @@ import type { Clock, Timer } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
 import { makeDirectoriesNow } from '../../base/make-directories.js';
 import { pidNamespace, processStartTicks } from '../../base/process-identity.js';
+import { replaceFileNow } from '../../base/replace-file.js';
 import {
   ANNOUNCEMENT_BYTES_MAX,
   decodeAnnouncement,
@@ -151,8 +150,7 @@ export class MountRegistry {
     try {
       // Somebody may have swept all of the runtime directory.
       if (!existsSync(directory)) makeDirectoriesNow(directory, 0o700);
-      writeFileSync(temporary, this.#own, { mode: 0o600 });
-      renameSync(temporary, join(directory, this.#ownName));
+      replaceFileNow(join(directory, this.#ownName), this.#own, { mode: 0o600, temporary });
     } catch (error) {
       this.#complain(error, 'other mounts of this host do not hear of this one: network and memory are not divided');
     }
