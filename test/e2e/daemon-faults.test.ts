@@ -9,7 +9,17 @@ import t from 'tap';
 import { findRunFile } from '../../src/main/run-file.js';
 import { shell } from '../support/mount.js';
 import { POISON_LATER, POISON_NOW, POISON_PROMISE } from '../support/poison.js';
-import { SLOW, hangReport, makeBreakable, mounted, owner, serves, successor } from './support/supervised.js';
+import { until } from '../support/until.js';
+import {
+  SLOW,
+  faultsInjected,
+  hangReport,
+  makeBreakable,
+  mounted,
+  owner,
+  serves,
+  successor,
+} from './support/supervised.js';
 
 for (const [poison, deaths] of [
   [POISON_NOW, 2],
@@ -19,8 +29,9 @@ for (const [poison, deaths] of [
   await t.test(`${poison}: the request is answered EIO, those that waited beside it are served`, async (t) => {
     const mount = await mounted(t);
     await makeBreakable(t, mount);
+    const before = await faultsInjected();
     const innocent = SLOW.map((name) => shell(mount, `cat "$M/${name}"`));
-    await sleep(500);
+    await until('the store was asked for all', async () => (await faultsInjected()) >= before + SLOW.length);
     const guilty = await shell(mount, `stat "$M/${poison}"`);
     t.match(guilty.stderr, /Input\/output error/);
     for (const [index, result] of (await Promise.all(innocent)).entries()) {
@@ -37,6 +48,7 @@ await t.test('a daemon that hangs is reported and replaced; one that somebody ha
   const mount = await mounted(t, '--watchdog', '2');
   const pid = await makeBreakable(t, mount);
   process.kill(pid, 'SIGSTOP');
+  // Longer than the watchdog waits: that nothing happens can only be waited for.
   await sleep(4000);
   process.kill(pid, 'SIGCONT');
   await serves(t, mount, 'after it was stopped for longer than the watchdog waits');

@@ -13,9 +13,12 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { askControl } from '../../src/main/control-socket.js';
+import { findRunFile } from '../../src/main/run-file.js';
 import { projectRoot, shell, startMount, whyNoMount, type Mount } from '../support/mount.js';
 import { startBuiltinProcess } from '../support/servers/builtin.js';
 import { freePort, startServerProcess, type ServerProcess } from '../support/servers/child.js';
+import { until } from '../support/until.js';
 
 const BUCKET = 'outage';
 const MIB = 1024 * 1024;
@@ -83,7 +86,10 @@ t.test('fifteen seconds without a store', async (t) => {
   const reading = shell(mount, 'sha256sum < "$M/big"', limits);
   const direct = shell(mount, 'dd if="$M/big" iflag=direct bs=1M status=none | sha256sum', limits);
   const writing = shell(mount, `cp '${written}' "$M/checkpoint" && sync "$M/checkpoint"`, limits);
-  await sleep(300);
+  await until('bytes go in and out', async () => {
+    const { bytesIn, bytesOut } = await traffic(mount);
+    return bytesIn > 4 * MIB && bytesOut > MIB;
+  });
   await way.close();
   // These begin when nobody is there.
   const small = shell(
@@ -123,12 +129,28 @@ t.test('who asked for a number of attempts gets that number, and the mount goes 
   t.match((await shell(mount, 'sha256sum < "$M/big"', 60_000)).stdout, sha(big));
 });
 
+function asked(mount: Mount, command: string): Promise<unknown> {
+  const { socket } = findRunFile(mount.path, { env: process.env, uid: process.getuid?.() ?? 0 }) ?? {};
+  if (socket === undefined) throw new Error('nobody can be asked');
+  return askControl(socket, { command });
+}
+
+/** Payload so far; the last tenth of a second may be missing. */
+async function traffic(mount: Mount): Promise<{ readonly bytesIn: number; readonly bytesOut: number }> {
+  return (await asked(mount, 'traffic')) as { bytesIn: number; bytesOut: number };
+}
+
+/** Requests of the kernel that have not been answered. */
+async function waiting(mount: Mount): Promise<number> {
+  return ((await asked(mount, 'stats')) as { waiting: { kernelRequests: number } }).waiting.kernelRequests;
+}
+
 /** A program that has opened the file, and writes what it is given. */
 async function openWriter(mount: Mount, name: string): Promise<ChildProcess & { readonly stdin: Writable }> {
   const args = ['-c', 'exec cat > "$0"', join(mount.path, name)];
   const child = spawn('sh', args, { stdio: ['pipe', 'ignore', 'ignore'] });
   t.teardown(() => child.kill('SIGKILL'));
-  for (let looks = 0; looks < 100 && (await shell(mount, `test -e "$M/${name}"`)).code !== 0; looks++) await sleep(50);
+  await until('it is open', async () => (await shell(mount, `test -e "$M/${name}"`)).code === 0);
   return child;
 }
 
@@ -150,7 +172,7 @@ t.test('who waits in close for a store that is away can be interrupted, and his 
   t.ok(await within(20_000, ended), 'long before an upload gives up');
   await way.open();
   const path = join(bucketDir, 'interrupted');
-  for (let looks = 0; looks < 100 && !existsSync(path); looks++) await sleep(100);
+  await until('it is in the bucket', () => existsSync(path));
   t.equal(readFileSync(path, 'utf8'), 'bytes', 'what it wrote was whole');
 });
 
@@ -163,11 +185,10 @@ t.test('a mount that ends while the store is away leaves nobody waiting', async 
   // What the mount knows of names is too old by then, so these wait, one with the directory's lock.
   await sleep(1200);
   const makers = ['one', 'two', 'three'].map((name) => shell(mount, `echo > "$M/${name}"`, 100_000));
-  await sleep(500);
+  await until('they wait', async () => (await waiting(mount)) > 0);
   process.kill(mount.chiefPid, 'SIGTERM');
   t.ok(await within(40_000, Promise.all(makers)), 'all of them have an answer');
-  for (let looks = 0; looks < 100 && mount.exitCode() === null; looks++) await sleep(100);
-  t.not(mount.exitCode(), null, 'and the mount has ended');
+  await until('the mount has ended', () => mount.exitCode() !== null);
   t.match(mount.log(), /the mount ended before 'torn' was in the bucket; what was written \(4 B\) is kept/);
   writer.kill('SIGKILL');
   await way.open();

@@ -7,7 +7,6 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { processStartTicks } from '../../src/base/process-identity.js';
 import { mount } from '../../src/fuse/libc.js';
@@ -15,6 +14,7 @@ import { ControlError, askControl } from '../../src/main/control-socket.js';
 import { cliPath, daemonOf, isMounted, run, shell } from '../support/mount.js';
 import { until } from '../support/until.js';
 import {
+  faultsInjected,
   ask,
   daemonEntry,
   digest,
@@ -163,8 +163,9 @@ await t.test('a kernel that sends nothing again: who waits gets an error, the mo
   await serves(t, mount, 'before');
   let pid = mount.pid;
   for (let round = 0; round < 2; round++) {
+    const before = await faultsInjected();
     const waiting = shell(mount, 'dd if="$M/silent" of=/dev/null bs=1M iflag=direct');
-    await sleep(1000);
+    await until('the store was asked', async () => (await faultsInjected()) > before);
     process.kill(pid, 'SIGKILL');
     const ended = await waiting;
     t.equal(ended.code, 1);

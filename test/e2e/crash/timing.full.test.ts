@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { logTail, monotonicSeconds } from '../../support/crash/crash-mount.js';
 import { isMounted, run, whyNoMount } from '../../support/mount.js';
+import { until } from '../../support/until.js';
 import { findPython } from '../support/python.js';
 import { isGone, startUser } from '../support/users.js';
 import { endsClean, getsOn, startCrashBench } from './crash-bench.js';
@@ -103,8 +104,7 @@ for (const what of ['supervisor', 'supervisor and daemon', 'supervisor, then dae
     if (what !== 'supervisor') process.kill(daemon, 'SIGKILL');
     t.ok(await isGone(daemon, END_MS), 'the daemon ends too');
     if (what === 'supervisor') {
-      for (const endMs = Date.now() + END_MS; isMounted(mount.path) && Date.now() < endMs;) await sleep(20);
-      t.notOk(isMounted(mount.path), 'it took the mount along');
+      await until('it takes the mount along', () => !isMounted(mount.path), { waitMs: END_MS });
       t.match(mount.log(), /supervisor/, 'and says so');
     }
     inside.say('go on');
@@ -185,7 +185,7 @@ t.test('killed while readers wait for a slow store', async (t) => {
   const direct = run('dd', [`if=${mount.path}/large/0.bin`, 'of=/dev/null', 'iflag=direct', 'bs=1M', 'count=3'], {
     timeoutMs: END_MS,
   });
-  while ((await server.faultsInjected()) === 0) await sleep(20);
+  await until('the store was asked', async () => (await server.faultsInjected()) > 0);
   const killed = await mount.kill('SIGKILL');
   await mount.nextDaemon(killed.pid);
   for (const result of await Promise.all([...compares, direct])) t.equal(result.code, 0, 'right', { ...result });

@@ -17,6 +17,7 @@ import {
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { silenceSdkNotices } from '../../../src/engine/store/sdk-log.js';
 import type { TestServer } from '../../support/servers/server.js';
 
 export interface OpenUpload {
@@ -39,6 +40,7 @@ export interface StoreView {
 }
 
 export function storeView(server: TestServer, Bucket: string): StoreView {
+  silenceSdkNotices();
   const client = new S3Client({
     endpoint: server.endpoint,
     region: server.region,
@@ -56,7 +58,11 @@ export function storeView(server: TestServer, Bucket: string): StoreView {
     });
   return {
     create: async () => void (await client.send(new CreateBucketCommand({ Bucket }))),
-    put: async (Key, Body) => void (await client.send(new PutObjectCommand({ Bucket, Key, Body }))),
+    put: async (Key, body) => {
+      // Of an empty string the SDK thinks that it does not know how long it is.
+      const Body = typeof body === 'string' ? Buffer.from(body) : body;
+      await client.send(new PutObjectCommand({ Bucket, Key, Body, ContentLength: Body.length }));
+    },
     delete: async (Key) => void (await client.send(new DeleteObjectCommand({ Bucket, Key }))),
     keys: async (Prefix = '') => {
       const found = new Map<string, number>();

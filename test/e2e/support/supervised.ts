@@ -49,6 +49,12 @@ const slowness = { operation: 'GetObject', key: '^slow', firstByteMs: 4000 };
 export const server = await startBuiltinProcess({ dataDir, faults: [silence, slowness] });
 t.teardown(() => server.stop());
 
+/** How often it was slow or silent: who was asked so waits. */
+export async function faultsInjected(): Promise<number> {
+  const answer = await fetch(`${server.endpoint}/-/stats`);
+  return ((await answer.json()) as { readonly faultsInjected: number }).faultsInjected;
+}
+
 export const runtime = join(work, 'run');
 mkdirSync(runtime, { mode: 0o700 });
 export const env = { ...serverEnvironment(server), XDG_RUNTIME_DIR: runtime, XDG_STATE_HOME: join(work, 'state') };
