@@ -259,7 +259,7 @@ export class InodeTable {
     if (sentAtMs < node.validatedAtMs) return;
     node.validatedAtMs = sentAtMs;
     // A HEAD may have the ETag that the listing lacks.
-    if (isStrongEtag(head.etag) && !isStrongEtag(node.etag)) node.etag = head.etag;
+    if (head.etag !== '' && !isStrongEtag(node.etag)) node.etag = head.etag;
     node.lastModifiedMs = head.lastModifiedMs;
     node.storageClass = head.storageClass;
     node.restored = head.restored;

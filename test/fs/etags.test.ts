@@ -174,6 +174,19 @@ t.test('what cannot be pinned is not written either', async (t) => {
   t.equal(bench.object('new'), 'x', 'new files are');
 });
 
+t.test('renames of what has no ETag move the object', async (t) => {
+  for (const headed of [none, weak, undefined]) {
+    const bench = new WriteBench(t, { store: new OddStore(none, headed) });
+    bench.store.put('a', 'hello world');
+    await bench.kernel.readdir(ROOT, true);
+    await bench.fs.rename(bench.context(), ROOT, 'a', ROOT, 'b', 0);
+    t.equal(bench.object('b'), 'hello world');
+    t.equal(bench.object('a'), undefined);
+    await bench.fs.unlink(bench.context(), ROOT, 'b');
+    t.equal(bench.object('b'), undefined);
+  }
+});
+
 t.test('--no-overwrite holds for what has no ETag', async (t) => {
   const bench = new WriteBench(t, { store: new OddStore(none), fs: { noOverwrite: true } });
   bench.store.put('a', 'hello world');

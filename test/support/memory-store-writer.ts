@@ -272,7 +272,10 @@ export class MemoryWriter implements ObjectWriter {
     const call: WriteCall = { kind: 'copy', key, sentBytes: 0, source, condition, ...(properties && { properties }) };
     return this.#answer(call, signal, () => {
       this.#check(key, condition);
-      const body = this.#source(source);
+      // Without an ETag the request has no condition.
+      const unconditional = source.etag === '' || source.etag.startsWith('W/');
+      const etag = unconditional ? (this.store.objects.get(source.key)?.etag ?? '') : source.etag;
+      const body = this.#source({ ...source, etag });
       if (source.key === key && !properties) throw this.#error('InvalidRequest', 400, key);
       const from = this.store.objects.get(source.key);
       const kept = {

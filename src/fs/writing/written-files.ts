@@ -381,7 +381,9 @@ export class WrittenFiles implements UncommittedFiles {
 
   #begin(node: FileNode): WrittenEntry {
     const { key, etag, sizeBytes } = node;
-    const entry = this.#add(node, key, etag === '' ? undefined : { key, etag, sizeBytes }, undefined);
+    // An object that has no ETag is there all the same.
+    const base = this.#deps.table.isLocal(node) ? undefined : { key, etag, sizeBytes };
+    const entry = this.#add(node, key, base, undefined);
     this.#records.changed(entry);
     return entry;
   }
