@@ -1,6 +1,6 @@
 /**
  * The few system calls that Node does not offer, through koffi, all in this file: mount(2), umount2(2), socketpair(2),
- * sendmsg(2) and recvmsg(2) with a descriptor in it, getpagesize(3). koffi is loaded at the first call, so that a program that never
+ * sendmsg(2) and recvmsg(2) with a descriptor in it, flock(2), fallocate(2), getpagesize(3). koffi is loaded at the first call, so that a program that never
  * mounts needs no native code, and its absence is one clear sentence. Refuses to interpret errors: they are returned
  * as positive errno values, 0 for success. The calls that may wait run on koffi's threads, never on ours.
  */
@@ -52,6 +52,7 @@ interface Calls {
   };
   readonly ioctl: (fd: number, request: number, argument: Uint32Array) => number;
   readonly fallocate: { async: (fd: number, mode: number, offset: number, bytes: number, done: Callback) => void };
+  readonly flock: (fd: number, operation: number) => number;
   readonly umount2: { async: (target: string, flags: number, done: Callback) => void };
 }
 
@@ -84,6 +85,7 @@ function calls(): Calls {
       mount: func('mount', 'int', ['str', 'str', 'str', 'ulong', 'str']) as Calls['mount'],
       ioctl: func('ioctl', 'int', ['int', 'ulong', 'void *']) as Calls['ioctl'],
       fallocate: func('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']) as Calls['fallocate'],
+      flock: func('flock', 'int', ['int', 'int']) as Calls['flock'],
       umount2: func('umount2', 'int', ['str', 'int']) as Calls['umount2'],
     };
   } catch (error) {
@@ -134,6 +136,28 @@ export async function punchHole(fd: number, offset: number, bytes: number): Prom
   const mode = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE;
   const errno = await errnoLater((done) => call.async(fd, mode, offset, bytes, done));
   if (errno !== 0) throw new Error(`fallocate failed with errno ${errno}`);
+}
+
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const LOCK_UN = 8;
+const EWOULDBLOCK = 11;
+
+/**
+ * Locks a file for as long as this descriptor, which nobody else has, is open: the end of the process ends it, too. False
+ * where that cannot be had at once.
+ */
+export function lockWhileOpen(fd: number): boolean {
+  return calls().flock(fd, LOCK_SH | LOCK_NB) === 0;
+}
+
+/** Does some process of this machine, in whatever container, have the file locked by `lockWhileOpen`? */
+export function isLocked(fd: number): boolean {
+  const { flock, errno } = calls();
+  if (flock(fd, LOCK_EX | LOCK_NB) !== 0) return errno() === EWOULDBLOCK;
+  flock(fd, LOCK_UN);
+  return false;
 }
 
 export async function umount2(target: string, flags: number): Promise<number> {

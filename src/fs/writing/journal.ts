@@ -8,7 +8,7 @@
  */
 import { rm, type FileHandle } from 'node:fs/promises';
 import type { Upload, UploadedPart, WriteCondition } from '../../engine/write-api.js';
-import type { HowToOpen } from './spool-open.js';
+import { holdOpen, type HowToOpen } from './spool-open.js';
 
 /**
  * Why a file was left. `shutdown`: the mount ended before it was whole in the bucket. `crashed`: the daemon died with bytes that
@@ -163,7 +163,10 @@ export class Journal {
   async #append(text: string, deps: JournalDeps): Promise<void> {
     if (this.#hasFailed) return;
     try {
-      this.#handle ??= await deps.open(this.path, this.#isThere ? 'append' : 'begin');
+      if (this.#handle === undefined) {
+        this.#handle = await deps.open(this.path, this.#isThere ? 'append' : 'begin');
+        holdOpen(this.#handle);
+      }
       await this.#handle.appendFile(text);
     } catch (error) {
       this.#hasFailed = true;

@@ -28,7 +28,7 @@ import { inParallel } from '../parallel.js';
 import type { JournalBegin, JournalLine, JournalRange, LeftBecause } from './journal.js';
 import { PARTS_MAX, PART_BYTES_MAX, PART_BYTES_MIN, planParts, type PartRules, type SentPart } from './part-plan.js';
 import { DATA_SUFFIX, JOURNAL_SUFFIX } from './spool.js';
-import { openSpoolFile, readSpoolText } from './spool-open.js';
+import { openSpoolFile, readSpoolText, type SpoolText } from './spool-open.js';
 
 /** Of what was written into a version that is gone, so many places are named. */
 const KEPT_RANGES_SHOWN = 4;
@@ -185,15 +185,14 @@ export async function removeSpoolFiles(directory: string, id: string): Promise<v
 
 async function readKnown(directory: string, id: string): Promise<Known | undefined> {
   const path = join(directory, id + JOURNAL_SUFFIX);
-  let text: string;
-  let writtenMs: number;
+  let found: SpoolText;
   try {
-    ({ text, writtenMs } = await readSpoolText(path));
+    found = await readSpoolText(path);
   } catch {
     // Completed or dropped just now, or no journal of ours.
     return undefined;
   }
-  const lines = parseLines(text);
+  const lines = parseLines(found.text);
   const begin = lines.find((line) => line.type === 'begin');
   if (!begin) return undefined;
   const left = lines.findLast((line) => line.type === 'left');
@@ -202,9 +201,10 @@ async function readKnown(directory: string, id: string): Promise<Known | undefin
   const begun = isAborted ? undefined : last;
   const parts = lines.filter((line) => line.type === 'part');
   const ranges = left ? left.ranges : rangesOfCrash(lines);
-  // A daemon that took over goes on with it; while the supervisor lives, one is about to.
+  // A daemon that took over goes on with it; while the supervisor lives, one is about to. In another container it has it locked.
   const writer = lines.findLast((line) => line.type === 'taken') ?? begin;
-  const isInUse = left === undefined && (isAlive(writer) || (begin.keeper !== undefined && isAlive(begin.keeper)));
+  const isKept = begin.keeper !== undefined && isAlive(begin.keeper);
+  const isInUse = left === undefined && (found.isHeld || isAlive(writer) || isKept);
   const isWhole = lines.some((line) => line.type === 'complete');
   const spoolPath = join(directory, id + DATA_SUFFIX);
   const sizeBytes = whole(ranges);
@@ -225,7 +225,7 @@ async function readKnown(directory: string, id: string): Promise<Known | undefin
       key: left?.key ?? begin.key,
       because: left?.because ?? 'crashed',
       message: left?.message ?? '',
-      leftAtMs: left?.atMs ?? writtenMs,
+      leftAtMs: left?.atMs ?? found.writtenMs,
       sizeBytes,
       isTorn: left && left.because !== 'crashed' ? sizeBytes < left.sizeBytes : !isWhole,
       spoolBytes,

@@ -6,6 +6,7 @@
 import { constants } from 'node:fs';
 import { lstat, open, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { isLocked, lockWhileOpen } from '../../fuse/libc.js';
 
 const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 
@@ -23,6 +24,23 @@ const HOW = {
 
 export type HowToOpen = keyof typeof HOW;
 
+/**
+ * Shows everybody on this machine that the file is in use, until it is closed or this process ends: numbers of processes mean
+ * nothing in another container that shares the directory. Does nothing where the file system has no locks.
+ */
+export function holdOpen({ fd }: FileHandle): void {
+  tried(() => lockWhileOpen(fd));
+}
+
+/** False without the native part. */
+function tried(locking: () => boolean): boolean {
+  try {
+    return locking();
+  } catch {
+    return false;
+  }
+}
+
 /** Throws as open(2) does. */
 export async function openSpoolFile(path: string, how: HowToOpen): Promise<FileHandle> {
   const handle = await open(path, HOW[how] | O_NOFOLLOW | O_NONBLOCK, 0o600);
@@ -39,11 +57,20 @@ export async function openSpoolFile(path: string, how: HowToOpen): Promise<FileH
   }
 }
 
+/** A text file there, and whether the process that writes it has it open (holdOpen). */
+export interface SpoolText {
+  readonly text: string;
+  readonly writtenMs: number;
+  readonly isHeld: boolean;
+}
+
 /** All of a text file there; throws as open(2) does, also when it was removed while it was read. */
-export async function readSpoolText(path: string): Promise<{ readonly text: string; readonly writtenMs: number }> {
+export async function readSpoolText(path: string): Promise<SpoolText> {
   const handle = await openSpoolFile(path, 'read');
   try {
-    return { text: await handle.readFile('utf8'), writtenMs: (await lstat(path)).mtimeMs };
+    // Before it is read: what is written until then is read, too.
+    const isHeld = tried(() => isLocked(handle.fd));
+    return { text: await handle.readFile('utf8'), writtenMs: (await lstat(path)).mtimeMs, isHeld };
   } finally {
     await handle.close();
   }

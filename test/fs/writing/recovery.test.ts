@@ -2,7 +2,7 @@
  * Left-overs: what was written by a killed writer, refused by the store, or cut off by a crash is listed, completed to exactly
  * the bytes that were known, or dropped with its upload.
  */
-import { appendFileSync, copyFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { EACCES, EBUSY, EIO, ENOENT, ESTALE } from '../../../src/base/errno.js';
@@ -170,11 +170,23 @@ void t.test('while its mount runs it is in use', async (t) => {
   t.equal(await errnoOf(() => dropLeftOver(bench.spoolPath, leftOver!.id, bench.writer)), EBUSY);
 });
 
+void t.test('also where its process has no number here, as in another container', async (t) => {
+  const { bench } = await crashed(t);
+  const journal = journalOf(bench);
+  // The same file: who has it open has it locked.
+  writeFileSync(journal, readFileSync(journal, 'utf8').replace(/"pidStart":"[^"]*"/, '"pidStart":"elsewhere"'));
+  const [leftOver] = await listLeftOvers(bench.spoolPath);
+  t.match(leftOver, { isInUse: true });
+  t.equal(await errnoOf(() => dropLeftOver(bench.spoolPath, leftOver!.id, bench.writer)), EBUSY);
+  t.equal(await errnoOf(() => completeLeftOver(bench.spoolPath, leftOver!.id, deps(bench))), EBUSY);
+});
+
 void t.test('after a crash there is what the store had, up to the first gap', async (t) => {
   const { bench, content } = await crashed(t);
   const journal = journalOf(bench);
-  // As another process, which is gone, and with a last line that was cut off.
+  // As another process, which is gone and has no file open, and with a last line that was cut off.
   const text = readFileSync(journal, 'utf8').replace(/"pidStart":"[^"]*"/, '"pidStart":"gone"');
+  rmSync(journal);
   writeFileSync(journal, text);
   appendFileSync(journal, '{"type":"part","from":1677');
   const [leftOver] = await listLeftOvers(bench.spoolPath);
