@@ -376,6 +376,8 @@ export class ConnectionPool {
    * oldest first, as soon as there is room. Their peers are held up by full windows.
    */
   #keepLineShort(): void {
+    // Small files come and go by the thousand: not even the clock is looked at.
+    if (this.#bulk.size === 0) return;
     let room = this.#bulkMax - this.#bulkRunning;
     if (room >= 0 && this.#resting.size === 0) return;
     for (const connection of this.#bulk) {
