@@ -2,12 +2,12 @@
  * A limit of bandwidth: exact over time whatever comes in one read, no long pauses, READs first but not only they. The
  * clock is turned by the test; bytes come as fast as they are let.
  */
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { ManualClock } from '../../../src/base/clock.js';
 import { KIB, MIB } from '../../../src/base/units.js';
 import { BandwidthGate, LIMITED_BYTES } from '../../../src/engine/net/bandwidth-gate.js';
 import { RawServer, objectScript, rightHead, type Answer } from '../../support/raw-server.js';
-import { ETAG, Harness, pattern } from './harness.js';
+import { ETAG, Harness, pattern, type HarnessOptions } from './harness.js';
 
 const RATE = 1000 * KIB;
 
@@ -164,21 +164,22 @@ function inChunks(object: Buffer): Answer {
   };
 }
 
+/** A net thread, and a server that has the object. */
+async function serve(t: Test, object: Buffer, options: Partial<HarnessOptions>, answer?: Answer) {
+  const clock = new ManualClock();
+  const server = await RawServer.start({ script: objectScript(object, ETAG, () => answer) });
+  t.teardown(() => server.close());
+  const harness = new Harness({ object, port: server.port, clock, defer: (run) => run(), ...options });
+  t.teardown(() => harness.close());
+  return { clock, harness, server };
+}
+
 for (const framing of ['length', 'chunks'] as const) {
   t.test(`bodies with ${framing} keep to the limit, and nobody is called slow for it`, async (t) => {
-    const clock = new ManualClock();
     const object = pattern(3 * MIB);
-    const answer: Answer | undefined = framing === 'chunks' ? inChunks(object) : undefined;
-    const server = await RawServer.start({ script: objectScript(object, ETAG, () => answer) });
-    t.teardown(() => server.close());
-    const harness = new Harness({
-      object,
-      port: server.port,
-      clock,
-      defer: (run) => run(),
-      timeouts: { stallMs: 500, firstByteMs: 60_000 },
-    });
-    t.teardown(() => harness.close());
+    const answer = framing === 'chunks' ? inChunks(object) : undefined;
+    const timeouts = { stallMs: 500, firstByteMs: 60_000 };
+    const { clock, harness, server } = await serve(t, object, { timeouts }, answer);
     // 3 MiB take 30 s.
     const bytesPerMs = (3 * MIB) / 30_000;
     harness.thread.handle({ type: 'limits', connectionsMax: 4, bytesPerMs });
@@ -205,19 +206,7 @@ for (const framing of ['length', 'chunks'] as const) {
 t.test(
   'what nobody waits for is not even begun while enough is held up, nor are connections opened for it',
   async (t) => {
-    const clock = new ManualClock();
-    const object = pattern(8 * MIB);
-    const server = await RawServer.start({ script: objectScript(object, ETAG, () => undefined) });
-    t.teardown(() => server.close());
-    const harness = new Harness({
-      object,
-      port: server.port,
-      clock,
-      defer: (run) => run(),
-      slots: 8,
-      connectionsMax: 8,
-    });
-    t.teardown(() => harness.close());
+    const { clock, harness, server } = await serve(t, pattern(8 * MIB), { slots: 8, connectionsMax: 8 });
     harness.thread.handle({ type: 'limits', connectionsMax: 8, bytesPerMs: 1 });
     const ends = Array.from({ length: 8 }, (_none, block) =>
       harness.fetch(block * MIB, (block + 1) * MIB, block, { priority: 2 }),
