@@ -7,6 +7,7 @@
  * Refuses to know files: which parts an object is made of, and when, is the file system's business.
  */
 import type { ObjectHead } from './api.js';
+import type { ObjectTag } from './write-options.js';
 
 /** Bytes [from, to) of a slot of the pool. */
 export interface SlotPiece {
@@ -33,6 +34,18 @@ export interface ObjectProperties {
   readonly contentType?: string;
   /** Without `x-amz-meta-`; names in lower case. */
   readonly userMetadata?: Readonly<Record<string, string>>;
+  /** Cache-Control and the like, by their header's name. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Unless the mount has one of its own; '' or absent: STANDARD. */
+  readonly storageClass?: string;
+  /** Unless the mount has tags of its own. */
+  readonly tags?: readonly ObjectTag[];
+}
+
+/** An object as it is, and what makes another like it. */
+export interface DescribedObject {
+  readonly head: ObjectHead;
+  readonly properties: ObjectProperties;
 }
 
 /** When the bucket may be changed. Stores that ignore conditions are known by `StoreCapabilities`. */
@@ -79,7 +92,7 @@ export interface SourceObject {
 
 export interface CopyOptions {
   readonly condition?: WriteCondition;
-  /** Replaces type and user metadata; absent: those of the source are kept. */
+  /** Replaces everything but the tags; absent: those of the source are kept. */
   readonly properties?: ObjectProperties;
 }
 
@@ -153,6 +166,11 @@ export interface ObjectWriter {
     body: readonly BodyPiece[],
     signal?: AbortSignal,
   ): Promise<UploadedPart>;
+  /**
+   * What is at the key, with all that an object of other bytes in its place should keep; its tags only where the store counts
+   * them (x-amz-tagging-count) and shows them to us. Undefined when nothing is there.
+   */
+  describe(key: string, signal?: AbortSignal): Promise<DescribedObject | undefined>;
   /** At most 5 GiB, copied by the store. */
   copyPart(upload: Upload, partNumber: number, source: SourceRange, signal?: AbortSignal): Promise<UploadedPart>;
   /** `parts` in ascending order. */

@@ -18,6 +18,7 @@ import {
   type BodyPiece,
   type CopyOptions,
   type DeleteFailure,
+  type DescribedObject,
   type FilePiece,
   type ObjectProperties,
   type ObjectWriter,
@@ -107,6 +108,8 @@ export class MemoryWriter implements ObjectWriter {
   readonly calls: WriteCall[] = [];
   /** Begun and neither completed nor aborted, by upload id. */
   readonly uploads = new Map<string, OpenUpload>();
+  /** Keys that were asked about. */
+  readonly described: string[] = [];
   /** Requests that were given up by their signal. */
   aborted = 0;
   /** ETags of the objects that they became, by upload id. */
@@ -223,6 +226,23 @@ export class MemoryWriter implements ObjectWriter {
     });
   }
 
+  /** Not among the calls: it changes nothing. */
+  async describe(key: string): Promise<DescribedObject | undefined> {
+    this.described.push(key);
+    await new Promise(setImmediate);
+    const object = this.store.objects.get(key);
+    if (!object) return undefined;
+    const { contentType, userMetadata, headers, tags, storageClass } = object;
+    const properties = {
+      storageClass,
+      ...(contentType !== undefined && { contentType }),
+      ...(userMetadata && { userMetadata }),
+      ...(headers && { headers }),
+      ...(tags && { tags }),
+    };
+    return { head: toHead(key, object), properties };
+  }
+
   completeUpload(
     upload: Upload,
     parts: readonly UploadedPart[],
@@ -281,8 +301,12 @@ export class MemoryWriter implements ObjectWriter {
       const kept = {
         ...(from?.contentType !== undefined && { contentType: from.contentType }),
         ...(from?.userMetadata && { userMetadata: from.userMetadata }),
+        ...(from?.headers && { headers: from.headers }),
       };
-      return this.#store(key, body, md5(body), properties ?? kept);
+      const { storageClass = '' } = source;
+      // As S3: the class is not copied, the tags are.
+      const tags = from?.tags ?? [];
+      return this.#store(key, body, md5(body), { storageClass, ...(properties ?? kept), tags });
     });
   }
 

@@ -6,6 +6,7 @@
 import { EINTR, ErrnoError } from '../../src/base/errno.js';
 import { packPage } from '../../src/engine/listing/row-collector.js';
 import type { ListColumns } from '../../src/engine/listing/columns.js';
+import type { ObjectTag } from '../../src/engine/write-options.js';
 import type { ListPage, ListRequest, ObjectHead, ObjectStore } from '../../src/engine/api.js';
 
 export interface StoredObject {
@@ -17,6 +18,8 @@ export interface StoredObject {
   readonly contentType?: string;
   /** Without `x-amz-meta-`. */
   readonly userMetadata?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly tags?: readonly ObjectTag[];
 }
 
 export interface StoreCall {

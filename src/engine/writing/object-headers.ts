@@ -11,32 +11,44 @@ import type { ObjectTag, ObjectWriteOptions } from '../write-options.js';
 /** For PutObject and CreateMultipartUpload. */
 export function creationHeaders(properties: ObjectProperties, options: ObjectWriteOptions): HeaderField[] {
   const headers = propertyHeaders(properties);
-  headers.push(...storageHeaders(options));
-  if (options.tags.length > 0) headers.push(['x-amz-tagging', taggingOf(options.tags)]);
+  headers.push(...storageHeaders(options, properties.storageClass));
+  const tags = options.tags.length > 0 ? options.tags : (properties.tags ?? []);
+  if (tags.length > 0) headers.push(['x-amz-tagging', taggingOf(tags)]);
   return headers;
 }
 
-/** Type and user metadata. */
+/** Type, user metadata, and what else was said of the object. */
 export function propertyHeaders(properties: ObjectProperties): HeaderField[] {
   const headers: HeaderField[] = [];
   if (properties.contentType !== undefined) headers.push(['content-type', properties.contentType]);
   for (const [name, value] of Object.entries(properties.userMetadata ?? {})) {
     headers.push([`x-amz-meta-${name.toLowerCase()}`, headerText(value)]);
   }
+  headers.push(...Object.entries(properties.headers ?? {}));
   return headers;
 }
 
 /** Storage class and encryption; `storageClass` where the mount has none of its own. */
-export function storageHeaders(options: ObjectWriteOptions, storageClass = ''): HeaderField[] {
+export function storageHeaders(options: ObjectWriteOptions, storageClass?: string): HeaderField[] {
   const headers: HeaderField[] = [];
-  const wanted = options.storageClass ?? storageClass;
-  if (wanted !== '' && wanted !== 'STANDARD') headers.push(['x-amz-storage-class', wanted]);
+  const wanted = storageClassFor(options, storageClass);
+  if (wanted !== '') headers.push(['x-amz-storage-class', wanted]);
   if (options.sse !== undefined) headers.push(['x-amz-server-side-encryption', options.sse]);
   if (options.sseKmsKeyId !== undefined) {
     headers.push(['x-amz-server-side-encryption-aws-kms-key-id', options.sseKmsKeyId]);
   }
   return headers;
 }
+
+/** The class that an object gets which is made of one of `storageClass`, as heads say it: '' is STANDARD. */
+export function storageClassFor(options: ObjectWriteOptions, storageClass = ''): string {
+  // One that was restored from an archive would be back in it, and its bytes gone for hours.
+  const kept = NOT_KEPT.has(storageClass) ? '' : storageClass;
+  const wanted = options.storageClass ?? kept;
+  return wanted === 'STANDARD' ? '' : wanted;
+}
+
+const NOT_KEPT: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
 
 /** If-Match and If-None-Match. */
 export function conditionHeaders(condition: WriteCondition): HeaderField[] {

@@ -1,19 +1,17 @@
 /**
  * What a writer looks at in the store before or after it changes something: the object that is there now, with its checksums
- * (for conditions that the store does not know, and for answers that were lost), and what a copy in parts has to bring along
- * itself, because CreateMultipartUpload copies nothing.
+ * (for conditions that the store does not know, and for answers that were lost), and what an edited object and a copy in parts
+ * have to bring along themselves, because PutObject and CreateMultipartUpload copy nothing.
  *
- * Thread: main. One request a method, two for `kept`; each bounded by the caller's deadline. Refuses to judge what is found.
+ * Thread: main. One request a method, two for `kept` and `describe`; each bounded by the caller's deadline. Refuses to judge what is found.
  */
 import type { CallAnswer } from '../api.js';
 import { headOf } from '../calls/object-heads.js';
 import type { StoreCaller, StoreRequest } from '../calls/store-caller.js';
-import type { HeaderField } from '../signing/signature.js';
 import { StoreError } from '../store-error.js';
-import type { CopyOptions, ObjectProperties, SourceObject } from '../write-api.js';
+import type { CopyOptions, DescribedObject, ObjectProperties, SourceObject } from '../write-api.js';
 import type { ObjectTag } from '../write-options.js';
 import type { FoundObject } from './lost-answers.js';
-import { taggingOf } from './object-headers.js';
 import { field, fields, parseAnswer } from './write-xml.js';
 
 const FOUND_HEADERS = [
@@ -78,30 +76,31 @@ export class ObjectLooks {
     return found ? { ...known, etag: found.etag, sizeBytes: found.sizeBytes } : known;
   }
 
-  /** What a copy in parts has to say of itself. `hasTags`: it gets tags of its own. */
+  /** ObjectWriter.describe. `hasTags`: tags are the mount's. */
+  async describe(key: string, hasTags: boolean, signal: AbortSignal | undefined): Promise<DescribedObject | undefined> {
+    const found = await this.find(key, signal, [...KEPT_HEADERS, 'x-amz-tagging-count']);
+    if (!found) return undefined;
+    const isTagged = Number(found.headers['x-amz-tagging-count'] ?? 0) > 0;
+    const tags = isTagged && !hasTags ? await this.#tagsOf(key, signal) : [];
+    return { head: found.head, properties: { ...propertiesOf(found), tags } };
+  }
+
+  /** What a copy in parts has to say of itself. `hasTags`: tags are the mount's. */
   async kept(
     source: SourceObject,
     options: CopyOptions,
     hasTags: boolean,
     signal: AbortSignal | undefined,
-  ): Promise<{ readonly properties: ObjectProperties; readonly headers: readonly HeaderField[] }> {
-    const found = await this.find(source.key, signal, KEPT_HEADERS);
-    const headers: HeaderField[] = [];
+  ): Promise<ObjectProperties> {
     // With metadata of its own a copy takes over nothing but the tags, as CopyObject does (REPLACE).
-    if (options.properties === undefined) {
-      for (const name of KEPT_HEADERS) {
-        const value = found?.headers[name];
-        if (value !== undefined) headers.push([name, value]);
-      }
+    let { properties } = options;
+    if (properties === undefined) {
+      const found = await this.find(source.key, signal, KEPT_HEADERS);
+      properties = found ? propertiesOf(found) : {};
     }
+    const { storageClass } = source;
     const tags = hasTags ? [] : await this.#tagsOf(source.key, signal);
-    if (tags.length > 0) headers.push(['x-amz-tagging', taggingOf(tags)]);
-    const { contentType, userMetadata } = found?.head ?? {};
-    const copied = {
-      ...(contentType === undefined ? {} : { contentType }),
-      ...(userMetadata === undefined ? {} : { userMetadata }),
-    };
-    return { properties: options.properties ?? copied, headers };
+    return { ...(storageClass === undefined ? {} : { storageClass }), ...properties, tags };
   }
 
   /** The object's tags; none where the store knows none, or does not show them to us. */
@@ -112,4 +111,19 @@ export class ObjectLooks {
     const set = fields(parseAnswer(answer.body, 'Tagging'), 'TagSet')[0];
     return fields(set, 'Tag').map((tag) => ({ key: field(tag, 'Key'), value: field(tag, 'Value') }));
   }
+}
+
+function propertiesOf({ head, headers: found }: FoundObject & Pick<CallAnswer, 'headers'>): ObjectProperties {
+  const { contentType, userMetadata, storageClass } = head;
+  const headers: Record<string, string> = {};
+  for (const name of KEPT_HEADERS) {
+    const value = found[name];
+    if (value !== undefined) headers[name] = value;
+  }
+  return {
+    headers,
+    storageClass,
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(userMetadata === undefined ? {} : { userMetadata }),
+  };
 }

@@ -29,6 +29,7 @@ import type {
   BodyPiece,
   CopyOptions,
   DeleteFailure,
+  DescribedObject,
   ObjectProperties,
   ObjectWriter,
   SourceObject,
@@ -48,6 +49,7 @@ import {
   copySource,
   creationHeaders,
   propertyHeaders,
+  storageClassFor,
   storageHeaders,
   taggingOf,
 } from './object-headers.js';
@@ -116,7 +118,10 @@ export class S3Writer implements ObjectWriter {
       priority: sizeBytes <= SMALL_BODY_BYTES ? PRIORITY_WAITING : PRIORITY_UPLOAD,
     };
     const result = await this.#caller.send(request, signal);
-    if (result.kind === 'answer') return this.#made(key, sizeBytes, result.answer, result.answer.headers['etag'] ?? '');
+    if (result.kind === 'answer') {
+      const { answer } = result;
+      return this.#made(key, sizeBytes, answer, answer.headers['etag'] ?? '', properties.storageClass);
+    }
     const { failure } = result;
     if (mayHaveSucceeded(failure)) {
       const found = await this.#looks.back(key, signal);
@@ -127,17 +132,12 @@ export class S3Writer implements ObjectWriter {
     throw this.#refused(request, failure, condition);
   }
 
-  createUpload(key: string, properties: ObjectProperties, signal?: AbortSignal): Promise<Upload> {
-    return this.#createUpload(key, properties, [], signal);
+  describe(key: string, signal?: AbortSignal): Promise<DescribedObject | undefined> {
+    return this.#looks.describe(key, this.#options.tags.length > 0, signal);
   }
 
-  async #createUpload(
-    key: string,
-    properties: ObjectProperties,
-    others: readonly HeaderField[],
-    signal: AbortSignal | undefined,
-  ): Promise<Upload> {
-    const headers = [...creationHeaders(properties, this.#options), ...others];
+  async createUpload(key: string, properties: ObjectProperties, signal?: AbortSignal): Promise<Upload> {
+    const headers = creationHeaders(properties, this.#options);
     if (this.#checksum !== undefined) {
       headers.push(['x-amz-checksum-algorithm', this.#checksum]);
       // The sum of the parts' sums: each part can then be verified by itself. For CRC64NVME S3 has none.
@@ -269,16 +269,18 @@ export class S3Writer implements ObjectWriter {
     if (source.sizeBytes > COPY_BYTES_MAX) {
       // The parts of two versions would be one object.
       if (!isStrongEtag(source.etag)) throw new ErrnoError(EIO, `${source.key} has no ETag to copy its parts by`);
-      const { properties, headers } = await this.#looks.kept(source, options, this.#options.tags.length > 0, signal);
+      const properties = await this.#looks.kept(source, options, this.#options.tags.length > 0, signal);
       const parts = {
-        createUpload: () => this.#createUpload(key, properties, headers, signal),
+        createUpload: this.createUpload.bind(this),
         copyPart: this.copyPart.bind(this),
         completeUpload: this.completeUpload.bind(this),
         abortUpload: this.abortUpload.bind(this),
       };
-      return await copyInParts(parts, source, key, properties, options, signal);
+      const head = await copyInParts(parts, source, key, properties, options, signal);
+      return { ...head, storageClass: storageClassFor(this.#options, properties.storageClass) };
     }
     const condition = options.condition ?? {};
+    const storageClass = options.properties?.storageClass ?? source.storageClass;
     const request: StoreRequest = {
       operation: 'CopyObject',
       method: 'PUT',
@@ -289,7 +291,7 @@ export class S3Writer implements ObjectWriter {
         ...(isStrongEtag(source.etag) ? [['x-amz-copy-source-if-match', source.etag] as const] : []),
         ['x-amz-metadata-directive', options.properties === undefined ? 'COPY' : 'REPLACE'],
         ...propertyHeaders(options.properties ?? {}),
-        ...storageHeaders(this.#options, source.storageClass),
+        ...storageHeaders(this.#options, storageClass),
         ...this.#tagHeaders(),
         ...(await this.#conditions('CopyObject', key, condition, signal, this.capabilities.conditionalCopies)),
       ],
@@ -306,7 +308,7 @@ export class S3Writer implements ObjectWriter {
       const etag = field(copied, 'ETag');
       if (etag !== '') {
         const lastModifiedMs = Date.parse(field(copied, 'LastModified'));
-        const made = this.#made(key, source.sizeBytes, result.answer, etag);
+        const made = this.#made(key, source.sizeBytes, result.answer, etag, storageClass);
         return Number.isNaN(lastModifiedMs) ? made : { ...made, lastModifiedMs };
       }
       failure = brokenAnswer(result.answer);
@@ -397,16 +399,15 @@ export class S3Writer implements ObjectWriter {
     ];
   }
 
-  #made(key: string, sizeBytes: number, answer: CallAnswer, etag: string): ObjectHead {
+  #made(key: string, sizeBytes: number, answer: CallAnswer, etag: string, storageClass?: string): ObjectHead {
     const dateMs = Date.parse(answer.headers['date'] ?? '');
     const lastModifiedMs = Number.isNaN(dateMs) ? this.#clock.wallMs() : dateMs;
-    const { storageClass = '' } = this.#options;
     return {
       key,
       etag,
       sizeBytes,
       lastModifiedMs,
-      storageClass: storageClass === 'STANDARD' ? '' : storageClass,
+      storageClass: storageClassFor(this.#options, storageClass),
       restored: false,
     };
   }

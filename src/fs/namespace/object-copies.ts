@@ -35,8 +35,9 @@ export async function copyObject(
   const condition = noReplace && writer.capabilities.conditionalCopies ? { ifNoneMatch: true } : {};
   const copied = async (source: SourceObject): Promise<CopiedObject> => {
     try {
-      const { key: from, etag, sizeBytes } = source;
-      return { source, head: await writer.copy({ key: from, etag, sizeBytes }, key, { condition }, signal) };
+      const { key: from, etag, sizeBytes, storageClass = '' } = source;
+      const head = await writer.copy({ key: from, etag, sizeBytes, storageClass }, key, { condition }, signal);
+      return { source, head };
     } catch (error) {
       // versitygw keeps markers as directories, which it does not copy.
       const isMarker = error instanceof StoreError && error.code === 'DirectoryObjectContainsData';

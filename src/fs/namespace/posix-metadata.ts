@@ -199,14 +199,15 @@ export class PosixMetadata {
   }
 
   async #replaceMetadata(node: FileNode, signal: AbortSignal, moved: (head: ObjectHead) => unknown): Promise<void> {
-    const { store, table, changes, remembered } = this.#deps;
+    const { table, changes, remembered } = this.#deps;
     const writer = this.#writer;
-    const before = await store.head(node.key, signal);
-    if (!before || !isVersion(node, before)) throw new ErrnoError(ESTALE, `'${node.key}' is not this version any more`);
-    const { key, etag, sizeBytes } = before;
-    const userMetadata = { ...before.userMetadata, ...this.metadataOf(node) };
-    const contentType = before.contentType;
-    const properties = { userMetadata, ...(contentType === undefined ? {} : { contentType }) };
+    const found = await writer.describe(node.key, signal);
+    if (!found || !isVersion(node, found.head)) {
+      throw new ErrnoError(ESTALE, `'${node.key}' is not this version any more`);
+    }
+    const { key, etag, sizeBytes } = found.head;
+    const userMetadata = { ...found.properties.userMetadata, ...this.metadataOf(node) };
+    const properties = { ...found.properties, userMetadata };
     const head = await writer.copy({ key, etag, sizeBytes }, key, { properties });
     if (head.sizeBytes !== sizeBytes) throw new ErrnoError(EIO, `the copy of '${key}' onto itself has another size`);
     remembered.committed(head);

@@ -41,8 +41,8 @@ export async function presentAt(
   }
   const fact = known ?? (await lookup.ask(directoryKey, name, signal));
   if (fact.kind !== 'file') return { kind: fact.kind };
-  const { etag, sizeBytes } = fact.head;
-  return { kind: 'file', object: { key, etag, sizeBytes }, written };
+  const { etag, sizeBytes, storageClass } = fact.head;
+  return { kind: 'file', object: { key, etag, sizeBytes, storageClass }, written };
 }
 
 /** Throws ENAMETOOLONG for a name that no new object can have: over 255 bytes, or its key (with slash) over 1,024. */

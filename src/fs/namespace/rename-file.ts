@@ -120,7 +120,8 @@ export class FileRename {
     const fromKey = from.directoryKey + from.name;
     const toKey = to.directoryKey + to.name;
     // A commit that was waited for may have put the object there, as another version.
-    const object = hold ? hold.base : source.object;
+    const base = hold?.base;
+    const object = hold ? base && { ...base, storageClass: node?.storageClass ?? '' } : source.object;
     if (object) {
       // Of a copy that is there, after all, the condition would not hold.
       const mustBeNew = noReplace && target.kind === 'none';

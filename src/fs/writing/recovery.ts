@@ -26,6 +26,7 @@ import type {
 } from '../../engine/write-api.js';
 import { inParallel } from '../parallel.js';
 import type { JournalBegin, JournalLine, JournalRange, LeftBecause } from './journal.js';
+import { ofOtherBytes } from './kept-properties.js';
 import { PARTS_MAX, PART_BYTES_MAX, PART_BYTES_MIN, planParts, type PartRules, type SentPart } from './part-plan.js';
 import { DATA_SUFFIX, JOURNAL_SUFFIX } from './spool.js';
 import { openSpoolFile, readSpoolText, type SpoolText } from './spool-open.js';
@@ -368,8 +369,10 @@ async function complete(
   const key = options.key ?? leftOver.key;
   const { sizeBytes } = leftOver;
   const ranges = known.ranges.filter(({ from }) => from < sizeBytes);
-  const properties = options.properties ?? {};
   const isSame = key === begin.base?.key;
+  const edited = begin.base && ranges.some(({ kind }) => kind === 'base') ? begin.base.key : undefined;
+  const described = edited === undefined ? undefined : await writer.describe(edited);
+  const properties = { ...ofOtherBytes(described?.properties ?? {}), ...options.properties };
   const condition: WriteCondition = options.force
     ? {}
     : begin.base && isSame

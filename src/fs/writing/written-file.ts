@@ -26,6 +26,7 @@ import { KNOWN } from './file-records.js';
 import { FileSurvival, rangesOf } from './file-survival.js';
 import { FileUpload } from './file-upload.js';
 import type { LeftBecause } from './journal.js';
+import { KeptProperties } from './kept-properties.js';
 import { OBJECT_BYTES_MAX, streamBytesMax } from './part-plan.js';
 import type { SpoolFile } from './spool.js';
 import { Turns, unlessAborted } from './turns.js';
@@ -71,6 +72,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
   settling: Promise<void> | undefined;
   /** Another process goes on with the file: its bytes stay where they are. */
   #isHandedOver = false;
+  readonly #properties: KeptProperties;
   readonly #deps: WrittenFileDeps;
   /** The chunk that takes the next bytes. */
   #tail: Chunk | undefined;
@@ -86,12 +88,13 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     this.#deps = deps;
     this.extents = new Extents<Chunk>(inherited?.kept ? 0 : (base?.sizeBytes ?? 0), 'base');
     const { memory, writer, rules, properties, watch } = deps;
+    this.#properties = new KeptProperties(writer, properties);
     this.survival = new FileSurvival(deps.survives, () => watch.survivalChanged(this));
     this.upload = new FileUpload(this, {
       writer,
       memory,
       rules,
-      properties,
+      properties: () => this.#properties.now(this.base?.version.key),
       watch: {
         begun: (begun) => this.spool.journal.note({ type: 'upload', ...begun }),
         sent: ({ from, to }, uploaded, streamed) => {
@@ -437,6 +440,8 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     for (const { from, to, kind } of kept.ranges) this.extents.set(from, to, kind === 'missing' ? 'lost' : kind);
     this.isDirty = true;
     this.isWritten = isWritten;
+    // Whether it was cut is not written down; this is the same but for a file of which every byte was overwritten.
+    if (kept.ranges.every(({ kind }) => kind !== 'base')) this.#properties.cut();
     this.upload.inherit(kept.upload, kept.parts);
   }
 
@@ -485,6 +490,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
     const before = this.sizeBytes;
     this.#touch();
     this.extents.resize(sizeBytes);
+    if (sizeBytes === 0) this.#properties.cut();
     this.survival.reshaped(this);
     this.#wrote(Math.min(before, sizeBytes), Math.max(before, sizeBytes));
   }

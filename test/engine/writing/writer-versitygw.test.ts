@@ -15,5 +15,5 @@ if ('skip' in server) {
   t.pass('server not available', { skip: server.skip });
 } else {
   t.teardown(() => server.stop());
-  runWriterContract(t, server, { conditionalCopies: true });
+  runWriterContract(t, server, { conditionalCopies: true, describe: true });
 }

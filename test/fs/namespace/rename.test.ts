@@ -29,6 +29,18 @@ function filled(t: Test): TreeBench {
   return bench;
 }
 
+void t.test('an object keeps its storage class under its new name', async (t) => {
+  const bench = new TreeBench(t, INDEFINITE);
+  for (const key of ['f', 'd/x']) bench.store.put(key, 'x', { storageClass: 'STANDARD_IA' });
+  await bench.rename('f', 'g');
+  const file = await bench.openAt('g', O_RDWR);
+  await file.write(0, 'y');
+  await bench.rename('g', 'h');
+  await file.close();
+  await bench.rename('d', 'e');
+  for (const key of ['h', 'e/x']) t.equal(bench.store.objects.get(key)?.storageClass, 'STANDARD_IA', key);
+});
+
 void t.test('the matrix of rename(2)', async (t) => {
   const cases: readonly (readonly [string, string, number, number, readonly string[]])[] = [
     ['f', 'new', 0, 0, ['d/x', 'e/', 'full/y', 'g', 'new']],

@@ -103,7 +103,7 @@ void t.test('under another key: only when all bytes are here', async (t) => {
 void t.test('an edit that the store refused is completed on the version that it was made of', async (t) => {
   const bench = new WriteBench(t);
   const old = filled(20 * MIB, 3);
-  bench.store.put('a', old);
+  bench.store.put('a', old, { contentType: 'text/html' });
   const file = await bench.open('a', O_RDWR);
   await file.write(7 * MIB, 'changed');
   bench.writer.fail('completeUpload', storeError('AccessDenied', 403));
@@ -120,6 +120,7 @@ void t.test('an edit that the store refused is completed on the version that it 
   const want = Buffer.from(old);
   want.write('changed', 7 * MIB);
   t.ok(bench.store.objects.get('a')?.body.equals(want));
+  t.equal(bench.store.objects.get('a')?.contentType, 'text/html', 'an edit keeps what was said of the object');
   await t.rejects(completeLeftOver(bench.spoolPath, 'saved', deps(bench), { force: true }), {
     errno: ESTALE,
     message:
