@@ -295,7 +295,7 @@ const table = {
     argument: 'WORD,...',
     group: 'Writing options:',
     describe:
-      'What the store can do, separated by commas, no- before what it cannot: conditional-writes, conditional-copies, copy-parts, renames, checksums, unequal-parts [default: as S3]',
+      'What the store can do, separated by commas, no- before what it cannot: conditional-writes, conditional-copies, copy-parts, renames, checksums, copy-checksums, unequal-parts [default: as S3]',
   },
 
   'metadata-ttl': {

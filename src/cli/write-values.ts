@@ -39,6 +39,7 @@ const capabilityWords = {
   'copy-parts': 'copyParts',
   renames: 'renames',
   checksums: 'checksums',
+  'copy-checksums': 'copyChecksums',
   'unequal-parts': 'unequalParts',
 } as const satisfies Record<string, keyof StoreCapabilities>;
 

@@ -119,6 +119,11 @@ export interface StoreCapabilities {
   readonly renames: boolean;
   /** The x-amz-checksum-* headers on PutObject and UploadPart, and in CompleteMultipartUpload. */
   readonly checksums: boolean;
+  /**
+   * The store gives each copied part a checksum of its own, so that an upload with checksums may have copied parts. Without, uploads
+   * that may get some are begun without (each body that is sent is compared with its checksum all the same).
+   */
+  readonly copyChecksums: boolean;
   /** Parts of one upload may differ in size. Without, all but the last are of one size. */
   readonly unequalParts: boolean;
 }
@@ -158,7 +163,8 @@ export interface ObjectWriter {
     condition: WriteCondition,
     signal?: AbortSignal,
   ): Promise<ObjectHead>;
-  createUpload(key: string, properties: ObjectProperties, signal?: AbortSignal): Promise<Upload>;
+  /** `mayCopy`: copyPart may be asked for it. */
+  createUpload(key: string, properties: ObjectProperties, signal?: AbortSignal, mayCopy?: boolean): Promise<Upload>;
   /** `partNumber` 1..10,000. Sending a number again replaces the part. */
   uploadPart(
     upload: Upload,

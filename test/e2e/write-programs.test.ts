@@ -61,7 +61,6 @@ if (noMount !== undefined) {
     t.pass('versitygw', { skip: versitygw.skip });
   } else {
     t.teardown(() => versitygw.stop());
-    // See the table of stores in docs/CLI.md.
-    await t.test('versitygw', (t) => runAll(t, versitygw, ['--store-capabilities', 'no-checksums']));
+    await t.test('versitygw', (t) => runAll(t, versitygw));
   }
 }

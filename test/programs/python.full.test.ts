@@ -118,6 +118,6 @@ if ('skip' in prepared) {
     t.pass('versitygw', { skip: versitygw.skip });
   } else {
     t.teardown(() => versitygw.stop());
-    await t.test('versitygw', (t) => runAll(t, prepared.python, versitygw, ['--store-capabilities', 'no-checksums']));
+    await t.test('versitygw', (t) => runAll(t, prepared.python, versitygw));
   }
 }

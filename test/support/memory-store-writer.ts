@@ -96,6 +96,7 @@ const everything: StoreCapabilities = {
   copyParts: true,
   renames: false,
   checksums: true,
+  copyChecksums: true,
   unequalParts: true,
 };
 

@@ -110,10 +110,14 @@ export class Transfer implements Exchange {
   head(head: ResponseHead): 'slots' | 'payload' | 'text' | 'none' | Failure {
     this.#head = head;
     const isLayout = this.#asked.form === 'layout';
-    if (head.status !== 200 && head.status !== 206) {
+    // A store that knows no parts of an object (S3Proxy): that, too, says how it is cut.
+    const knowsNoParts = isLayout && head.status === 501;
+    if (head.status !== 200 && head.status !== 206 && !knowsNoParts) {
       return isLayout ? failureFromAnswer(head, parseS3Error(NO_BODY), this.#asked) : 'text';
     }
-    const failure = checkPayloadHead(head, this.#asked) ?? this.fetch.begin(this.#asked, head);
+    const failure = knowsNoParts
+      ? undefined
+      : (checkPayloadHead(head, this.#asked) ?? this.fetch.begin(this.#asked, head));
     if (failure !== undefined) return failure;
     const nowMs = this.#deps.nowMs();
     this.headMs = nowMs;

@@ -74,8 +74,14 @@ export class Units {
     }
   }
 
-  /** Takes the answer to a HEAD of part 1. */
+  /** Takes the answer to a HEAD of part 1; 501 from a store that knows no parts. */
   learn(version: Version, head: ResponseHead): void {
+    if (head.status === 501) {
+      const isSmall = version.objectBytes <= STRICT_UNIT_BYTES_MAX;
+      const why = 'the store does not tell its parts, and it is larger than 64 MiB';
+      this.#layouts.set(keyOf(version), isSmall ? { kind: 'whole' } : { kind: 'none', why });
+      return;
+    }
     const parts = Number(head.get('x-amz-mp-parts-count') ?? '1');
     const partBytes = head.framing.kind === 'length' ? head.framing.bytes : 0;
     this.#layouts.set(keyOf(version), layoutOf(version, parts, partBytes));

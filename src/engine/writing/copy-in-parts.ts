@@ -23,7 +23,7 @@ export async function copyInParts(
   const { sizeBytes } = source;
   const partBytes = Math.max(COPY_PART_BYTES, Math.ceil(sizeBytes / PARTS_MAX));
   const partCount = Math.ceil(sizeBytes / partBytes);
-  const upload = await writer.createUpload(key, properties, signal);
+  const upload = await writer.createUpload(key, properties, signal, true);
   const failing = new AbortController();
   const ending = signal === undefined ? failing.signal : AbortSignal.any([failing.signal, signal]);
   const parts: UploadedPart[] = [];

@@ -129,16 +129,21 @@ export class S3Writer implements ObjectWriter {
       const sums = { ...failure, ...(name === undefined ? {} : { checksumName: name }) };
       if (found !== undefined && isPut(found, sizeBytes, sums)) return found.head;
     }
-    throw this.#refused(request, failure, condition);
+    throw await this.#refusedWrite(request, failure, condition, signal);
   }
 
   describe(key: string, signal?: AbortSignal): Promise<DescribedObject | undefined> {
     return this.#looks.describe(key, this.#options.tags.length > 0, signal);
   }
 
-  async createUpload(key: string, properties: ObjectProperties, signal?: AbortSignal): Promise<Upload> {
+  async createUpload(
+    key: string,
+    properties: ObjectProperties,
+    signal?: AbortSignal,
+    mayCopy = false,
+  ): Promise<Upload> {
     const headers = creationHeaders(properties, this.#options);
-    if (this.#checksum !== undefined) {
+    if (this.#checksum !== undefined && (!mayCopy || this.capabilities.copyChecksums)) {
       headers.push(['x-amz-checksum-algorithm', this.#checksum]);
       // The sum of the parts' sums: each part can then be verified by itself. For CRC64NVME S3 has none.
       headers.push(['x-amz-checksum-type', this.#checksum === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE']);
@@ -154,7 +159,10 @@ export class S3Writer implements ObjectWriter {
       deadlineMs: PUT_DEADLINE_MS,
     };
     const answer = await this.#caller.ask(request, signal);
-    const uploadId = field(parseAnswer(answer.body, 'InitiateMultipartUploadResult'), 'UploadId');
+    // The second is rclone's.
+    const begun =
+      parseAnswer(answer.body, 'InitiateMultipartUploadResult') ?? parseAnswer(answer.body, 'InitiateMultipartUpload');
+    const uploadId = field(begun, 'UploadId');
     if (uploadId === '') throw this.#notS3(request, 'an answer without an upload id');
     const initiatedMs = Date.parse(answer.headers['date'] ?? '');
     return { key, uploadId, ...(Number.isNaN(initiatedMs) ? {} : { initiatedMs }) };
@@ -205,15 +213,21 @@ export class S3Writer implements ObjectWriter {
       priority: PRIORITY_UPLOAD,
     };
     const result = await this.#caller.send(request, signal);
-    if (result.kind === 'failure') throw this.#refused(request, result.failure, { ifMatch: source.etag });
-    const copied = parseAnswer(result.answer.body, 'CopyPartResult');
+    if (result.kind === 'failure') {
+      const { failure } = result;
+      const isOther = OF_A_RANGE.has(failure.status) && (await this.#isReplaced(source.key, source.etag, signal));
+      throw this.#refused(request, isOther ? preconditionFailed : failure, { ifMatch: source.etag });
+    }
+    const { body } = result.answer;
+    // The second is S3Proxy's.
+    const copied = parseAnswer(body, 'CopyPartResult') ?? parseAnswer(body, 'CopyObjectResult');
     const etag = field(copied, 'ETag');
     if (etag === '') throw this.#notS3(request, 'an answer without an ETag');
-    const name = this.#checksum;
+    const name = this.capabilities.copyChecksums ? this.#checksum : undefined;
     const value = name === undefined ? '' : field(copied, `Checksum${name}`);
     if (value.includes('-')) {
       // versitygw's: it refuses the completion with it, as it does without any.
-      const message = 'it gives the checksum of the whole source: mount with --store-capabilities no-checksums';
+      const message = 'it gives the checksum of the whole source: mount with --store-capabilities no-copy-checksums';
       throw this.#caller.error(request, { ...brokenAnswer({ status: 200 }), message });
     }
     const checksum = name === undefined || value === '' ? {} : { checksum: { name, value } };
@@ -235,7 +249,7 @@ export class S3Writer implements ObjectWriter {
       key,
       query: `uploadId=${queryValue(upload.uploadId)}`,
       headers: [['content-type', 'application/xml'], ...conditions],
-      body: [Buffer.from(completeXml(parts))],
+      body: [Buffer.from(completeXml(parts, this.#checksumsOf(parts)))],
       looksForError: true,
       answerHeaders: ['date'],
       answerMs: WORK_ANSWER_MS,
@@ -255,7 +269,7 @@ export class S3Writer implements ObjectWriter {
       const found = await this.#looks.back(key, signal);
       if (found !== undefined && isCompleted(found, parts, upload.initiatedMs, this.#hasMd5Etags)) return found.head;
     }
-    throw this.#refused(request, failure, condition);
+    throw await this.#refusedWrite(request, failure, condition, signal);
   }
 
   async abortUpload(upload: Upload, signal?: AbortSignal): Promise<void> {
@@ -390,6 +404,11 @@ export class S3Writer implements ObjectWriter {
     throw this.#refused({ operation, key }, preconditionFailed, condition);
   }
 
+  /** Whether Complete says the checksums: not of some parts only, which an upload has that was begun without. */
+  #checksumsOf(parts: readonly UploadedPart[]): boolean {
+    return this.capabilities.copyChecksums || parts.every(({ checksum }) => checksum !== undefined);
+  }
+
   #tagHeaders(): HeaderField[] {
     const { tags } = this.#options;
     if (tags.length === 0) return [];
@@ -410,6 +429,32 @@ export class S3Writer implements ObjectWriter {
       storageClass: storageClassFor(this.#options, storageClass),
       restored: false,
     };
+  }
+
+  /** Another object is there, as far as it can be looked at. */
+  async #isReplaced(key: string, etag: string, signal: AbortSignal | undefined): Promise<boolean> {
+    const found = await this.#looks.back(key, signal);
+    return found !== undefined && found.head.etag !== etag;
+  }
+
+  /** The same of a write whose condition was not met, if the store is to be believed: Ceph before 19 compares quoted ETags as others. */
+  async #refusedWrite(
+    request: StoreRequest,
+    failure: CallFailure,
+    condition: WriteCondition,
+    signal: AbortSignal | undefined,
+  ): Promise<StoreError> {
+    // After a lost answer the object was looked at, and what is there may be ours.
+    if (failure.status === 412 && condition.ifMatch !== undefined && failure.lostAnswers === 0) {
+      const found = await this.#looks.back(request.key, signal);
+      if (found?.head.etag === condition.ifMatch) {
+        const remedy =
+          'the store refuses If-Match with the ETag that it gives the object itself: mount with --store-capabilities ' +
+          'no-conditional-writes (docs/STORES.md)';
+        return this.#caller.error(request, failure, { errno: EIO, code: 'ConditionRefused', remedy });
+      }
+    }
+    return this.#refused(request, failure, condition);
   }
 
   /** A failure as the error that the caller's condition makes of it. */
@@ -443,6 +488,9 @@ const CHECKSUMS: Readonly<Record<ObjectWriteOptions['checksums'], ChecksumName |
   crc64nvme: 'CRC64NVME',
   off: undefined,
 };
+
+/** What stores say of a range that the object does not have (any more); some look at it before they look at the condition. */
+const OF_A_RANGE: ReadonlySet<number> = new Set([400, 416]);
 
 const preconditionFailed: CallFailure = {
   errno: ESTALE,

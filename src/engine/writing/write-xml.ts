@@ -86,10 +86,11 @@ export function deleteXml(keys: readonly string[]): string {
 }
 
 /** Body of CompleteMultipartUpload. */
-export function completeXml(parts: readonly UploadedPart[]): string {
+export function completeXml(parts: readonly UploadedPart[], saysChecksums: boolean): string {
   let text = '';
   for (const { partNumber, etag, checksum } of parts) {
-    const sum = checksum === undefined ? '' : `<Checksum${checksum.name}>${checksum.value}</Checksum${checksum.name}>`;
+    const isSaid = saysChecksums && checksum !== undefined;
+    const sum = !isSaid ? '' : `<Checksum${checksum.name}>${checksum.value}</Checksum${checksum.name}>`;
     text += `<Part><PartNumber>${partNumber}</PartNumber><ETag>${escape(etag)}</ETag>${sum}</Part>`;
   }
   return `<?xml version="1.0" encoding="UTF-8"?><CompleteMultipartUpload ${NAMESPACE}>${text}</CompleteMultipartUpload>`;

@@ -299,7 +299,9 @@ export class FileUpload {
 
   async #create(): Promise<Upload> {
     const { writer, watch } = this.#deps;
-    const upload = await writer.createUpload(this.#source.key, await this.#properties(), this.#signal);
+    const mayCopy = this.#source.extents.all().some(({ kind }) => kind === 'base');
+    const properties = await this.#properties();
+    const upload = await writer.createUpload(this.#source.key, properties, this.#signal, mayCopy);
     this.#begun = upload;
     watch.begun(upload);
     return upload;

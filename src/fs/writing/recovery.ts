@@ -411,7 +411,8 @@ async function complete(
       rules,
     );
     if (!plan) throw new ErrnoError(EIO, `'${key}' takes more than ${PARTS_MAX} parts`);
-    const target = upload ?? (await writer.createUpload(key, properties));
+    const mayCopy = plan.some(({ how }) => how === 'copy');
+    const target = upload ?? (await writer.createUpload(key, properties, undefined, mayCopy));
     const uploaded = new Map(parts.map(({ part }) => [part.partNumber, part]));
     const todo = plan.filter(({ how }) => how !== 'keep');
     const bodyOf = async (from: number, to: number): Promise<BodyPiece[]> => {

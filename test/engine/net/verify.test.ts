@@ -305,6 +305,30 @@ t.test('strict: objects whose units are too large to hold are refused', async (t
   }
 });
 
+t.test('strict: a store that knows no parts of an object is asked for the whole', async (t) => {
+  for (const hasSum of [true, false]) {
+    const server = await RawServer.start({
+      script: async (connection) => {
+        for (let request = await connection.request(); request; request = await connection.request()) {
+          if (request.target.includes('partNumber=')) {
+            await connection.send('HTTP/1.1 501 Not Implemented\r\nContent-Length: 120\r\n\r\n');
+            continue;
+          }
+          const sum = hasSum ? `x-amz-checksum-crc32: ${crc32Of(object)}\r\n` : '';
+          await connection.send(rightHead(request, object, IN_PARTS, sum));
+          await connection.send(object);
+        }
+      },
+    });
+    t.teardown(() => server.close());
+    const harness = start(t, server, { verify: 'strict' });
+    if (hasSum) await right(t, harness, 10, 20, { etag: IN_PARTS });
+    else t.match(await fails(t, harness, 0, 100, { etag: IN_PARTS }), { code: 'NoChecksum' });
+    const large = { etag: '"large-9"', objectBytes: STRICT_UNIT_BYTES_MAX + 1 };
+    t.match(await fails(t, harness, 0, 100, large), { code: 'NoChecksum', message: /does not tell its parts/ });
+  }
+});
+
 t.test('strict: answers to the question for the layout that are none', async (t) => {
   const heads: [string, string, object][] = [
     ['gone', 'HTTP/1.1 404 Not Found\r\nContent-Length: 300\r\n\r\n', { code: 'NoSuchKey' }],

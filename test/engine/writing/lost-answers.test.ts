@@ -300,14 +300,107 @@ t.test(
   'a copied part that comes with the checksum of the whole source is refused at once, and says what to do',
   async (t) => {
     const answer = '<CopyPartResult><ETag>"p"</ETag><ChecksumCRC32>A0o2bA==-2</ChecksumCRC32></CopyPartResult>';
-    const { writer, asked } = await start(t, () => ok('', answer), { objects: { checksums: 'crc32' } });
+    const { writer, asked } = await start(t, () => ok('', answer), {
+      objects: { checksums: 'crc32', capabilities: { copyChecksums: true } },
+    });
     const range = { key: 'src', etag: '"s"', startOffset: 0, endOffset: 5 };
     const error = await storeErrorOf(writer.copyPart({ key: 'dst', uploadId: 'u' }, 1, range));
     t.equal(error.errno, EIO);
-    t.match(error.message, /^UploadPartCopy s3:.* --store-capabilities no-checksums/);
+    t.match(error.message, /^UploadPartCopy s3:.* --store-capabilities no-copy-checksums/);
     t.equal(asked.length, 1);
   },
 );
+
+t.test('an upload that may get copied parts is begun without checksums, but for AWS', async (t) => {
+  for (const copyChecksums of [false, true]) {
+    const said: string[] = [];
+    const { writer } = await start(
+      t,
+      ({ method, target, headers }, body) => {
+        if (target.includes('uploads=')) {
+          said.push(`begin ${String(headers['x-amz-checksum-algorithm'])}`);
+          return ok('', '<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>');
+        }
+        if (method === 'POST') {
+          said.push(`complete ${[...body.matchAll(/<ChecksumCRC32>/g)].length}`);
+          return ok('', '<CompleteMultipartUploadResult><ETag>"all-2"</ETag></CompleteMultipartUploadResult>');
+        }
+        if (headers['x-amz-copy-source'] === undefined) {
+          said.push(`part ${headers['x-amz-checksum-crc32'] === undefined ? 'without' : 'with'}`);
+          return ok('ETag: "p1"\r\n');
+        }
+        // As versitygw answers, where nobody is to look.
+        const sum = copyChecksums ? 'A0o2bA==' : 'A0o2bA==-2';
+        return ok('', `<CopyPartResult><ETag>"p2"</ETag><ChecksumCRC32>${sum}</ChecksumCRC32></CopyPartResult>`);
+      },
+      { objects: { checksums: 'crc32', ...(copyChecksums ? { capabilities: { copyChecksums } } : {}) } },
+    );
+    const range = { key: 'src', etag: '"s"', startOffset: 0, endOffset: 5 };
+    const upload = await writer.createUpload('dst', {}, undefined, true);
+    const parts = [await writer.uploadPart(upload, 1, [BODY]), await writer.copyPart(upload, 2, range)];
+    await writer.completeUpload(upload, parts, {});
+    // What is sent is compared by the store all the same.
+    t.same(
+      said,
+      copyChecksums ? ['begin CRC32', 'part with', 'complete 2'] : ['begin undefined', 'part with', 'complete 0'],
+    );
+    said.length = 0;
+    await writer.createUpload('dst', {});
+    t.same(said, ['begin CRC32'], 'a stream is, as before');
+  }
+});
+
+t.test(
+  'a store that refuses If-Match with the ETag that it gives itself is named, and not somebody else',
+  async (t) => {
+    // As Ceph before 19 does with quoted ETags.
+    const refused = errorAnswer(412, 'PreconditionFailed');
+    const condition = { ifMatch: '"mine"' };
+    const ways = [
+      (bench: WriterBench) => bench.writer.put('k', [BODY], {}, condition),
+      (bench: WriterBench) =>
+        bench.writer.completeUpload(
+          { key: 'k', uploadId: 'u' },
+          [{ partNumber: 1, etag: '"p"', sizeBytes: 1 }],
+          condition,
+        ),
+    ];
+    for (const way of ways) {
+      const error = await storeErrorOf(way(await start(t, [refused, head('mine', 8)])));
+      t.equal(error.errno, EIO);
+      t.match(error.remedy, /--store-capabilities no-conditional-writes .docs\/STORES.md/);
+      t.equal((await storeErrorOf(way(await start(t, [refused, head('theirs', 8)])))).errno, ESTALE);
+      t.equal((await storeErrorOf(way(await start(t, [refused, NOT_FOUND])))).errno, ESTALE, 'deleted');
+    }
+  },
+);
+
+t.test('a store that looks at the range of a copied part before the version of its source', async (t) => {
+  // As versitygw does when somebody else made the source shorter.
+  const range = { key: 'src', etag: '"s"', startOffset: 5, endOffset: 10 };
+  for (const refused of [errorAnswer(400, 'InvalidArgument'), errorAnswer(416, 'InvalidRange')]) {
+    const ask = async (found: Said): Promise<number | undefined> => {
+      const { writer } = await start(t, [refused, found]);
+      return (await storeErrorOf(writer.copyPart({ key: 'dst', uploadId: 'u' }, 1, range))).errno;
+    };
+    t.equal(await ask(head('theirs', 6)), ESTALE);
+    t.equal(await ask(head('s', 20)), EIO, 'it is the version that was asked for');
+    t.equal(await ask(NOT_FOUND), EIO);
+  }
+});
+
+t.test('a copied part of S3Proxy', async (t) => {
+  const said = '<CopyObjectResult><ETag>"p"</ETag></CopyObjectResult>';
+  const { writer } = await start(t, [ok('', said)]);
+  const range = { key: 'src', etag: '"s"', startOffset: 5, endOffset: 10 };
+  t.match(await writer.copyPart({ key: 'dst', uploadId: 'u' }, 1, range), { etag: '"p"', sizeBytes: 5 });
+});
+
+t.test('the answer of rclone to CreateMultipartUpload', async (t) => {
+  const said = '<InitiateMultipartUpload><Bucket>b</Bucket><UploadId>u-1</UploadId></InitiateMultipartUpload>';
+  const { writer } = await start(t, [ok('', said)]);
+  t.equal((await writer.createUpload('k', {})).uploadId, 'u-1');
+});
 
 t.test('refusals in the words of errno, each with what to do', async (t) => {
   const cases: readonly (readonly [number, string, number])[] = [
