@@ -43,6 +43,8 @@ export interface Wish {
   readonly isReadOnly: boolean;
   /** Write one small object and delete it. */
   readonly probesWrite: boolean;
+  /** Not said: --store-capabilities no-conditional-writes. */
+  readonly reliesOnConditions: boolean;
   readonly measuresThroughput: boolean;
   /** Where diagnostic reports are. */
   readonly reportDirectories: readonly string[];

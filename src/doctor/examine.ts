@@ -88,6 +88,7 @@ function wishOf(wish: DoctorWish, config: MountConfig, reportDirectories: readon
     recoverAgeMs: write.recoverAgeMs,
     isReadOnly: readOnly,
     probesWrite: wish.probesWrite,
+    reliesOnConditions: write.objects.capabilities.conditionalWrites !== false,
     measuresThroughput: wish.measuresThroughput,
     reportDirectories,
     ...(log.directory === undefined ? {} : { logDirectory: log.directory }),

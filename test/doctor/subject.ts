@@ -120,6 +120,7 @@ export function subjectOf(t: Test, changes: Changes = {}): SpoiledSubject {
       recoverAgeMs: config.write.recoverAgeMs,
       isReadOnly: config.readOnly,
       probesWrite: false,
+      reliesOnConditions: true,
       measuresThroughput: false,
       reportDirectories: [join(place, 'reports')],
       ...changes.wish,

@@ -247,6 +247,12 @@ export const storeFindings = {
     why: 'whether it is granted is not known',
     fix: 'try again: mount-s3x doctor s3://{bucket}/{prefix}; the answer was {code}',
   },
+  'store.conditions': {
+    severity: 'warning',
+    when: 'the store ignores, or always refuses, conditions of writes (found by --probe-write)',
+    why: 'writers of one object overwrite each other unseen, or every change of a file fails',
+    fix: 'mount with --store-capabilities no-conditional-writes (docs/STORES.md)',
+  },
   'permissions.left-behind': {
     severity: 'error',
     when: 'the store took a request that it had to refuse, or --probe-write could not delete what it wrote',

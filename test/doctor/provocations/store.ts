@@ -15,6 +15,7 @@ import { permissionsCheck } from '../../../src/doctor/checks/permissions.js';
 import { settingsCheck } from '../../../src/doctor/checks/settings.js';
 import { judgeThroughput, throughputCheck } from '../../../src/doctor/checks/throughput.js';
 import { uploadsCheck } from '../../../src/doctor/checks/uploads.js';
+import { writeProbeCheck } from '../../../src/doctor/checks/write-probe.js';
 import { answerXml, contentsXml, errorXml, listXml, unusedPort } from '../../engine/store/harness.js';
 import { TEST_SERVER_CERT_PEM, TEST_SERVER_KEY_PEM } from '../../support/raw-server-certs.js';
 import { findingsOf, folder, subjectOf, type Changes, type Provocation } from '../subject.js';
@@ -215,6 +216,8 @@ export const storeProvocations: Readonly<Record<keyof typeof storeFindings, Prov
     },
   }),
   'permissions.probe-failed': on(permissionsCheck, failing('UploadPart', 501, 'NotImplemented')),
+  // It takes every write.
+  'store.conditions': on(writeProbeCheck, {}),
   'permissions.left-behind': on(permissionsCheck, {
     spoil: (request, response) => {
       if (operationOf(request) !== 'UploadPart') return false;
