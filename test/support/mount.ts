@@ -8,7 +8,7 @@ import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, rmdirSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { TestServer } from './servers/server.js';
+import type { StoreAddress } from './servers/server.js';
 
 export const projectRoot = fileURLToPath(new URL('../../..', import.meta.url));
 /**
@@ -43,7 +43,7 @@ export function isMounted(mountPoint: string, pid: number | 'self' = 'self'): bo
 }
 
 /** Credentials and region of a test server as environment, and nothing of the caller's own AWS settings. */
-export function serverEnvironment(server: TestServer): NodeJS.ProcessEnv {
+export function serverEnvironment(server: StoreAddress): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = {};
   for (const [name, value] of Object.entries(process.env)) if (!name.startsWith('AWS_')) env[name] = value;
   return {
@@ -114,7 +114,7 @@ export interface MountOptions {
 }
 
 /** Mounts a bucket of a test server in the foreground of a child process and waits until it answers. */
-export async function startMount(server: TestServer, options: MountOptions): Promise<Mount> {
+export async function startMount(server: StoreAddress, options: MountOptions): Promise<Mount> {
   const own = options.path === undefined;
   const path = options.path ?? mkdtempSync(join(tmpdir(), 'mount-s3x-test-'));
   const user = options.uid === undefined ? {} : { uid: options.uid, gid: options.uid, cwd: '/' };

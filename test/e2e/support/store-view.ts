@@ -18,7 +18,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { silenceSdkNotices } from '../../../src/engine/store/sdk-log.js';
-import type { TestServer } from '../../support/servers/server.js';
+import type { StoreAddress } from '../../support/servers/server.js';
 
 export interface OpenUpload {
   readonly key: string;
@@ -39,7 +39,7 @@ export interface StoreView {
   close(): void;
 }
 
-export function storeView(server: TestServer, Bucket: string): StoreView {
+export function storeView(server: StoreAddress, Bucket: string): StoreView {
   silenceSdkNotices();
   const client = new S3Client({
     endpoint: server.endpoint,

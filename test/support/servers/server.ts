@@ -31,9 +31,8 @@ export type Deviation =
 /** Names under which the contract table lists deviations. */
 export type ServerName = 'builtin' | 'versitygw';
 
-/** A running server. The holder owns it and must `stop()` it. */
-export interface TestServer {
-  readonly name: ServerName;
+/** Where a store is and who asks it: all that a mount needs. */
+export interface StoreAddress {
   /** `http://127.0.0.1:PORT` or `https://…`, without a trailing slash. */
   readonly endpoint: string;
   readonly region: string;
@@ -41,6 +40,11 @@ export interface TestServer {
   readonly secretKey: string;
   /** PEM file of the CA that signed the server's certificate; absent over plain HTTP. */
   readonly tlsCaFile?: string;
+}
+
+/** A running server. The holder owns it and must `stop()` it. */
+export interface TestServer extends StoreAddress {
+  readonly name: ServerName;
   /** The folder whose folders are the buckets. */
   readonly dataDir: string;
   /** Domain of virtual-host addressing: `BUCKET.DOMAIN` in the Host header names the bucket. */

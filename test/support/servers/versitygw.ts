@@ -5,13 +5,9 @@
  * held against AWS by its own authors. The binary is looked for and never installed from here (.ci/install-test-servers does that); a test
  * prints the reason when it is missing.
  */
-import { execFile } from 'node:child_process';
-import { access, constants } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
-import { promisify } from 'node:util';
 import { freePort, ServerStartError, startServerProcess } from './child.js';
 import { prepareDataDir } from './data-dir.js';
-import { projectRoot } from './project-root.js';
+import { findProgram } from './find-program.js';
 import {
   TEST_ACCESS_KEY,
   TEST_REGION,
@@ -48,7 +44,7 @@ const DEVIATIONS: ReadonlySet<Deviation> = new Set<Deviation>([
 
 /** Starts versitygw, or says why this machine cannot. */
 export async function startVersitygw(options: CommonServerOptions = {}): Promise<TestServer | ServerUnavailable> {
-  const binary = await findVersitygw();
+  const binary = await findProgram('versitygw', 'VERSITYGW');
   if (binary === undefined) {
     return {
       skip:
@@ -110,42 +106,5 @@ export async function startVersitygw(options: CommonServerOptions = {}): Promise
   } catch (error) {
     await release();
     throw error;
-  }
-}
-
-async function findVersitygw(): Promise<string | undefined> {
-  const named = process.env['VERSITYGW'];
-  if (named !== undefined && named !== '') return named;
-  const folders = [
-    join(projectRoot(), '.cache', 'bin'),
-    ...(process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== ''),
-    ...(await goBinFolders()),
-  ];
-  for (const folder of folders) {
-    const candidate = join(folder, 'versitygw');
-    if (await isExecutable(candidate)) return candidate;
-  }
-  return undefined;
-}
-
-async function goBinFolders(): Promise<string[]> {
-  try {
-    const { stdout } = await promisify(execFile)('go', ['env', 'GOPATH'], { timeout: 10_000 });
-    return stdout
-      .trim()
-      .split(delimiter)
-      .filter((folder) => folder !== '')
-      .map((folder) => join(folder, 'bin'));
-  } catch {
-    return [];
-  }
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 }
