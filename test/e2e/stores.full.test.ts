@@ -37,6 +37,6 @@ for (const [name, start] of Object.entries(starts)) {
   }
   // A given store keeps what earlier runs left.
   const bucket = `stores-${Date.now().toString(36)}`;
-  await t.test(name, (t) => runStore(t, { server, python, flags: server.flags, bucket }));
+  await t.test(name, (t) => runStore(t, { ...server, server, python, bucket }));
   await server.stop();
 }

@@ -50,9 +50,11 @@ export interface StoreRun {
   /** For every mount. */
   readonly flags: readonly string[];
   readonly bucket: string;
+  /** Tests that the store cannot pass, with the reason. */
+  readonly gaps?: Readonly<Record<string, string>>;
 }
 
-export async function runStore(t: Test, { server, python, flags, bucket }: StoreRun): Promise<void> {
+export async function runStore(t: Test, { server, python, flags, bucket, gaps = {} }: StoreRun): Promise<void> {
   const work = mkdtempSync(join(tmpdir(), 'mount-s3x-store-'));
   t.teardown(() => rmSync(work, { recursive: true, force: true }));
   const local = join(work, 'local');
@@ -112,7 +114,7 @@ export async function runStore(t: Test, { server, python, flags, bucket }: Store
     const mount = await mounted(t, ['--read-only']);
     await way(t, mount, 'tree');
   });
-  await t.test('--posix-metadata', async (t) => {
+  await t.test('--posix-metadata', { skip: gaps['--posix-metadata'] ?? false }, async (t) => {
     const one = await mounted(t, ['--posix-metadata']);
     await way(t, one, 'posix');
     await one.stop();
@@ -132,27 +134,31 @@ export async function runStore(t: Test, { server, python, flags, bucket }: Store
       t.comment(`strict: ${said.stdout.trim()}`);
     });
   }
-  await t.test('somebody else changes an object that is being written', async (t) => {
-    const mount = await mounted(t);
-    for (const [name, size] of [
-      ['taken-small', 1000],
-      ['taken-big', 20 * MIB],
-    ] as const) {
-      await store.put(name, randomBytes(24 * MIB));
-      const line = `TOP=${name} SIZE=${size} exec '${python}' -u '${join(supportDirectory, 'store_ways.py')}' '${mount.path}' . conflict`;
-      const user = startUser(t, line);
-      t.equal(await user.hear(), 'opened');
-      await store.put(name, 'theirs');
-      user.say('go');
-      t.equal(await user.hear(), 'ESTALE', name);
-      t.equal((await store.get(name))?.toString(), 'theirs', `${name}: theirs stays`);
-      await store.delete(name);
-      if (!t.passing()) t.comment(problems(mount));
-    }
-    t.equal((await command('recover', '--spool-dir', spool, '--drop', 'all', ...address)).code, 0);
-    await until('no upload is left open', async () => (await store.uploads()).length === 0);
-  });
-  await t.test('rm -r', async (t) => {
+  await t.test(
+    'somebody else changes an object that is being written',
+    { skip: gaps['somebody else changes an object that is being written'] ?? false },
+    async (t) => {
+      const mount = await mounted(t);
+      for (const [name, size] of [
+        ['taken-small', 1000],
+        ['taken-big', 20 * MIB],
+      ] as const) {
+        await store.put(name, randomBytes(24 * MIB));
+        const line = `TOP=${name} SIZE=${size} exec '${python}' -u '${join(supportDirectory, 'store_ways.py')}' '${mount.path}' . conflict`;
+        const user = startUser(t, line);
+        t.equal(await user.hear(), 'opened');
+        await store.put(name, 'theirs');
+        user.say('go');
+        t.equal(await user.hear(), 'ESTALE', name);
+        t.equal((await store.get(name))?.toString(), 'theirs', `${name}: theirs stays`);
+        await store.delete(name);
+        if (!t.passing()) t.comment(problems(mount));
+      }
+      t.equal((await command('recover', '--spool-dir', spool, '--drop', 'all', ...address)).code, 0);
+      await until('no upload is left open', async () => (await store.uploads()).length === 0);
+    },
+  );
+  await t.test('rm -r', { skip: gaps['rm -r'] ?? false }, async (t) => {
     const before = [...(await store.keys('made/')).keys()];
     const said = await command('rm', '-r', `s3://${bucket}/made`, ...address);
     t.equal(said.code, 0, said.stderr);

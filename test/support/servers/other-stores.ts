@@ -18,6 +18,8 @@ const START_TRIES_MAX = 3;
 export interface OtherStore extends StoreAddress {
   /** What the mount is told of it. */
   readonly flags: readonly string[];
+  /** Tests that it cannot pass, with the reason. */
+  readonly gaps?: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
 
@@ -34,6 +36,7 @@ interface Maker {
   readonly variable: string;
   readonly install: string;
   readonly flags: readonly string[];
+  readonly gaps?: Readonly<Record<string, string>>;
   command(found: string, port: number, work: string): Command | Promise<Command>;
 }
 
@@ -59,6 +62,11 @@ const makers: readonly Maker[] = [
     variable: 'RCLONE',
     install: 'go install github.com/rclone/rclone@latest',
     flags: [],
+    gaps: {
+      '--posix-metadata': 'metadata of markers is lost',
+      'somebody else changes an object that is being written':
+        'a range beyond a shorter object is 416 without its size',
+    },
     command: (program, port, work) => ({
       program,
       args: [
@@ -96,6 +104,9 @@ const makers: readonly Maker[] = [
     variable: 'S3MOCK_JAR',
     install: 'mvn dependency:copy -Dartifact=com.adobe.testing:s3mock:LATEST:jar:exec -DoutputDirectory=.',
     flags: [],
+    gaps: {
+      'somebody else changes an object that is being written': 'aborting an upload deletes the object of that name',
+    },
     command: async (jar, port, work) => ({
       program: 'java',
       args: ['-jar', jar, `--server.port=${await freePort()}`, `--com.adobe.testing.s3mock.http-port=${port}`],
@@ -107,7 +118,8 @@ const makers: readonly Maker[] = [
     program: 'moto_server',
     variable: 'MOTO_SERVER',
     install: "pip install 'moto[server]'",
-    flags: [],
+    flags: ['--store-capabilities', 'no-conditional-writes'],
+    gaps: { 'rm -r': 'a continuation token is 500 when its key was deleted' },
     command: (program, port) => ({ program, args: ['-H', '127.0.0.1', '-p', `${port}`] }),
   },
 ];
@@ -118,7 +130,7 @@ export const OTHER_STORES: readonly string[] = makers.map(({ name }) => name);
 export async function startOtherStore(name: string): Promise<OtherStore | ServerUnavailable> {
   const maker = makers.find((each) => each.name === name);
   if (maker === undefined) return { skip: `no such store: ${name}` };
-  const { program, variable, install, flags } = maker;
+  const { program, variable, install, flags, gaps = {} } = maker;
   const named = process.env[variable];
   const found = program === undefined ? named : await findProgram(program, variable);
   if (found === undefined || found === '' || !existsSync(found)) {
@@ -148,6 +160,7 @@ export async function startOtherStore(name: string): Promise<OtherStore | Server
       accessKey: TEST_ACCESS_KEY,
       secretKey: TEST_SECRET_KEY,
       flags,
+      gaps,
       stop: async () => {
         await child.stop();
         await release();
