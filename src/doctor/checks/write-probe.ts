@@ -34,6 +34,13 @@ export const writeProbeCheck: Check = {
     );
     const blanks = (reply: Reply): Blanks => ({ bucket, prefix, key, code: `${reply.code} (${reply.status})` });
     if (put.code !== '') {
+      if (put.code === 'NotImplemented') {
+        const unknown = finding('store.conditions', 'the store does not know If-None-Match of PutObject', {
+          bucket,
+          prefix,
+        });
+        return { summary: 'could not write under a condition', findings: [unknown] };
+      }
       const found = `s3:PutObject of ${key}: ${put.code} (${put.status}) ${put.message}`.trim();
       const isDenied = put.status === 403 || put.status === 401;
       const id = isDenied ? 'permissions.write-denied' : 'permissions.probe-failed';

@@ -105,7 +105,7 @@ function remedyFor({ code, status }: CallFailure): string | undefined {
     case 'EntityTooLarge':
       return 'the store takes no object of this size: write smaller ones, or raise its limit';
     case 'NotImplemented':
-      return 'the store does not know this request: see --store-capabilities (docs/CLI.md)';
+      return 'the store does not know this request: see --store-capabilities (docs/STORES.md)';
     case 'InvalidObjectState':
       return 'the object is archived: restore it first';
     case 'SlowDown':

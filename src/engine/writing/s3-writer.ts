@@ -227,7 +227,8 @@ export class S3Writer implements ObjectWriter {
     const value = name === undefined ? '' : field(copied, `Checksum${name}`);
     if (value.includes('-')) {
       // versitygw's: it refuses the completion with it, as it does without any.
-      const message = 'it gives the checksum of the whole source: mount with --store-capabilities no-copy-checksums';
+      const message =
+        'it gives the checksum of the whole source: mount with --store-capabilities no-copy-checksums (docs/STORES.md)';
       throw this.#caller.error(request, { ...brokenAnswer({ status: 200 }), message });
     }
     const checksum = name === undefined || value === '' ? {} : { checksum: { name, value } };
