@@ -16,7 +16,7 @@ import {
   statSync,
   type Stats,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { codeOrMessage } from '../base/thrown.js';
 import { findMount, FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
 import { CommandError } from './command-error.js';
@@ -58,11 +58,11 @@ export function preflight(config: MountConfig, deps: PreflightDeps): PreflightRe
   const adopted = adoptedDescriptor(config.mountPoint);
   if (adopted !== undefined) {
     checkAdopted(config, adopted);
-    return { mountPoint: config.mountPoint, notes: [] };
+    return { mountPoint: config.mountPoint, notes: spoolNotes(config) };
   }
-  const directory = checkDirectory(config.mountPoint, deps);
+  const { mountPoint, notes } = checkDirectory(config.mountPoint, deps);
   if (config.fuseBinding === 'dev') checkFuse(config, deps);
-  return directory;
+  return { mountPoint, notes: [...notes, ...spoolNotes(config)] };
 }
 
 /** A descriptor of /dev/fuse that somebody else has mounted. */
@@ -216,6 +216,31 @@ function refuseMounted(directory: string, deps: PreflightDeps): void {
       ? `unmount it first (\`mount-s3x unmount ${directory}\`) or choose another directory`
       : `unmount it first (\`umount ${directory}\`) or choose another directory`,
   );
+}
+
+/** Most files never need the spool: said, not refused. With --user it is another user's, who is not asked here. */
+function spoolNotes({ readOnly, immutable, runAs, write }: MountConfig): string[] {
+  if (readOnly || immutable || runAs !== undefined) return [];
+  const { spoolDirectory } = write;
+  const why = whyNotMade(spoolDirectory);
+  if (why === undefined) return [];
+  return [
+    `the spool directory ${spoolDirectory} cannot be written (${why}): changes that memory cannot hold will fail, and what does not ` +
+      'reach the bucket will be lost; give another with --spool-dir',
+  ];
+}
+
+/** Code of what keeps this process from making files in a directory that it may have to make first. */
+function whyNotMade(directory: string): string | undefined {
+  for (let at = directory; ; at = dirname(at)) {
+    try {
+      accessSync(at, constants.W_OK | constants.X_OK);
+      return statSync(at).isDirectory() ? undefined : 'ENOTDIR';
+    } catch (error) {
+      const code = codeOrMessage(error);
+      if (code !== 'ENOENT' || at === dirname(at)) return code;
+    }
+  }
 }
 
 function mayWrite(path: string): boolean {

@@ -228,6 +228,10 @@ t.test('on mounts', { skip: whyNoMount() ?? false }, async (t) => {
 
   t.test('what a mount says, with its exit code', async (t) => {
     const place = makePlace(t, server);
+    const likeCommand = await place.command(['bench', 's3://list', '--', ...serverFlags(server)], {
+      timeoutMs: WAIT_MS,
+    });
+    t.match(likeCommand.stderr, /list cannot be mounted: .*bucket/, 'not taken for the command of that name');
     const missing = await place.command(['bench', 'nosuchbucket', '--', ...serverFlags(server)], {
       timeoutMs: WAIT_MS,
     });

@@ -24,9 +24,10 @@ function setup(t: Test) {
   const root = mkdtempSync(join(tmpdir(), 'mount-s3x-pre-'));
   t.teardown(() => rmSync(root, { recursive: true, force: true }));
   mkdirSync(join(root, 'dir'));
+  const write = { ...sampleConfig().write, spoolDirectory: join(root, 'spool') };
   const config = (changes: Partial<MountConfig> = {}): MountConfig =>
     // The native binding needs no /dev/fuse of this machine: these rows are about the rest.
-    sampleConfig({ mountPoint: join(root, 'dir'), fuseBinding: 'native', ...changes });
+    sampleConfig({ mountPoint: join(root, 'dir'), fuseBinding: 'native', write, ...changes });
   const deps = (changes: Partial<PreflightDeps> = {}): PreflightDeps => ({
     ...preflightDeps(0, process.env),
     readMounts: () => [],
@@ -50,6 +51,22 @@ function mounted(mountPoint: string, type: string): () => MountRecord[] {
   const source = 's3://b/';
   return () => [{ mountId: 1, major: 0, minor: 1, mountPoint, type, source, options: ['rw'], superOptions: ['rw'] }];
 }
+
+t.test('a spool directory that cannot be used is said, and does not stop the mount', (t) => {
+  const { root, config, deps } = setup(t);
+  writeFileSync(join(root, 'file'), '');
+  const notesOf = (spool: string, changes: Partial<MountConfig> = {}): readonly string[] => {
+    const readOnly = { readOnly: false, immutable: false, ...changes };
+    const write = { ...config().write, spoolDirectory: join(root, spool) };
+    return preflight(config({ ...readOnly, write }), deps()).notes;
+  };
+  t.same(notesOf('made/on/demand'), []);
+  for (const spool of ['file', 'file/spool']) {
+    t.match(notesOf(spool), [/^the spool directory .*file.* cannot be written \((ENOTDIR|EACCES)\): .*--spool-dir$/]);
+    t.same(notesOf(spool, { readOnly: true }), [], 'not needed');
+  }
+  t.end();
+});
 
 t.test('directory', (t) => {
   const { root, config, deps } = setup(t);

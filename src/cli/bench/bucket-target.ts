@@ -83,7 +83,7 @@ export class BucketTarget implements Target {
   async #mount(): Promise<void> {
     const { daemonEntry, owner, cwd } = this.#place;
     const quiet = this.#flags.some((flag) => logFlags.test(flag)) ? [] : ['--no-log'];
-    const args = [join(dirname(daemonEntry), 'mount-s3x.js'), this.name, this.directory, '--foreground'];
+    const args = [join(dirname(daemonEntry), 'mount-s3x.js'), 'mount', this.name, this.directory, '--foreground'];
     const child = spawn(process.execPath, [...args, ...quiet, ...this.#flags], {
       cwd,
       env: owner.env,
