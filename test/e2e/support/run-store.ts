@@ -109,7 +109,9 @@ export async function runStore(t: Test, { server, python, flags, bucket, gaps = 
     t.same(await store.uploads(), [], 'no upload is left open');
     t.notMatch(mount.log(), /broken invariant/);
   });
-  await t.test('what is in the bucket', (t) => compare(t, store, local));
+  await t.test('what is in the bucket', { skip: gaps['what is in the bucket'] ?? false }, (t) =>
+    compare(t, store, local),
+  );
   await t.test('another mount reads it', async (t) => {
     const mount = await mounted(t, ['--read-only']);
     await way(t, mount, 'tree');
@@ -126,6 +128,7 @@ export async function runStore(t: Test, { server, python, flags, bucket, gaps = 
       await way(t, one, 'sums', `sums-${kind}`);
       await one.stop();
       await way(t, await mounted(t, ['--verify', 'auto']), 'read_sums', `sums-${kind}`, 'auto');
+      if (gaps['strict'] !== undefined) return t.comment(`skipped: strict: ${gaps['strict']}`);
       const strict = await mounted(t, ['--verify', 'strict']);
       const said = await ways(strict, 'read_strictly', `sums-${kind}`);
       t.match(said.stdout, /^(ok|refused [a-z ]+)\n$/, said.stderr);
