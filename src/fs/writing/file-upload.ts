@@ -73,7 +73,7 @@ export interface FileUploadDeps {
   readonly writer: ObjectWriter;
   readonly memory: WriteMemory;
   readonly rules: () => PartRules;
-  readonly properties: () => MaybePromise<ObjectProperties>;
+  readonly properties: (signal: AbortSignal) => MaybePromise<ObjectProperties>;
   readonly watch: UploadWatch;
 }
 
@@ -308,7 +308,7 @@ export class FileUpload {
   }
 
   #properties(): MaybePromise<ObjectProperties> {
-    const properties = this.#deps.properties();
+    const properties = this.#deps.properties(this.#signal);
     // Whoever wants them hears of it; somebody else's failure may come first.
     if (properties instanceof Promise) properties.catch(() => undefined);
     return properties;

@@ -94,7 +94,7 @@ export class WrittenFile implements ContentSource, ChunkOwner {
       writer,
       memory,
       rules,
-      properties: () => this.#properties.now(this.base?.version.key),
+      properties: (signal) => this.#properties.now(this.base?.version.key, signal),
       watch: {
         begun: (begun) => this.spool.journal.note({ type: 'upload', ...begun }),
         sent: ({ from, to }, uploaded, streamed) => {

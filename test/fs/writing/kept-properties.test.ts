@@ -7,7 +7,7 @@ import { MIB } from '../../../src/base/units.js';
 import { KeptProperties, ofOtherBytes } from '../../../src/fs/writing/kept-properties.js';
 import { errnoOf } from '../../support/memory-store-kernel.js';
 import { storeError } from '../../support/memory-store-writer.js';
-import type { TestFile} from './bench.js';
+import type { TestFile } from './bench.js';
 import { O_RDWR, O_TRUNC, O_WRONLY, WriteBench } from './bench.js';
 
 const PAGE = {
@@ -66,4 +66,19 @@ void t.test('where it cannot be known: refused is nothing kept, any other failur
   t.equal(answers.length, 0);
   t.same(await new KeptProperties({ describe: () => Promise.reject(new Error('asked')) }, own).now(undefined), own());
   t.same(ofOtherBytes({ contentType: 'a/b' }), { contentType: 'a/b' });
+});
+
+void t.test('the question can be ended, and is asked anew by the next', async (t) => {
+  const ending = new AbortController();
+  const asked: (AbortSignal | undefined)[] = [];
+  const describe = (_key: string, signal?: AbortSignal): Promise<undefined> => {
+    asked.push(signal);
+    return signal?.aborted === true ? Promise.reject(storeError('Cancelled', 0)) : Promise.resolve(undefined);
+  };
+  const kept = new KeptProperties({ describe }, () => ({}));
+  ending.abort();
+  t.not(await errnoOf(async () => kept.now('a', ending.signal)), 0);
+  t.same(await kept.now('a'), {});
+  t.same(asked, [ending.signal, undefined]);
+  t.same(kept.now('a'), {}, 'known from now on');
 });
