@@ -27,6 +27,8 @@ export interface ReaderHost {
   shareBytes(reader: PooledReader): number;
   /** The reader streams, just now: it takes part in the division of the pool. */
   streams(reader: PooledReader): void;
+  /** It waits for a block, while those far ahead in its window of so many bytes are there. */
+  heldUp(windowBytes: number): void;
   /** Answers or parks the READ now, or as soon as there is room. */
   place(read: PendingRead): void;
   /** A READ was answered so long after it came to this thread, with its bytes or an errno. */
@@ -75,7 +77,10 @@ export class PooledReader implements ObjectReader {
     if (isPlainRandom(access)) this.#host.around.reads(this.version, offset, endOffset);
     // The waiting read's own GET goes out first; then what the stream will want.
     this.#host.place(read);
-    if (this.#unanswered > before) this.#pattern.waits();
+    if (this.#unanswered > before) {
+      this.#pattern.waits();
+      if (access.kind === 'stream' && this.#hasFarAhead(access)) this.#host.heldUp(access.windowBytes);
+    }
     this.#readAhead(access);
   }
 
@@ -125,6 +130,18 @@ export class PooledReader implements ObjectReader {
     if (access.windowBytes === 0) return;
     const wantEndOffset = Math.min(access.wantEndOffset, this.version.sizeBytes);
     this.#host.fetcher.readAhead(this.version, access.nextOffset, wantEndOffset, access.windowBytes);
+  }
+
+  /** What lies a quarter, a half and three quarters of the window ahead has come. */
+  #hasFarAhead({ nextOffset, windowBytes }: Access & { kind: 'stream' }): boolean {
+    const { index } = this.#host.fetcher;
+    for (let quarter = 1; quarter < 4; quarter++) {
+      const at = nextOffset + (windowBytes * quarter) / 4;
+      if (at >= this.version.sizeBytes) return false;
+      const block = index.peek(this.version.nodeId, Math.floor(at / BLOCK_BYTES));
+      if (block?.heldBytes !== block?.blockBytes || block?.fills.length !== 0) return false;
+    }
+    return true;
   }
 
   #noteConsumed(offset: number, endOffset: number): void {

@@ -18,7 +18,6 @@ import type { Log } from '../base/log.js';
 import { BlockTable } from '../base/pool/block-table.js';
 import { BLOCK_BYTES } from '../base/pool/layout.js';
 import type { PoolView } from '../base/pool/pool-view.js';
-import { MIB } from '../base/units.js';
 import type { DataPlane } from '../engine/data-plane.js';
 import type { ObjectReader, ObjectVersion, Prefetcher, Speculator } from './api.js';
 import { BlockFetcher } from './block-fetcher.js';
@@ -27,10 +26,8 @@ import { PooledReader, type ReaderHost } from './object-reader.js';
 import type { PendingRead } from './pending-read.js';
 import { ReadAround } from './read-around.js';
 import { WholeReads } from './whole-reads.js';
+import { WindowLimit } from './window-limit.js';
 import { PoolWriteSlots } from './write-slots.js';
-
-/** One stream reads at most this far ahead: 64 MiB keep 8 parts of 8 MiB under way (measured need at 20 ms: 6). */
-const WINDOW_BYTES_MAX = 64 * MIB;
 
 /** A reader thread's pin ends without a message, so the queue is looked at again after this long. */
 const STARVED_RETRY_MS = 2;
@@ -78,6 +75,7 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
   readonly #queue: PendingRead[] = [];
   /** They need requests for objects that are being renamed. */
   readonly #heldReads: PendingRead[] = [];
+  readonly #windowLimit = new WindowLimit();
   readonly #readWaits = new LatencyHistogram();
   #readBytes = 0;
   #waking = false;
@@ -223,7 +221,11 @@ export class PoolPrefetcher implements Prefetcher, Speculator, ReaderHost {
     const { usableSlots, lentSlots } = this.index.table;
     const readSlots = usableSlots - lentSlots;
     const slots = Math.max(0, Math.min(readSlots / 2, readSlots - SLOTS_IN_USE * streams));
-    return Math.min(WINDOW_BYTES_MAX, Math.floor(slots / streams) * BLOCK_BYTES);
+    return Math.min(this.#windowLimit.bytes(this.nowMs()), Math.floor(slots / streams) * BLOCK_BYTES);
+  }
+
+  heldUp(windowBytes: number): void {
+    this.#windowLimit.heldUp(windowBytes, this.nowMs());
   }
 
   streams(reader: PooledReader): void {

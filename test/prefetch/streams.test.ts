@@ -291,6 +291,34 @@ t.test('an idle stream gives its share back, and has it again when it is read ag
   t.end();
 });
 
+t.test('a stream that waits for a late answer reads further ahead from then on', (t) => {
+  const mount = new SimulatedMount({ seed: 21, slots: 512 });
+  const version = versionOf(14, 1000 * MIB);
+  const reader = mount.prefetcher.open(version);
+  const readTo = (fromMib: number, toMib: number): void => {
+    for (let at = fromMib; at < toMib; at++) {
+      mount.read(reader, version, at * MIB, MIB);
+      mount.run();
+    }
+  };
+  const ahead = (): number =>
+    [...(mount.prefetcher.index.blocksOf(version.nodeId)?.values() ?? [])].filter(
+      ({ consumedBytes }) => consumedBytes === 0,
+    ).length;
+  readTo(0, 200);
+  t.ok(ahead() > 48 && ahead() <= 64, `${ahead()} MiB without late answers`);
+  mount.net.isLate = ({ startOffset, endOffset }) => startOffset <= 300 * MIB && endOffset > 300 * MIB;
+  readTo(200, 301);
+  t.ok(mount.waiting.length > 0, 'it stands before what is late, and all else has come');
+  mount.net.isLate = () => false;
+  mount.run();
+  readTo(301, 500);
+  t.ok(ahead() > 80 && ahead() <= 96, `${ahead()} MiB after one`);
+  reader.close();
+  finish(t, mount);
+  t.end();
+});
+
 t.test('a pool full of what readers who stopped had fetched ahead: others still read, and later read ahead', (t) => {
   const mount = new SimulatedMount({ seed: 10, slots: 16 });
   const stopped = Array.from({ length: 4 }, (_, at) => versionOf(20 + at, 100 * MIB));

@@ -57,6 +57,8 @@ export class SimulatedNet {
   /** All GETs that were asked for, in order. */
   readonly gets: FetchCommand[] = [];
   bytesBrought = 0;
+  /** Nothing comes of such a fetch for the time being. */
+  isLate: (fetch: FetchCommand) => boolean = () => false;
   /** Reads that a thread sent away. */
   sentElsewhere = 0;
   readonly #threads: readonly NetThread[];
@@ -100,7 +102,9 @@ export class SimulatedNet {
           if (event) this.#plane?.handle(number, structuredClone(event));
         });
       }
-      for (const transfer of thread.transfers.values()) moves.push(() => this.#move(thread, transfer));
+      for (const transfer of thread.transfers.values()) {
+        if (!this.isLate(transfer.fetch)) moves.push(() => this.#move(thread, transfer));
+      }
     });
     const move = moves[this.#random.below(moves.length)];
     move?.();

@@ -115,6 +115,7 @@ export class FetchRunner {
       sweepMs: options.timeouts.sweepMs,
       jobs: () => this.#jobs.values(),
       attemptOf: ({ phase }) => (phase.kind === 'transfer' ? phase.transfer : undefined),
+      unansweredOf: (job) => unansweredOf(job),
       mayBeAskedTwice: ({ hedge, priority }) => hedge === undefined && priority <= PRIORITY_WINDOW,
       askTwice: (job, why) => this.#askTwice(job, why),
       defer: (run) => deps.defer(run),
@@ -471,7 +472,7 @@ export class FetchRunner {
     this.#deps.meter.firstByte(nowMs - transfer.sentMs);
     this.#deps.connections.answered(nowMs - transfer.sentMs, transfer.isProbe);
     this.#answered(job);
-    this.#watch?.began(nowMs);
+    this.#watch?.began(nowMs, transfer.sentMs);
     const { phase, hedge } = job;
     if (hedge?.kind !== 'transfer' || hedge.transfer !== transfer) {
       this.#dropHedge(job);
@@ -479,8 +480,6 @@ export class FetchRunner {
     }
     invariant(phase.kind === 'transfer', 'a hedge has a first attempt beside it');
     const { transfer: first } = phase;
-    // It would have taken longer than this; without it the quantiles would forget that answers can be late.
-    if (first.headMs === undefined) this.#policy.firstByte(nowMs - first.sentMs);
     if (!hedge.isResumed) {
       this.#hedgesWon++;
       this.#deps.meter.hedgesWon++;
@@ -519,6 +518,9 @@ export class FetchRunner {
     pacer.answered(prefix, clock.nowMs());
     if (isResumed) this.#policy.tryResume();
     else this.#policy.trySpend();
+    // A second request that is late as well gives way to a third.
+    if (job.hedge?.kind === 'transfer') connections.slow(job.hedge.transfer.connection);
+    this.#dropHedge(job);
     const waiter: Waiter = {
       priority: PRIORITY_WAITING,
       wantsFresh: false,
@@ -536,6 +538,7 @@ export class FetchRunner {
         }
         job.hedge = { kind: 'transfer', transfer, isResumed };
         transfer.start();
+        this.#watch?.sent();
       },
       failed: () => {
         job.hedge = undefined;
@@ -546,6 +549,14 @@ export class FetchRunner {
     job.hedge = { kind: 'inLine', waiter };
     if (!connections.acquire(waiter)) job.hedge = undefined;
   }
+}
+
+/** The attempt that was sent last, if nothing came of it yet and somebody reads on soon. */
+function unansweredOf({ phase, hedge, priority }: Job): Transfer | undefined {
+  if (phase.kind !== 'transfer' || hedge?.kind === 'inLine' || priority > PRIORITY_WINDOW) return undefined;
+  // A second attempt that has an answer is the first from then on.
+  if (hedge !== undefined) return hedge.transfer;
+  return phase.transfer.headMs === undefined ? phase.transfer : undefined;
 }
 
 function cancelled(): Failure {

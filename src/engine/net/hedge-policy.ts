@@ -1,15 +1,20 @@
 /**
  * When a GET is late enough to be asked a second time, from what this thread has measured. Pure but for what it counts.
- * Late is a first byte after twice the 95th percentile of those before ("The Tail at Scale", Dean and Barroso 2013), or a
- * body that has fallen to an eighth of the usual rate. A budget bounds what it may cost: each request pays a twentieth of
+ * Late is a first byte after twice the 95th percentile of those before ("The Tail at Scale", Dean and Barroso 2013), sooner
+ * when requests that were sent later have their answers, or a body that has fallen to an eighth of the usual rate. A budget bounds what it may cost: each request pays a twentieth of
  * a hedge, and of no HEDGE_SPAN_REQUESTS in a row more than 5 % are hedged; none at all when everything is equally slow for
  * long. A body that pauses far longer than bodies do has stalled, and is resumed elsewhere from a budget of its own.
- * Refuses to call anything late before it has seen HEDGE_SAMPLES_MIN answers.
+ * Of the first HEDGE_SAMPLES_MIN answers only what takes far longer than any of them is late.
+ * Refuses to call anything late before it has seen HEDGE_SAMPLES_FIRST answers.
  */
 import {
   HEDGE_LATE_FACTOR,
+  HEDGE_LATE_FIRST_FACTOR,
+  HEDGE_LATE_FIRST_MIN_MS,
   HEDGE_LATE_MIN_MS,
+  HEDGE_OVERTAKEN_FACTOR,
   HEDGE_SAMPLES,
+  HEDGE_SAMPLES_FIRST,
   HEDGE_SAMPLES_MIN,
   HEDGE_SHARE,
   HEDGE_SLOW_SHARE,
@@ -43,6 +48,12 @@ class Recent {
       const sorted = [...this.#values].sort((a, b) => a - b);
       this.#value = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * this.#quantile))];
     }
+  }
+
+  /** The largest of the first few; undefined before and after them. */
+  get firstMost(): number | undefined {
+    const { length } = this.#values;
+    return length >= HEDGE_SAMPLES_FIRST && this.#value === undefined ? Math.max(...this.#values) : undefined;
   }
 
   /** Undefined before the first HEDGE_SAMPLES_MIN values. */
@@ -90,7 +101,15 @@ export class HedgePolicy {
   /** A request without an answer for so long is late; Infinity while that cannot be said. */
   get lateMs(): number {
     const usual = this.#firstBytes.value;
-    return usual === undefined ? Infinity : Math.max(HEDGE_LATE_MIN_MS, usual * HEDGE_LATE_FACTOR);
+    if (usual !== undefined) return Math.max(HEDGE_LATE_MIN_MS, usual * HEDGE_LATE_FACTOR);
+    const most = this.#firstBytes.firstMost;
+    return most === undefined ? Infinity : Math.max(HEDGE_LATE_FIRST_MIN_MS, most * HEDGE_LATE_FIRST_FACTOR);
+  }
+
+  /** The same of a request that younger ones have overtaken. */
+  get overtakenLateMs(): number {
+    const usual = this.#firstBytes.value;
+    return usual === undefined ? this.lateMs : Math.max(HEDGE_LATE_MIN_MS, usual * HEDGE_OVERTAKEN_FACTOR);
   }
 
   /** A body that brings less than this is slow; 0 while that cannot be said. */

@@ -1,6 +1,6 @@
 /**
  * Finds the requests of one net thread that had better be asked a second time: answers that are late to begin (one timer, as
- * they are all late after the same time), bodies that have become slow (looked at by the sweep), and bodies that bring nothing
+ * they are all late after the same time; a second request may be late as well), bodies that have become slow (looked at by the sweep), and bodies that bring nothing
  * any more (a timer while any is on its way, since their pauses are shorter than a sweep). How long is too long the hedge
  * policy says; whether there is an allowance for it, and what becomes of it, FetchRunner.
  * A process that was stopped, or had no time, finds everything late: nobody is to blame but itself, and nothing is asked.
@@ -9,7 +9,15 @@
  */
 import type { Clock, Timer } from '../../base/clock.js';
 import type { HedgePolicy } from './hedge-policy.js';
-import { HEDGE_SLOW_BYTES_MIN, HEDGE_SLOW_WINDOW_MS, STALL_GAP_MS, STALL_LOOK_MS, SWEEP_GAP_FACTOR } from './limits.js';
+import {
+  HEDGE_SLOW_BYTES_MIN,
+  HEDGE_SLOW_WINDOW_MS,
+  LATE_LOOK_MS,
+  OVERTAKERS,
+  STALL_GAP_MS,
+  STALL_LOOK_MS,
+  SWEEP_GAP_FACTOR,
+} from './limits.js';
 import type { Transfer } from './transfer.js';
 
 /** Late to begin; slow in its body; nothing comes any more. */
@@ -22,6 +30,8 @@ export interface LateWatchDeps<Job> {
   readonly jobs: () => Iterable<Job>;
   /** The first attempt that is under way, if one is. */
   readonly attemptOf: (job: Job) => Transfer | undefined;
+  /** Of a job that somebody reads on soon: the attempt that was sent last, if it has no answer yet. */
+  readonly unansweredOf: (job: Job) => Transfer | undefined;
   /** Somebody reads on soon, and it is not asked twice already. */
   readonly mayBeAskedTwice: (job: Job) => boolean;
   readonly askTwice: (job: Job, why: Lateness) => void;
@@ -38,6 +48,8 @@ export class LateWatch<Job> {
   /** When any body last brought a byte. */
   #arrivedMs = 0;
   #sweptMs = -Infinity;
+  /** When the youngest requests that have answers were sent, the youngest first. */
+  readonly #answeredMs = new Array<number>(OVERTAKERS).fill(-Infinity);
 
   constructor(deps: LateWatchDeps<Job>) {
     this.#deps = deps;
@@ -45,12 +57,13 @@ export class LateWatch<Job> {
 
   /** A request went out. */
   sent(): void {
-    this.#armLate(this.#deps.policy.lateMs);
+    this.#armLate(this.#deps.policy.overtakenLateMs);
   }
 
-  /** An answer began. */
-  began(nowMs: number): void {
+  /** The answer of a request that was sent then began. */
+  began(nowMs: number, sentMs: number): void {
     this.#arrivedMs = nowMs;
+    this.#noteAnswered(sentMs);
     this.#armStalls(nowMs);
   }
 
@@ -88,6 +101,14 @@ export class LateWatch<Job> {
     this.#stallTimer = undefined;
   }
 
+  #noteAnswered(sentMs: number): void {
+    const answeredMs = this.#answeredMs;
+    if (sentMs <= (answeredMs[OVERTAKERS - 1] ?? 0)) return;
+    let at = OVERTAKERS - 1;
+    for (; at > 0 && (answeredMs[at - 1] ?? 0) < sentMs; at--) answeredMs[at] = answeredMs[at - 1] ?? 0;
+    answeredMs[at] = sentMs;
+  }
+
   #armLate(waitMs: number): void {
     if (this.#lateTimer !== undefined || waitMs === Infinity) return;
     this.#lateTimer = this.#deps.clock.after(waitMs, () => {
@@ -100,15 +121,19 @@ export class LateWatch<Job> {
   }
 
   #lookForLate(nowMs: number): void {
-    const { askTwice, attemptOf, jobs, mayBeAskedTwice, policy } = this.#deps;
-    const { lateMs } = policy;
+    const { askTwice, jobs, policy, unansweredOf } = this.#deps;
+    const { lateMs, overtakenLateMs } = policy;
+    const overtakenMs = this.#answeredMs[OVERTAKERS - 1] ?? -Infinity;
     let nextMs = Infinity;
     for (const job of [...jobs()]) {
-      const transfer = attemptOf(job);
-      if (transfer === undefined || transfer.headMs !== undefined || !mayBeAskedTwice(job)) continue;
-      const leftMs = lateMs - (nowMs - transfer.sentMs);
-      if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
-      else askTwice(job, 'late');
+      const transfer = unansweredOf(job);
+      if (transfer === undefined) continue;
+      // Requests that stand in the store's line all wait; one that younger ones pass does not stand there.
+      const isOvertaken = transfer.sentMs < overtakenMs;
+      const waitedMs = nowMs - transfer.sentMs;
+      const leftMs = (isOvertaken ? overtakenLateMs : lateMs) - waitedMs;
+      if (leftMs <= 0) askTwice(job, 'late');
+      else nextMs = Math.min(nextMs, leftMs, Math.max(overtakenLateMs - waitedMs, LATE_LOOK_MS));
     }
     this.#armLate(nextMs);
   }

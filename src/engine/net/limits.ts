@@ -51,8 +51,8 @@ export const LAYOUTS_MAX = 4096;
 /** Extra requests that hedging may cost, as a share of all (specified). */
 export const HEDGE_SHARE = 0.05;
 /** Hedges that a quiet time may save up for a bad one, and what a thread begins with (guessed). */
-export const HEDGES_SAVED_MAX = 16;
-export const HEDGES_SAVED_FIRST = 2;
+export const HEDGES_SAVED_MAX = 32;
+export const HEDGES_SAVED_FIRST = 8;
 /** Whatever was saved: in no so many requests in a row are more than HEDGE_SHARE of them hedged (specified). */
 export const HEDGE_SPAN_REQUESTS = 1_000;
 /** Answers that quantiles are taken of, and how many are needed for one. */
@@ -60,7 +60,20 @@ export const HEDGE_SAMPLES = 128;
 export const HEDGE_SAMPLES_MIN = 16;
 /** A first byte is late after this many times the 95th percentile, and never before the other (a busy machine's pauses). */
 export const HEDGE_LATE_FACTOR = 2;
+/** The same of a request that younger ones have overtaken: it does not stand in a line that is long for all. */
+export const HEDGE_OVERTAKEN_FACTOR = 1.25;
 export const HEDGE_LATE_MIN_MS = 20;
+/** So many must have overtaken it (guessed: one does by chance where first bytes take between 20 and 100 ms). */
+export const OVERTAKERS = 3;
+/** How often one that may be overtaken is looked at. */
+export const LATE_LOOK_MS = 10;
+/**
+ * Before the quantile is known: after this many times the longest of the answers so far, of which there are so many at
+ * least, and never before so long (guessed). A mount's first file would wait a whole second for a late answer otherwise.
+ */
+export const HEDGE_SAMPLES_FIRST = 4;
+export const HEDGE_LATE_FIRST_FACTOR = 4;
+export const HEDGE_LATE_FIRST_MIN_MS = 100;
 /** A body is slow below this share of the median rate, over at least this time, with at least so much to come. */
 export const HEDGE_SLOW_SHARE = 1 / 8;
 export const HEDGE_SLOW_WINDOW_MS = 1_000;
@@ -71,7 +84,7 @@ export const HEDGE_SLOW_BYTES_MIN = 64 * KIB;
  * first may still go on. (A busy machine's pauses are 20-50 ms; guessed.) When several bodies are on their way and nothing
  * at all arrives, it is the network that pauses, or we: then twice as long.
  */
-export const STALL_FACTOR = 3;
+export const STALL_FACTOR = 2;
 export const STALL_MIN_MS = 70;
 /** Before pauses are known (guessed: a round trip to another continent and a half). */
 export const STALL_FIRST_MS = 400;

@@ -26,10 +26,10 @@ const turns = async (): Promise<void> => {
 };
 
 /** A thread that has seen WARM answers; `answers` play from then on, right answers follow them. */
-async function warm(t: Test, answers: Answer[], more: { hedge?: boolean; priority?: number } = {}): Promise<Bench> {
+async function warm(t: Test, answers: Answer[], more: { hedge?: boolean; firstMs?: number } = {}): Promise<Bench> {
   const clock = new ManualClock();
   const quick: Answer = async (request, connection) => {
-    clock.advance(10);
+    clock.advance(more.firstMs ?? 10);
     const body = object.subarray(request.start, request.end);
     await connection.send(Buffer.concat([Buffer.from(rightHead(request, object, ETAG)), body.subarray(0, 1)]));
     await turns();
@@ -74,6 +74,42 @@ t.test('a late answer is asked for again, once, and the second wins', async (t) 
   t.equal(server.requests[WARM + 1]?.start, 1000);
   t.same(harness.thread.hedges, { asked: 1, won: 1 });
   await harness.until(() => server.openConnections === 1);
+  harness.expect(1000, BODY);
+  harness.assertPool(t);
+});
+
+t.test('a second request that is late as well gives way to a third', async (t) => {
+  const { clock, harness, server } = await warm(t, [silence, silence]);
+  const ended = harness.fetch(1000, BODY, 0);
+  await harness.until(() => server.requests.length === WARM + 1);
+  clock.advance(21);
+  await harness.until(() => server.requests.length === WARM + 2);
+  clock.advance(21);
+  t.match(await ended, { type: 'fetchDone' });
+  t.equal(server.requests.length, WARM + 3);
+  t.same(harness.thread.hedges, { asked: 2, won: 1 });
+  await harness.until(() => server.openConnections === 1);
+  harness.expect(1000, BODY);
+  harness.assertPool(t);
+});
+
+t.test('an answer that younger ones have overtaken is late sooner', async (t) => {
+  const { clock, harness, server } = await warm(t, [silence], { firstMs: 40 });
+  const ended = harness.fetch(1000, BODY, 0);
+  await harness.until(() => server.requests.length === WARM + 1);
+  clock.advance(51);
+  await turns();
+  t.equal(server.requests.length, WARM + 1, 'alone it may stand in a line');
+  for (const slot of [1, 2]) t.match(await harness.fetch(0, BODY, slot), { type: 'fetchDone' });
+  clock.advance(10);
+  await turns();
+  t.equal(server.requests.length, WARM + 3, 'two may have passed it by chance');
+  t.match(await harness.fetch(0, BODY, 3), { type: 'fetchDone' });
+  clock.advance(10);
+  t.match(await ended, { type: 'fetchDone' });
+  t.equal(server.requests.length, WARM + 5);
+  t.same(harness.thread.hedges, { asked: 1, won: 1 });
+  for (const slot of [1, 2, 3]) harness.expect(0, BODY, slot);
   harness.expect(1000, BODY);
   harness.assertPool(t);
 });
@@ -293,8 +329,14 @@ t.test('policy: nothing is late before there are samples, and then at twice the 
   const policy = new HedgePolicy();
   t.equal(policy.lateMs, Infinity);
   t.equal(policy.slowBytesPerMs, 0);
+  for (const ms of [20, 30, 40]) policy.firstByte(ms);
+  t.equal(policy.lateMs, Infinity, 'three say nothing');
+  policy.firstByte(20);
+  t.equal(policy.lateMs, 160, 'of a few only what takes far longer than all of them');
+  t.equal(policy.overtakenLateMs, 160);
   for (let i = 1; i <= 100; i++) policy.firstByte(i);
-  t.ok(policy.lateMs >= 2 * 90 && policy.lateMs <= 2 * 97, `${policy.lateMs}`);
+  t.ok(policy.lateMs >= 2 * 85 && policy.lateMs <= 2 * 97, `${policy.lateMs}`);
+  t.equal(policy.overtakenLateMs, (policy.lateMs * 5) / 8);
   const quick = new HedgePolicy();
   for (let i = 0; i < 100; i++) quick.firstByte(0.3);
   t.equal(quick.lateMs, 20, 'never before the pause of a busy machine');
@@ -318,7 +360,7 @@ t.test('policy: 5 % of the requests, saved up to a bound, in no 1,000 in a row m
   t.ok(hedged.length <= 50 && hedged.length >= 49, `${hedged.length} hedges of 1000 requests, all of them late`);
   ask(10_000, () => false);
   ask(1, () => true);
-  t.ok(hedged.length <= 50 + 16, `${hedged.length - 50} saved`);
+  t.ok(hedged.length <= 50 + 32, `${hedged.length - 50} saved`);
   // Quiet and bad times in turn.
   for (let round = 0; round < 40; round++) ask(37 * round, (request) => (request * 7 + round) % 11 < round % 9);
   ask(5000, () => true);
@@ -333,7 +375,7 @@ t.test('policy: when a body has stalled', (t) => {
   for (let i = 0; i < 32; i++) policy.body(MIB, 10, 3);
   t.equal(policy.stallMs, 70, 'never before the pause of a busy machine');
   for (let i = 0; i < 128; i++) policy.body(MIB, 400, i === 7 ? 2000 : 50);
-  t.equal(policy.stallMs, 150, 'slow connections pause for longer, and one that stalled changes nothing');
+  t.equal(policy.stallMs, 100, 'slow connections pause for longer, and one that stalled changes nothing');
   for (let i = 0; i < 128; i++) policy.firstByte(600);
   t.equal(policy.stallMs, 600, 'not before another answer could be there');
   let resumed = 0;
@@ -342,6 +384,6 @@ t.test('policy: when a body has stalled', (t) => {
     policy.asked();
     if (policy.tryResume()) resumed++;
   }
-  t.ok(resumed >= 99 && resumed <= 102, `${resumed} of 1000`);
+  t.ok(resumed >= 105 && resumed <= 108, `${resumed} of 1000`);
   t.end();
 });
