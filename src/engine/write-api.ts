@@ -34,7 +34,7 @@ export interface ObjectProperties {
   readonly contentType?: string;
   /** Without `x-amz-meta-`; names in lower case. */
   readonly userMetadata?: Readonly<Record<string, string>>;
-  /** Cache-Control and the like, by their header's name. */
+  /** Cache-Control and the like, by their header's name; a character is a byte (Latin-1), as in what the store said. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Unless the mount has one of its own; '' or absent: STANDARD. */
   readonly storageClass?: string;
@@ -62,6 +62,8 @@ export interface Upload {
   readonly uploadId: string;
   /** The store's time when it was begun, where that is known: with it a lost answer to Complete can be made good. */
   readonly initiatedMs?: number;
+  /** The class that its object will have, as heads say it; absent: STANDARD, or not known any more. */
+  readonly storageClass?: string;
 }
 
 export interface UploadedPart {

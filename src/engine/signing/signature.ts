@@ -12,6 +12,7 @@ import * as crypto from 'node:crypto';
 const { createHash, createHmac } = crypto;
 /** At once, without an object for it; since Node 20.12. 2 us of each request. */
 const hash = (crypto as Partial<Pick<typeof crypto, 'hash'>>).hash;
+const NOT_ASCII = /[\u0080-\uffff]/;
 
 const ALGORITHM = 'AWS4-HMAC-SHA256';
 
@@ -28,7 +29,7 @@ export interface SigningScope {
   readonly service: string;
 }
 
-/** A header as it is sent: lower-case name, value without line breaks. */
+/** A header as it is sent: lower-case name, value without line breaks, a byte (Latin-1) for each character. */
 export type HeaderField = readonly [name: string, value: string];
 
 export class Signature {
@@ -60,7 +61,11 @@ export class Signature {
       if (name === 'x-amz-content-sha256') payload = value;
     }
     canonical += `\n${names}\n${payload}`;
-    const digest = hash ? hash('sha256', canonical) : createHash('sha256').update(canonical).digest('hex');
+    // Bytes as they are sent: headers that an edited object keeps may be UTF-8, which is held here as Latin-1.
+    const digest =
+      hash && !NOT_ASCII.test(canonical)
+        ? hash('sha256', canonical)
+        : createHash('sha256').update(canonical, 'latin1').digest('hex');
     const signature = createHmac('sha256', this.#key)
       .update(`${ALGORITHM}\n${amzDate}\n${this.#dayScope}\n${digest}`)
       .digest('hex');
@@ -84,5 +89,7 @@ export function amzDateOf(wallMs: number): string {
 
 /** Blanks at the ends go, runs of them become one: proxies may do the same. */
 function canonicalValue(value: string): string {
-  return value.includes(' ') || value.includes('\t') ? value.trim().replace(/\s+/g, ' ') : value;
+  if (!value.includes(' ') && !value.includes('\t')) return value;
+  // Not \s, nor trim: 0xa0 is half a letter of UTF-8.
+  return value.replace(/^[ \t]+|[ \t]+$/g, '').replace(/[ \t]+/g, ' ');
 }

@@ -3,7 +3,8 @@
  * (for conditions that the store does not know, and for answers that were lost), and what an edited object and a copy in parts
  * have to bring along themselves, because PutObject and CreateMultipartUpload copy nothing.
  *
- * Thread: main. One request a method, two for `kept` and `describe`; each bounded by the caller's deadline. Refuses to judge what is found.
+ * Thread: main. One request a method, two for `kept`, four for `describe` at most; each bounded by its deadline.
+ * Refuses to judge what is found.
  */
 import type { CallAnswer } from '../api.js';
 import { headOf } from '../calls/object-heads.js';
@@ -13,6 +14,9 @@ import type { CopyOptions, DescribedObject, ObjectProperties, SourceObject } fro
 import type { ObjectTag } from '../write-options.js';
 import type { FoundObject } from './lost-answers.js';
 import { field, fields, parseAnswer } from './write-xml.js';
+
+/** What is asked before an upload waits as long for a store that is away as the upload itself would. */
+const UPLOAD_DEADLINE_MS = 300_000;
 
 const FOUND_HEADERS = [
   'etag',
@@ -46,6 +50,7 @@ export class ObjectLooks {
     key: string,
     signal: AbortSignal | undefined,
     others: readonly string[] = [],
+    more: Partial<StoreRequest> = {},
   ): Promise<(FoundObject & Pick<CallAnswer, 'headers'>) | undefined> {
     const request: StoreRequest = {
       operation: 'HeadObject',
@@ -54,6 +59,7 @@ export class ObjectLooks {
       headers: [['x-amz-checksum-mode', 'ENABLED']],
       answerHeaders: [...FOUND_HEADERS, ...others],
       accepts: [404],
+      ...more,
     };
     const answer = await this.#caller.ask(request, signal);
     if (answer.status === 404) return undefined;
@@ -78,11 +84,33 @@ export class ObjectLooks {
 
   /** ObjectWriter.describe. `hasTags`: tags are the mount's. */
   async describe(key: string, hasTags: boolean, signal: AbortSignal | undefined): Promise<DescribedObject | undefined> {
-    const found = await this.find(key, signal, [...KEPT_HEADERS, 'x-amz-tagging-count']);
+    const ask = (): ReturnType<ObjectLooks['find']> =>
+      this.find(key, signal, [...KEPT_HEADERS, 'x-amz-tagging-count'], { deadlineMs: UPLOAD_DEADLINE_MS });
+    const found = await ask().catch(async (error: unknown) => {
+      if (!isVague(error)) throw error;
+      await this.#explain(key, signal);
+      return await ask();
+    });
     if (!found) return undefined;
     const isTagged = Number(found.headers['x-amz-tagging-count'] ?? 0) > 0;
     const tags = isTagged && !hasTags ? await this.#tagsOf(key, signal) : [];
     return { head: found.head, properties: { ...propertiesOf(found), tags } };
+  }
+
+  /**
+   * Answers to HEAD have no body, so nobody can tell credentials that have ended, which are renewed when a body says so, from an
+   * object that may not be read: a GET of its first byte tells. Throws what it says; resolves when HEAD is worth asking again.
+   */
+  async #explain(key: string, signal: AbortSignal | undefined): Promise<void> {
+    const request: StoreRequest = {
+      operation: 'GetObject',
+      method: 'GET',
+      key,
+      headers: [['range', 'bytes=0-0']],
+      deadlineMs: UPLOAD_DEADLINE_MS,
+      accepts: [404, 416],
+    };
+    await this.#caller.ask(request, signal);
   }
 
   /** What a copy in parts has to say of itself. `hasTags`: tags are the mount's. */
@@ -105,7 +133,13 @@ export class ObjectLooks {
 
   /** The object's tags; none where the store knows none, or does not show them to us. */
   async #tagsOf(key: string, signal: AbortSignal | undefined): Promise<ObjectTag[]> {
-    const request = { operation: 'GetObjectTagging', method: 'GET', key, query: 'tagging=' } as const;
+    const request = {
+      operation: 'GetObjectTagging',
+      method: 'GET',
+      key,
+      query: 'tagging=',
+      deadlineMs: UPLOAD_DEADLINE_MS,
+    } as const;
     const answer = await this.#caller.ask({ ...request, accepts: [400, 403, 404, 405, 501] }, signal);
     if (answer.status !== 200) return [];
     const set = fields(parseAnswer(answer.body, 'Tagging'), 'TagSet')[0];
@@ -113,12 +147,29 @@ export class ObjectLooks {
   }
 }
 
+function isVague(error: unknown): boolean {
+  return error instanceof StoreError && (error.status === 400 || error.status === 403);
+}
+
+/** How a body was sent, which some stores remember as if it were of the object: said again, it would be wrong. */
+function withoutTransfer(codings: string): string {
+  const kept = codings.split(',').filter((coding) => coding.trim().toLowerCase() !== 'aws-chunked');
+  return kept.join(',').trim();
+}
+
 function propertiesOf({ head, headers: found }: FoundObject & Pick<CallAnswer, 'headers'>): ObjectProperties {
-  const { contentType, userMetadata, storageClass } = head;
+  const { contentType, storageClass } = head;
   const headers: Record<string, string> = {};
+  let userMetadata: Record<string, string> | undefined;
+  for (const [name, value] of Object.entries(head.userMetadata ?? {})) {
+    // Not encoded as S3 does: bytes, which go back as bytes.
+    if (/[\u0080-\uffff]/.test(value)) headers[`x-amz-meta-${name}`] = value;
+    else (userMetadata ??= {})[name] = value;
+  }
   for (const name of KEPT_HEADERS) {
-    const value = found[name];
-    if (value !== undefined) headers[name] = value;
+    let value = found[name];
+    if (name === 'content-encoding' && value !== undefined) value = withoutTransfer(value);
+    if (value !== undefined && value !== '') headers[name] = value;
   }
   return {
     headers,

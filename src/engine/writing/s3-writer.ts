@@ -123,6 +123,9 @@ export class S3Writer implements ObjectWriter {
       return this.#made(key, sizeBytes, answer, answer.headers['etag'] ?? '', properties.storageClass);
     }
     const { failure } = result;
+    if (this.#isClassUnknown(failure, properties.storageClass)) {
+      return await this.put(key, body, { ...properties, storageClass: '' }, condition, signal);
+    }
     if (mayHaveSucceeded(failure)) {
       const found = await this.#looks.back(key, signal);
       const name = this.#checksum;
@@ -158,14 +161,27 @@ export class S3Writer implements ObjectWriter {
       // As long as for the parts that are to follow.
       deadlineMs: PUT_DEADLINE_MS,
     };
-    const answer = await this.#caller.ask(request, signal);
+    const result = await this.#caller.send(request, signal);
+    if (result.kind === 'failure') {
+      if (this.#isClassUnknown(result.failure, properties.storageClass)) {
+        return await this.createUpload(key, { ...properties, storageClass: '' }, signal, mayCopy);
+      }
+      throw this.#caller.error(request, result.failure);
+    }
+    const { answer } = result;
     // The second is rclone's.
     const begun =
       parseAnswer(answer.body, 'InitiateMultipartUploadResult') ?? parseAnswer(answer.body, 'InitiateMultipartUpload');
     const uploadId = field(begun, 'UploadId');
     if (uploadId === '') throw this.#notS3(request, 'an answer without an upload id');
     const initiatedMs = Date.parse(answer.headers['date'] ?? '');
-    return { key, uploadId, ...(Number.isNaN(initiatedMs) ? {} : { initiatedMs }) };
+    const storageClass = storageClassFor(this.#options, properties.storageClass);
+    return {
+      key,
+      uploadId,
+      ...(Number.isNaN(initiatedMs) ? {} : { initiatedMs }),
+      ...(storageClass === '' ? {} : { storageClass }),
+    };
   }
 
   async uploadPart(
@@ -261,7 +277,7 @@ export class S3Writer implements ObjectWriter {
     let failure: CallFailure;
     if (result.kind === 'answer') {
       const etag = field(parseAnswer(result.answer.body, 'CompleteMultipartUploadResult'), 'ETag');
-      if (etag !== '') return this.#made(key, sizeBytes, result.answer, etag);
+      if (etag !== '') return this.#made(key, sizeBytes, result.answer, etag, upload.storageClass);
       failure = brokenAnswer(result.answer);
     } else {
       ({ failure } = result);
@@ -291,8 +307,7 @@ export class S3Writer implements ObjectWriter {
         completeUpload: this.completeUpload.bind(this),
         abortUpload: this.abortUpload.bind(this),
       };
-      const head = await copyInParts(parts, source, key, properties, options, signal);
-      return { ...head, storageClass: storageClassFor(this.#options, properties.storageClass) };
+      return await copyInParts(parts, source, key, properties, options, signal);
     }
     const condition = options.condition ?? {};
     const storageClass = options.properties?.storageClass ?? source.storageClass;
@@ -329,6 +344,15 @@ export class S3Writer implements ObjectWriter {
       failure = brokenAnswer(result.answer);
     } else {
       ({ failure } = result);
+    }
+    if (this.#isClassUnknown(failure, storageClass)) {
+      const properties = options.properties && { ...options.properties, storageClass: '' };
+      return await this.copy(
+        { ...source, storageClass: '' },
+        key,
+        { ...options, ...(properties && { properties }) },
+        signal,
+      );
     }
     if (mayHaveSucceeded(failure)) {
       const found = (await this.#looks.back(key, signal))?.head;
@@ -417,6 +441,12 @@ export class S3Writer implements ObjectWriter {
       ['x-amz-tagging-directive', 'REPLACE'],
       ['x-amz-tagging', taggingOf(tags)],
     ];
+  }
+
+  /** The store gives its objects classes that it takes from nobody (tiers of MinIO), and was told one of them. */
+  #isClassUnknown({ code }: CallFailure, kept: string | undefined): boolean {
+    const isTold = this.#options.storageClass === undefined && storageClassFor(this.#options, kept) !== '';
+    return isTold && code === 'InvalidStorageClass';
   }
 
   #made(key: string, sizeBytes: number, answer: CallAnswer, etag: string, storageClass?: string): ObjectHead {

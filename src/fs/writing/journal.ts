@@ -71,7 +71,7 @@ export type JournalLine =
   | JournalComplete
   /** Another process of the same mount goes on with the file. */
   | { readonly type: 'taken'; readonly pid: number; readonly pidStart: string }
-  | { readonly type: 'upload'; readonly key: string; readonly uploadId: string; readonly initiatedMs?: number }
+  | ({ readonly type: 'upload' } & Upload)
   /** What the store has of the part is old: bytes of it were changed. */
   | { readonly type: 'dirty'; readonly from: number; readonly to: number }
   /** The upload is gone, with its parts. */

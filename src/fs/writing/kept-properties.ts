@@ -5,7 +5,8 @@
  *
  * Thread: main. Refuses what would be wrong of other bytes: times and sums that other programs keep as metadata.
  */
-import { EACCES, ErrnoError } from '../../base/errno.js';
+import { EACCES } from '../../base/errno.js';
+import { StoreError } from '../../engine/store-error.js';
 import type { ObjectProperties, ObjectWriter } from '../../engine/write-api.js';
 import type { MaybePromise } from '../../fuse/handlers.js';
 
@@ -58,8 +59,8 @@ export class KeptProperties {
     try {
       return ofOtherBytes((await this.#writer.describe(key, signal))?.properties ?? {});
     } catch (error) {
-      // Who may write and not read changes the bytes all the same.
-      if (error instanceof ErrnoError && error.errno === EACCES) return {};
+      // Who may write and not read changes the bytes all the same; 400: the object has a key of its own (SSE-C), and we have not.
+      if (error instanceof StoreError && (error.errno === EACCES || error.status === 400)) return {};
       throw error;
     }
   }

@@ -147,7 +147,12 @@ export function runWriterContract(t: Test, server: TestServer, lacks: StoreLacks
       const properties = {
         contentType: 'text/html',
         userMetadata: { who: 'me' },
-        headers: { 'cache-control': 'max-age=7', 'content-encoding': 'gzip', 'content-language': 'de' },
+        headers: {
+          'cache-control': 'max-age=7,  private',
+          'content-disposition': `attachment; filename="${Buffer.from('ü à ł.pdf').toString('latin1')}"`,
+          'content-encoding': 'gzip',
+          'content-language': 'de',
+        },
         storageClass: 'STANDARD_IA',
         tags: [
           { key: 'a b', value: '1&2' },
@@ -165,11 +170,16 @@ export function runWriterContract(t: Test, server: TestServer, lacks: StoreLacks
       await writer.copy(source, 'kept', { properties: other });
       t.same((await writer.describe('kept'))?.properties, other, 'onto itself, for chmod');
       const upload = await writer.createUpload('kept-parts', properties);
-      await writer.completeUpload(upload, [await writer.uploadPart(upload, 1, [Buffer.from('p')])], {});
+      const parts = [await writer.uploadPart(upload, 1, [Buffer.from('p')])];
+      t.equal((await writer.completeUpload(upload, parts, {})).storageClass, 'STANDARD_IA');
+      t.equal(upload.storageClass, 'STANDARD_IA');
       t.same((await writer.describe('kept-parts'))?.properties, properties);
       t.equal(await writer.describe('kept-never'), undefined);
       const archived = { ...source, storageClass: 'GLACIER' };
       t.equal((await writer.copy(archived, 'kept-copy', {})).storageClass, '', 'not back into the archive');
+      const restored = await writer.createUpload('kept-parts', { storageClass: 'DEEP_ARCHIVE' });
+      const again = [await writer.uploadPart(restored, 1, [Buffer.from('p')])];
+      t.equal((await writer.completeUpload(restored, again, {})).storageClass, '', 'and not told to be in it');
       for (const key of ['kept', 'kept-copy', 'kept-parts']) await writer.delete(key);
     },
   );

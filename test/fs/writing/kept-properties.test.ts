@@ -60,6 +60,8 @@ void t.test('where it cannot be known: refused is nothing kept, any other failur
     () => Promise.reject(storeError('SlowDown', 503)),
     () => Promise.reject(storeError('AccessDenied', 403)),
   ];
+  const sealed = new KeptProperties({ describe: () => Promise.reject(storeError('InvalidRequest', 400)) }, own);
+  t.same(await sealed.now('a'), own(), 'a key of its own (SSE-C)');
   const kept = new KeptProperties({ describe: () => (answers.shift() ?? (() => Promise.resolve(undefined)))() }, own);
   t.equal(await errnoOf(async () => kept.now('a')), EIO);
   t.same(await kept.now('a'), { userMetadata: { uid: '1' } }, 'asked again after a failure');

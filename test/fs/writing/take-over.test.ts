@@ -336,6 +336,24 @@ void t.test('a file in the spool and in parts goes on where it was, through a pl
   }
 });
 
+void t.test('an edit whose upload is taken over does not ask what it keeps once the object is made', async (t) => {
+  const bench = new WriteBench(t, { journalled: true, slots: 40 });
+  bench.store.put('big', filled(60 * MIB, 1), { contentType: 'text/html' });
+  const before = await bench.open('big', O_RDWR);
+  const content = filled(33 * MIB, 3);
+  for (let at = 0; at < content.length; at += MIB) {
+    await before.write(at, content.subarray(at, at + MIB), true);
+    await settle(2);
+  }
+  t.equal(bench.writer.uploads.size, 1);
+  await bench.fs.handOver(10_000);
+  const next = await killed(t, bench, { slots: 40 });
+  next.writer.describe = () => Promise.reject(storeError('SlowDown', 503));
+  await next.same(before).close();
+  t.ok(next.store.objects.get('big')?.body.subarray(0, content.length).equals(content));
+  t.equal(next.store.objects.get('big')?.contentType, 'text/html');
+});
+
 void t.test('random edits through two hand-overs and no hand-over', async (t) => {
   let bench = new WriteBench(t, { journalled: true, slots: 8 });
   const content = filled(3 * MIB, 5);
