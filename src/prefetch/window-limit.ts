@@ -33,8 +33,9 @@ export class WindowLimit {
   /** A reader with a window of this size waits for a block, and those far ahead of it have come. */
   heldUp(windowBytes: number, nowMs: number): void {
     // What a smaller window did says nothing about this one.
-    if (windowBytes < Math.min(this.bytes(nowMs), WINDOW_BYTES)) return;
+    if (windowBytes < WINDOW_BYTES) return;
+    const bytes = this.bytes(nowMs);
     this.#lateMs = nowMs;
-    this.#bytes = Math.min(WINDOW_BYTES_LATE, Math.max(this.#bytes, windowBytes * GROWTH));
+    this.#bytes = Math.min(WINDOW_BYTES_LATE, Math.max(bytes, windowBytes * GROWTH));
   }
 }

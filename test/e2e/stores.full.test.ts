@@ -29,7 +29,10 @@ const starts = {
 };
 
 for (const [name, start] of Object.entries(starts)) {
-  if (wanted !== undefined && !wanted.includes(name)) continue;
+  if (wanted !== undefined && !wanted.includes(name)) {
+    t.comment(`skipped: ${name}: not among $MOUNT_S3X_TEST_STORES`);
+    continue;
+  }
   const server = await start();
   if ('skip' in server) {
     t.pass(name, { skip: server.skip });

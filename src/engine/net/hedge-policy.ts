@@ -1,8 +1,8 @@
 /**
  * When a GET is late enough to be asked a second time, from what this thread has measured. Pure but for what it counts.
  * Late is a first byte after twice the 95th percentile of those before ("The Tail at Scale", Dean and Barroso 2013), sooner
- * when requests that were sent later have their answers, or a body that has fallen to an eighth of the usual rate. A budget bounds what it may cost: each request pays a twentieth of
- * a hedge, and of no HEDGE_SPAN_REQUESTS in a row more than 5 % are hedged; none at all when everything is equally slow for
+ * when requests that were sent later have their answers, or a body that has fallen to an eighth of the usual rate. A budget
+ * bounds what it may cost: each request pays a twentieth of a hedge, and of no HEDGE_SPAN_REQUESTS in a row more than 5 % are hedged; none at all when everything is equally slow for
  * long. A body that pauses far longer than bodies do has stalled, and is resumed elsewhere from a budget of its own.
  * Of the first HEDGE_SAMPLES_MIN answers only what takes far longer than any of them is late.
  * Refuses to call anything late before it has seen HEDGE_SAMPLES_FIRST answers.

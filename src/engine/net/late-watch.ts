@@ -1,8 +1,8 @@
 /**
  * Finds the requests of one net thread that had better be asked a second time: answers that are late to begin (one timer, as
- * they are all late after the same time; a second request may be late as well), bodies that have become slow (looked at by the sweep), and bodies that bring nothing
- * any more (a timer while any is on its way, since their pauses are shorter than a sweep). How long is too long the hedge
- * policy says; whether there is an allowance for it, and what becomes of it, FetchRunner.
+ * they are all late after the same time; a second request may be late as well), bodies that have become slow (looked at by the
+ * sweep), and bodies that bring nothing any more (a timer while any is on its way, since their pauses are shorter than a sweep).
+ * How long is too long the hedge policy says; whether there is an allowance for it, and what becomes of it, FetchRunner.
  * A process that was stopped, or had no time, finds everything late: nobody is to blame but itself, and nothing is asked.
  *
  * Thread: a net thread. Bounds: two timers. Refuses to send anything.

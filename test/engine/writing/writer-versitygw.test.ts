@@ -15,5 +15,8 @@ if ('skip' in server) {
   t.pass('server not available', { skip: server.skip });
 } else {
   t.teardown(() => server.stop());
-  runWriterContract(t, server, { conditionalCopies: true, describe: true });
+  runWriterContract(t, server, {
+    conditionalCopies: true,
+    describe: 'versitygw keeps no storage class or does not count tags in answers to HEAD',
+  });
 }
