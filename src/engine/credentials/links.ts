@@ -14,6 +14,7 @@ import type { Transport } from '../endpoint/http-handler.js';
 import { StoreError } from '../store-error.js';
 import { SdkLog, silenceSdkNotices } from '../store/sdk-log.js';
 import type { CredentialLink } from './chain.js';
+import { boundHelperProcesses } from './helper-process.js';
 
 /** Time for one answer of the instance's or container's own service; both answer in milliseconds when they exist. */
 const LOCAL_ANSWER_MS = 1_000;
@@ -129,6 +130,7 @@ function profileLink(deps: LinkDeps): CredentialLink {
         return profile.missing ? 'no such profile' : 'no credentials in it';
       }
       const { fromIni } = await import('@aws-sdk/credential-providers');
+      boundHelperProcesses();
       const client = serviceClient(deps);
       const load = fromIni({
         profile: profile.name,

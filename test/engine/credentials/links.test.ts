@@ -118,7 +118,8 @@ quietTest('profiles', async (t, home) => {
   t.match(await (await sourceFor(t, { profile: 'proc' })).current(), { accessKeyId: 'AKPROC', sessionToken: 't' });
   t.match(await storeErrorOf((await sourceFor(t, { profile: 'broken' })).current()), {
     code: 'CredentialsFailed',
-    message: /^the AWS credentials from ~\/\.aws \(profile 'broken'\) could not be loaded: /,
+    message:
+      /^the AWS credentials from ~\/\.aws \(profile 'broken'\) could not be loaded: credential_process \(sh\) ended with status 3$/,
     remedy: /--profile broken/,
   });
   t.match(await storeErrorOf((await sourceFor(t, { profile: 'mfa' })).current()), { remedy: /MFA/ });
