@@ -49,6 +49,9 @@ export type WriteKind =
   | 'delete'
   | 'deleteMany';
 
+/** The store's clock, for every upload. */
+export const UPLOADS_BEGAN_MS = 1_700_000_000_000;
+
 /** One request, in the order in which they were made. */
 export interface WriteCall {
   readonly kind: WriteKind;
@@ -196,7 +199,7 @@ export class MemoryWriter implements ObjectWriter {
     return this.#answer({ kind: 'createUpload', key, sentBytes: 0, properties }, signal, () => {
       const uploadId = `upload-${++this.#lastUpload}`;
       this.uploads.set(uploadId, { key, properties, parts: new Map() });
-      return { key, uploadId };
+      return { key, uploadId, initiatedMs: UPLOADS_BEGAN_MS };
     });
   }
 

@@ -231,11 +231,16 @@ async function readKnown(directory: string, id: string): Promise<Known | undefin
       isTorn: left && left.because !== 'crashed' ? sizeBytes < left.sizeBytes : !isWhole,
       spoolBytes,
       spoolPath,
-      upload: begun && { key: begun.key, uploadId: begun.uploadId },
+      upload: begun && uploadIn(begun),
       isInUse,
       pid: writer.pid,
     },
   };
+}
+
+/** As it was begun: when, too, which a lost answer to its completion is proved with. */
+function uploadIn({ type: _type, ...upload }: Extract<JournalLine, { type: 'upload' }>): Upload {
+  return upload;
 }
 
 function isAlive({ pid, pidStart }: { readonly pid: number; readonly pidStart: string }): boolean {

@@ -9,7 +9,7 @@ import { EACCES, EBUSY, EIO, ENOENT, ESTALE } from '../../../src/base/errno.js';
 import { KIB, MIB } from '../../../src/base/units.js';
 import { completeLeftOver, dropLeftOver, listLeftOvers } from '../../../src/fs/writing/recovery.js';
 import { errnoOf, settle } from '../../support/memory-store-kernel.js';
-import { storeError } from '../../support/memory-store-writer.js';
+import { UPLOADS_BEGAN_MS, storeError } from '../../support/memory-store-writer.js';
 import { until } from '../../support/until.js';
 import { O_RDWR, O_TRUNC, O_WRONLY, WriteBench } from './bench.js';
 
@@ -58,6 +58,8 @@ void t.test('a killed stream is completed to all that was written', async (t) =>
     isTorn: false,
     isInUse: false,
     bucket: 'bucket',
+    // A lost answer to its completion is proved with it.
+    upload: { key: 'big', initiatedMs: UPLOADS_BEGAN_MS },
   });
   bench.writer.reset();
   const head = await completeLeftOver(bench.spoolPath, leftOver!.id, deps(bench));
