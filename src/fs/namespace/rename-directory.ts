@@ -90,7 +90,7 @@ export class DirectoryRename {
     written: Map<FileNode, Written>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { names, faults, kept } = this.#deps;
+    const { names, faults, kept, changes } = this.#deps;
     let tree: CopiedTree;
     try {
       tree = await this.#copyTree(fromKey, toKey, targetExists, written, signal);
@@ -108,9 +108,12 @@ export class DirectoryRename {
     } catch (error) {
       this.#begun(fromKey, toKey);
       // Some are in both places. What is open has moved.
+      changes.removedTree(fromKey, false);
       this.#stopped({ from, to }, fromKey, error);
       throw error;
     }
+    // Once more: listings that were asked for since the copies counted show what was deleted only then.
+    changes.removedTree(fromKey, true);
     kept.keep(from.directoryKey);
     // Nothing of it may be in the bucket: a directory that we emptied.
     if (tree.listing.size === 0) kept.keep(toKey);

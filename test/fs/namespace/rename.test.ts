@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { E2BIG, EACCES, EEXIST, EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from '../../../src/base/errno.js';
 import { ROOT } from '../../support/memory-store-kernel.js';
 import { storeError } from '../../support/memory-store-writer.js';
-import { O_CREAT, O_RDWR, O_WRONLY } from '../writing/bench.js';
+import { O_CREAT, O_RDWR, O_WRONLY, type WriteBenchOptions } from '../writing/bench.js';
 import { TreeBench } from './tree-bench.js';
 
 const NOREPLACE = 1;
@@ -19,8 +19,8 @@ function md5(body: string): string {
   return `"${createHash('md5').update(body).digest('hex')}"`;
 }
 
-function filled(t: Test): TreeBench {
-  const bench = new TreeBench(t, INDEFINITE);
+function filled(t: Test, options: WriteBenchOptions = INDEFINITE): TreeBench {
+  const bench = new TreeBench(t, options);
   bench.store.put('f', 'file');
   bench.store.put('g', 'other');
   bench.store.put('d/x', 'in d');
@@ -420,3 +420,28 @@ void t.test('lookups and listings that were under way when it was renamed say no
   t.equal(await bench.stat('f'), undefined);
   t.same(await bench.names(), ['d', 'e', 'full', 'g', 'new']);
 });
+
+void t.test(
+  'what is listed between the copies and the deletions of a directory does not bring the old one back',
+  async (t) => {
+    const bench = filled(t, {});
+    bench.store.put('d/sub/x', 'x');
+    await bench.names('d/sub');
+    const sub = await bench.directory('d/sub');
+    bench.writer.hold((call) => call.kind === 'deleteMany');
+    const renamed = bench.rename('d', 'moved');
+    while (bench.writer.waiting.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    bench.clock.advance(1500);
+    // The listing that reads ahead for who opened the directory earlier; the old objects are still there.
+    t.ok((await bench.names()).includes('moved'));
+    bench.clock.advance(100);
+    bench.writer.letGo();
+    await renamed;
+    t.notOk((await bench.names()).includes('d'));
+    t.equal(await bench.stat('d'), undefined);
+    await bench.mkdir('d');
+    t.same(await bench.names('d'), []);
+    t.equal(await bench.stat('d/sub'), undefined);
+    t.same(await bench.kernel.names(sub), ['x']);
+  },
+);
