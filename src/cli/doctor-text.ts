@@ -3,6 +3,7 @@
  * and for bug reports. Colours only on a terminal. Pure.
  */
 import { counted } from '../base/units.js';
+import { visible } from '../base/visible.js';
 import type { Severity } from '../doctor/finding.js';
 import type { DoctorReport } from '../doctor/report.js';
 import type { CheckReport } from '../doctor/run-checks.js';
@@ -16,7 +17,7 @@ const colours: Readonly<Record<Severity, number>> = { ok: 32, note: 36, warning:
 
 export function reportText(report: DoctorReport, isColoured: boolean): string {
   const { subject, versions, checks, counts } = report;
-  const lines = [`mount-s3x ${versions.mountS3x}, doctor of ${subject}`, ''];
+  const lines = [`mount-s3x ${versions.mountS3x}, doctor of ${visible(subject)}`, ''];
   for (const check of checks) lines.push(...checkLines(check, isColoured));
   const parts = (['error', 'warning', 'note'] as const)
     .filter((severity) => counts[severity] > 0)
@@ -33,14 +34,14 @@ function checkLines({ name, severity, summary, findings, isSkipped }: CheckRepor
   const word = isSkipped === true ? '-' : severity;
   const start = `${paint(word.padEnd(SEVERITY_COLUMNS), severity, isColoured && isSkipped !== true)}${name.padEnd(NAME_COLUMNS)}`;
   const below = ' '.repeat(SEVERITY_COLUMNS + NAME_COLUMNS);
-  const lines = [`${start}${isSkipped === true ? `not looked at: ${summary}` : summary}`];
+  const lines = [`${start}${isSkipped === true ? `not looked at: ${visible(summary)}` : visible(summary)}`];
   for (const found of findings) {
     const label = findings.length > 1 || found.severity !== severity ? `${found.severity}: ` : '';
     lines.push(
-      ...wrap(`${label}${found.found} [${found.id}]`, below),
-      ...wrap(`why: ${found.why}`, `${below}  `),
+      ...wrap(visible(`${label}${found.found} [${found.id}]`), below),
+      ...wrap(visible(`why: ${found.why}`), `${below}  `),
       // A command is to be copied: in one line, however long.
-      `${below}  fix: ${found.fix}`,
+      `${below}  fix: ${visible(found.fix)}`,
     );
   }
   return lines;

@@ -63,11 +63,8 @@ async function doctor(parsed: ParsedArguments, io: CliIo): Promise<number> {
   const examined = await examine({ ...wish, ...(directory === undefined ? {} : { directory }) }, io.owner);
   const { report } = examined;
   const { env } = io.owner;
-  io.print(
-    parsed['json'] === true
-      ? JSON.stringify(report, null, 2)
-      : reportText(report, io.stdoutIsTerminal && (env['NO_COLOR'] ?? '') === ''),
-  );
+  if (parsed['json'] === true) io.print(JSON.stringify(report, null, 2));
+  else io.paint(reportText(report, io.stdoutIsTerminal && (env['NO_COLOR'] ?? '') === ''));
   if (typeof bundle === 'string') {
     const { writeBundle } = await import('../doctor/bundle/bundle.js');
     const file = resolve(io.cwd, bundle);

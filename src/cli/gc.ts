@@ -9,6 +9,7 @@
  */
 import type { Argv } from 'yargs';
 import { counted, formatBytes } from '../base/units.js';
+import { visible } from '../base/visible.js';
 import type { Collected } from '../doctor/left/collect.js';
 import type { Garbage, GarbageKind } from '../doctor/left/garbage.js';
 import { CommandError } from '../main/command-error.js';
@@ -117,10 +118,10 @@ async function takeAway(all: readonly Garbage[], strangers: number, isJson: bool
   } else {
     const bytes = removed.reduce((sum, each) => sum + (each.bytes ?? 0), 0);
     io.print(`${removed.length} removed, ${formatBytes(bytes)} of local disk${tellStrangers(strangers)}`);
-    for (const { name } of kept.slice(0, NAMED_MAX)) io.print(`kept: ${name} has come into use, or is gone`);
+    for (const { name } of kept.slice(0, NAMED_MAX)) io.print(`kept: ${visible(name)} has come into use, or is gone`);
   }
   for (const { garbage, error } of failed) {
-    io.complain(`mount-s3x: ${garbage.name} could not be removed: ${describeFailure(error).message}`);
+    io.complain(`mount-s3x: ${visible(garbage.name)} could not be removed: ${visible(describeFailure(error).message)}`);
   }
   return failed.length === 0 ? EXIT_OK : EXIT_FAILURE;
 }
@@ -157,7 +158,7 @@ function shown(all: readonly Garbage[], strangers: number): string {
     const count = counted(those.length, word);
     lines.push(`${count}${kind === 'upload' ? '' : `, ${formatBytes(bytes)}`}:`);
     for (const { name, why, atMs } of those.slice(0, NAMED_MAX)) {
-      lines.push(`  ${name}`, `      ${new Date(atMs).toISOString().slice(0, 16)}Z, ${why}`);
+      lines.push(`  ${visible(name)}`, `      ${new Date(atMs).toISOString().slice(0, 16)}Z, ${visible(why)}`);
     }
     if (those.length > NAMED_MAX) lines.push(`  and ${those.length - NAMED_MAX} more`);
   }

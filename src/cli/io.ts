@@ -6,6 +6,7 @@
 import { writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { codeOf } from '../base/thrown.js';
+import { visibleLines } from '../base/visible.js';
 import { endProcess } from '../main/fatal.js';
 import { discardPrestarted, type Prestarted } from '../main/prestart.js';
 import type { StandaloneDeps } from '../main/standalone-store.js';
@@ -28,9 +29,11 @@ export interface CliIo {
   screenSize(): { readonly columns: number; readonly rows: number };
   /** Nobody reads standard output any more: for who prints again and again. */
   stdoutIsGone(): boolean;
-  /** One or more lines for standard output; the line end is added. */
+  /** One or more lines for standard output; the line end is added. Control characters in them are shown, not sent. */
   print(text: string): void;
-  /** One line for standard error; the line end is added. */
+  /** The same with control characters of ours; what it quotes has been made visible by the caller. */
+  paint(text: string): void;
+  /** One line for standard error; the line end is added. As print. */
   complain(line: string): void;
   /** Ends the process. */
   end(exitCode: number): void;
@@ -54,6 +57,9 @@ function write(fd: number, text: string): boolean {
 /** The running process's. */
 export function processIo(daemonEntry: URL, prestarted?: Prestarted): CliIo {
   let isGone = false;
+  const paint = (text: string): void => {
+    if (!write(1, text)) isGone = true;
+  };
   return {
     owner: { env: process.env, uid: process.getuid?.() ?? 0 },
     gid: process.getgid?.() ?? 0,
@@ -65,10 +71,9 @@ export function processIo(daemonEntry: URL, prestarted?: Prestarted): CliIo {
     stdoutIsTerminal: process.stdout.isTTY,
     screenSize: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 }),
     stdoutIsGone: () => isGone,
-    print: (text) => {
-      if (!write(1, text)) isGone = true;
-    },
-    complain: (line) => void write(2, line),
+    print: (text) => paint(visibleLines(text)),
+    paint,
+    complain: (line) => void write(2, visibleLines(line)),
     end: (exitCode) => {
       // A mount that was made has let go of it.
       if (prestarted?.child.connected === true) discardPrestarted(prestarted);

@@ -6,6 +6,7 @@
  */
 import type { Argv } from 'yargs';
 import { secondsSince } from '../base/process-identity.js';
+import { visible } from '../base/visible.js';
 import { within } from '../base/waits.js';
 import { FUSE_TYPE, readMounts, type MountRecord } from '../fuse/mountinfo.js';
 import { askControl } from '../main/control-socket.js';
@@ -112,8 +113,8 @@ const heads = ['directory', 'source', 'state', '', 'pids', 'up', 'version'] as c
 /** For people. */
 export function listText(mounts: readonly ListedMount[]): string {
   const rows = mounts.map((mount) => [
-    mount.directory,
-    mount.source,
+    visible(mount.directory),
+    visible(mount.source),
     mount.state,
     mount.readOnly === undefined ? '' : mount.readOnly ? 'ro' : 'rw',
     [mount.supervisorPid, mount.pid].filter((pid) => pid !== undefined).join('/') || '-',

@@ -10,6 +10,7 @@
 import type { Argv } from 'yargs';
 import { ErrnoError } from '../base/errno.js';
 import { formatBytes } from '../base/units.js';
+import { visible } from '../base/visible.js';
 import type { OpenUpload } from '../engine/write-api.js';
 import { completeLeftOver, dropLeftOver, listLeftOvers, type LeftOver } from '../fs/writing/recovery.js';
 import { CommandError } from '../main/command-error.js';
@@ -161,11 +162,11 @@ class Recovery {
   /** One that fails does not keep the others from being tried. */
   async attempt(id: string, work: () => Promise<string>): Promise<void> {
     try {
-      this.#io.print(await work());
+      this.#io.print(visible(await work()));
     } catch (error) {
       if (!(error instanceof ErrnoError)) throw error;
       this.failures++;
-      this.#io.complain(`mount-s3x: ${id}: ${error.message}`);
+      this.#io.complain(`mount-s3x: ${id}: ${visible(error.message)}`);
     }
   }
 
@@ -211,14 +212,14 @@ function describe({ leftOvers, orphans }: Found, spoolDirectory: string, nowMs: 
           shutdown: 'the mount ended',
           crashed: 'the mount crashed',
         }[because];
-    lines.push(`${id}  s3://${bucket}/${key}`);
+    lines.push(`${id}  s3://${bucket}/${visible(key)}`);
     lines.push(
       `    ${formatBytes(sizeBytes)}${isTorn ? ', torn: its end is lost' : ''}; ${why} ${ago(nowMs - each.leftAtMs)}`,
     );
-    if (message !== '') lines.push(`    ${message}`);
+    if (message !== '') lines.push(`    ${visible(message)}`);
   }
   for (const { id, upload } of orphans) {
-    lines.push(`${id}  an open upload of ${upload.key}`);
+    lines.push(`${id}  an open upload of ${visible(upload.key)}`);
     lines.push(`    begun ${ago(nowMs - upload.initiatedMs)}; nothing is known of it here`);
   }
   if (leftOvers.length + orphans.length > 0) {

@@ -7,6 +7,7 @@
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Argv } from 'yargs';
+import { visible } from '../base/visible.js';
 import { EXIT_OK } from '../main/exit-codes.js';
 import { estimateCost, type PriceList } from '../main/stats/cost.js';
 import { reportOf, type StatsReport } from '../main/stats/report.js';
@@ -54,11 +55,11 @@ async function stats(parsed: ParsedArguments, io: CliIo): Promise<number> {
   const isOnce = parsed['once'] === true || (given === undefined && (isJson || !io.stdoutIsTerminal));
   const asked = findAsked(positional(parsed, 'directory'), 'stats', io);
   const isScreen = !isJson && !isOnce && io.stdoutIsTerminal;
-  if (isScreen) io.print(CLEAR_ALL);
+  if (isScreen) io.paint(CLEAR_ALL);
   for await (const each of reports(asked, intervalSeconds * 1000)) {
     const report = prices === undefined ? each : withPrices(each, prices);
     if (isJson) io.print(isOnce ? JSON.stringify(report, null, 2) : JSON.stringify(report));
-    else if (isScreen) io.print(drawScreen(statsScreen(report), io.screenSize()));
+    else if (isScreen) io.paint(drawScreen(statsScreen(report), io.screenSize()));
     else io.print(statsScreen(report));
     if (isOnce || io.stdoutIsGone()) return EXIT_OK;
   }
@@ -73,7 +74,7 @@ function withPrices(report: StatsReport, prices: PriceList): StatsReport {
 /** The text over the last one, cut to the terminal: a line that wraps would push the first ones out. */
 export function drawScreen(text: string, size: { readonly columns: number; readonly rows: number }): string {
   const lines = text.split('\n').slice(0, Math.max(1, size.rows - 1));
-  return HOME + lines.map((line) => line.slice(0, size.columns) + CLEAR_LINE_END).join('\n') + CLEAR_BELOW;
+  return HOME + lines.map((line) => visible(line).slice(0, size.columns) + CLEAR_LINE_END).join('\n') + CLEAR_BELOW;
 }
 
 /** One report an interval, until the mount ends. Throws when it cannot be asked at all. */

@@ -2,6 +2,7 @@
  * A TopReport as one screen of text: a line of sums, then processes or files, those with the most bytes first. Pure.
  * Refuses colours, and names longer than their column.
  */
+import { visible } from '../base/visible.js';
 import type { TopFile, TopProcess, TopReport, Use } from '../main/top/report.js';
 import { percent, perSecond, speed } from './figures.js';
 
@@ -60,19 +61,14 @@ function cells(use: Readonly<Use>, spanMs: number): string {
 
 function processLine(row: TopProcess, spanMs: number): string {
   const pid = row.pid === 0 ? 'unknown' : String(row.pid);
-  const who = `${pid.padStart(8)} ${String(row.uid).padStart(6)} ${plain(row.command).slice(0, 15).padEnd(16)}`;
+  const who = `${pid.padStart(8)} ${String(row.uid).padStart(6)} ${visible(row.command).slice(0, 15).padEnd(16)}`;
   const more = row.files > 1 ? ` and ${row.files - 1} more` : '';
-  return `${who}${cells(row, spanMs)}  ${row.file === null ? '?' : plain(row.file)}${more}`;
+  return `${who}${cells(row, spanMs)}  ${row.file === null ? '?' : visible(row.file)}${more}`;
 }
 
 function fileLine(row: TopFile, spanMs: number): string {
   const more = row.processes > 1 ? ` +${row.processes - 1}` : '';
   const { pid, command } = row.process;
-  const who = pid === 0 ? 'unknown' : `${plain(command).slice(0, 12)} (${pid})`;
-  return `${(who + more).slice(0, 23).padEnd(24)}${cells(row, spanMs)}  ${row.path === null ? '(others)' : plain(row.path)}`;
-}
-
-/** Names may hold anything; a terminal must not act on it. */
-function plain(name: string): string {
-  return name.replace(/\p{Cc}/gu, '?');
+  const who = pid === 0 ? 'unknown' : `${visible(command).slice(0, 12)} (${pid})`;
+  return `${(who + more).slice(0, 23).padEnd(24)}${cells(row, spanMs)}  ${row.path === null ? '(others)' : visible(row.path)}`;
 }

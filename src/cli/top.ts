@@ -44,12 +44,12 @@ async function top(parsed: ParsedArguments, io: CliIo): Promise<number> {
   const isOnce = parsed['once'] === true || (interval === undefined && (isJson || !io.stdoutIsTerminal));
   const { mountPoint } = findAsked(positional(parsed, 'directory'), 'top', io);
   const isScreen = !isJson && !isOnce && io.stdoutIsTerminal;
-  if (isScreen) io.print(CLEAR_ALL);
+  if (isScreen) io.paint(CLEAR_ALL);
   let leave: () => void = () => undefined;
   const left = new Promise<void>((resolve) => (leave = resolve));
   const show = (report: TopReport): void => {
     if (isJson) io.print(isOnce ? JSON.stringify(report, null, 2) : JSON.stringify(report));
-    else if (isScreen) io.print(drawScreen(topScreen(report, by, io.screenSize().rows), io.screenSize()));
+    else if (isScreen) io.paint(drawScreen(topScreen(report, by, io.screenSize().rows), io.screenSize()));
     else io.print(topScreen(report, by, ROWS_PRINTED));
     if (io.stdoutIsGone()) leave();
   };

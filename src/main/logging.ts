@@ -18,6 +18,7 @@ import { prettyFactory } from 'pino-pretty';
 import type { Log } from '../base/log.js';
 import { makeDirectoriesNow } from '../base/make-directories.js';
 import { codeOrMessage } from '../base/thrown.js';
+import { visibleJson } from '../base/visible.js';
 import { CommandError } from './command-error.js';
 import type { MountConfig } from './config.js';
 import { EXIT_USAGE } from './exit-codes.js';
@@ -160,7 +161,8 @@ function openSink(config: LoggedMount, deps: LoggingDeps): LineSink {
 
 function prettyLine(): (line: string) => string {
   const colorize = process.env['NO_COLOR'] === undefined;
-  return prettyFactory({ colorize, translateTime: 'SYS:HH:MM:ss.l', singleLine: true, levelFirst: false });
+  const pretty = prettyFactory({ colorize, translateTime: 'SYS:HH:MM:ss.l', singleLine: true, levelFirst: false });
+  return (line) => pretty(visibleJson(line));
 }
 
 /**

@@ -23,6 +23,7 @@ export function fakeIo(changes: Partial<CliIo> = {}): FakeIo {
     screenSize: () => ({ columns: 80, rows: 24 }),
     stdoutIsGone: () => false,
     print: (text) => void printed.push(text),
+    paint: (text) => void printed.push(text),
     complain: (line) => void complained.push(line),
     end: () => undefined,
     ...changes,

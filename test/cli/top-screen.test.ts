@@ -25,7 +25,7 @@ t.test('by process', (t) => {
   t.equal(lines[1], '15 processes, 1 files: 1000 MB/s read, 75 % from memory, 0 MB/s written');
   t.match(
     lines[4],
-    /^ +4711 +1000 python3 +1000 MB\/s +1,000 +75 % +1\.5 +1\.50 +- {2}train\/a\?\[31m\.tar and 2 more$/,
+    /^ +4711 +1000 python3 +1000 MB\/s +1,000 +75 % +1\.5 +1\.50 +- {2}train\/a\\x1b\[31m\.tar and 2 more$/,
   );
   t.match(lines[5], /^ unknown +0 unknown +0 MB\/s +0 +- +0\.0 +- +- {2}\?$/);
   t.ok(lines.includes('and 9 more'));

@@ -74,8 +74,9 @@ for (const bytes of [50_000, LARGE]) {
 
   for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     await t.test(`a writer of ${bytes} bytes that dies of ${signal} publishes nothing`, async (t) => {
-      const key = `killed-${signal}-${bytes}`;
-      const spool = await newSpool(key);
+      // Whoever names a file must not move the cursor of who recovers it.
+      const key = `killed\x1b[2J-${signal}-${bytes}`;
+      const spool = await newSpool(`killed-${signal}-${bytes}`);
       const mount = await bench.mount(t, ['--spool-dir', spool]);
       await store.put(key, 'old');
       const writer = bench.writer(t, mount, 'half', key, bytes, 1);
@@ -93,6 +94,8 @@ for (const bytes of [50_000, LARGE]) {
         [{ key, because: 'killed', sizeBytes: Math.floor(bytes / 2) }],
         'recover lists what there is of it',
       );
+      const shownText = await recover(spool);
+      t.ok(shownText.includes(`/killed\\x1b[2J-${signal}-`) && !shownText.includes('\x1b'), shownText);
       if (signal === 'SIGKILL') {
         t.match(await recover(spool, '--complete', left[0]?.id ?? ''), /is complete/);
         t.equal((await store.get(key))?.length, Math.floor(bytes / 2), 'and makes the object of it');
