@@ -6,6 +6,7 @@
  */
 import { CommandError } from '../main/command-error.js';
 import { EXIT_USAGE } from '../main/exit-codes.js';
+import { foreignRemedy } from './foreign-options.js';
 import { isOptionName, mountOptionNames, mountOptions } from './options.js';
 import { nearest } from './suggest.js';
 
@@ -31,6 +32,7 @@ const ignored = new Set([
   'rw',
   // How every mount of ours is anyway.
   'default_permissions',
+  'nonempty',
   // systemd and mount(8) add the opposite of what fstab does not say; a store of objects has neither.
   'dev',
   'suid',
@@ -65,7 +67,10 @@ function wrong(word: string, why: string, remedy: string): CommandError {
   return new CommandError(EXIT_USAGE, `-o ${word}: ${why}`, remedy);
 }
 
-/** Splits at commas; `\,`, `\"` and `\\` stand for themselves. Empty words are left out. */
+/**
+ * Splits at commas; `\,`, `\"` and `\\` stand for themselves, and a value may stand in quotes as a whole, as mount(8) wants it
+ * for labels with a comma (`context="system_u:object_r:nfs_t:s0:c1,c2"`). Empty words are left out.
+ */
 export function splitWords(text: string): string[] {
   const words: string[] = [];
   let word = '';
@@ -78,6 +83,13 @@ export function splitWords(text: string): string[] {
       }
       word += next;
       at++;
+    } else if (character === '"' && word.endsWith('=')) {
+      const end = text.indexOf('"', at + 1);
+      if (end < 0 || (end + 1 < text.length && text[end + 1] !== ',')) {
+        throw wrong(text, 'a quote that is not closed at the end of its value', 'write NAME="VALUE"');
+      }
+      word += text.slice(at + 1, end);
+      at = end;
     } else if (character === '"') {
       throw wrong(text, 'a bare quote', 'write \\" for a quote, \\, for a comma');
     } else if (character === ',') {
@@ -126,7 +138,8 @@ function ownOption(word: string): string {
       'rw',
     ];
     const near = nearest(name, known);
-    throw wrong(word, 'unknown option', near === undefined ? '`mount-s3x --help` lists them' : `did you mean ${near}?`);
+    const otherwise = near === undefined ? '`mount-s3x --help` lists them' : `did you mean ${near}?`;
+    throw wrong(word, 'unknown option', foreignRemedy(name, '') ?? otherwise);
   }
   const isFlag = mountOptions[name].kind === 'flag';
   if (isFlag && equals >= 0) throw wrong(word, `${key} takes no value`, `write ${key}`);

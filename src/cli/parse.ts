@@ -8,6 +8,7 @@ import { CommandError } from '../main/command-error.js';
 import { EXIT_USAGE } from '../main/exit-codes.js';
 import { packageVersion } from '../main/version.js';
 import { mountOptionNames, mountOptions, type GivenOptions, type OptionName } from './options.js';
+import { foreignRemedy } from './foreign-options.js';
 import { nearest } from './suggest.js';
 
 /** Columns of the help: fits every terminal and every mail. */
@@ -108,10 +109,11 @@ export function refuseUnknown(
   for (const key of Object.keys(parsed)) {
     if (yargsKeys.has(key) || known.includes(key) || positionals.includes(key)) continue;
     const near = key.length === 1 ? undefined : nearest(key.replaceAll('_', '-'), [...known, 'help', 'version']);
+    const remedy = known.includes('endpoint-url') ? foreignRemedy(key, '--') : undefined;
     throw new CommandError(
       EXIT_USAGE,
       `unknown option ${spelling(key)}`,
-      near === undefined ? '`mount-s3x --help` lists the options' : `did you mean --${near}?`,
+      remedy ?? (near === undefined ? '`mount-s3x --help` lists the options' : `did you mean --${near}?`),
     );
   }
   const surplus = plainWords(parsed)[wordsLeft];

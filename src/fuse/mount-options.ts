@@ -43,6 +43,7 @@ const FLAGS: Readonly<Record<string, readonly [set: number, clear: number]>> = {
   relatime: [libc.MS_RELATIME, 0],
   norelatime: [0, libc.MS_RELATIME],
   strictatime: [libc.MS_STRICTATIME, 0],
+  nostrictatime: [0, libc.MS_STRICTATIME],
   lazytime: [libc.MS_LAZYTIME, 0],
   nolazytime: [0, libc.MS_LAZYTIME],
   nosymfollow: [libc.MS_NOSYMFOLLOW, 0],
@@ -51,11 +52,14 @@ const FLAGS: Readonly<Record<string, readonly [set: number, clear: number]>> = {
 /** What mount(8), systemd and fstab add for themselves, and which means nothing to the kernel. */
 const IGNORED = /^(defaults|auto|noauto|user|nouser|users|owner|group|_netdev|nofail|nonempty|comment=.*|x-.*|X-.*)$/;
 
+/** Labels of SELinux, which the kernel takes from mount(2)'s data. fusermount3 does not know them. */
+const LABEL = /^(context|fscontext|defcontext|rootcontext)=(.+)$/;
+
 /** Already implied by our own options. */
 const OURS = /^(default_permissions|allow_other|allow_root|max_read=.*|fsname=.*|subtype=.*)$/;
 
 function unknownOption(option: string): MountError {
-  return new MountError('option', `unknown mount option ${JSON.stringify(option)}`, 'Leave it out of -o.');
+  return new MountError('option', `unknown mount option ${JSON.stringify(option)}`, 'leave it out of -o');
 }
 
 /** mount(2)'s flags. Throws MountError for an option that is not known. */
@@ -64,7 +68,7 @@ export function mountFlags(options: MountOptions): number {
   for (const option of options.extra) {
     const flag = FLAGS[option];
     if (flag !== undefined) flags = (flags | flag[0]) & ~flag[1];
-    else if (!IGNORED.test(option) && !OURS.test(option)) throw unknownOption(option);
+    else if (!IGNORED.test(option) && !OURS.test(option) && !LABEL.test(option)) throw unknownOption(option);
   }
   return options.readOnly ? flags | libc.MS_RDONLY : flags;
 }
@@ -93,7 +97,17 @@ export function mountData(options: MountOptions, fd: number, rootMode: number, u
     `max_read=${REQUEST_BYTES_MAX}`,
   ];
   if (options.allowOther || options.allowRoot) parts.push('allow_other');
+  for (const option of options.extra) {
+    const label = LABEL.exec(option);
+    // In quotes, because categories are separated by commas, too.
+    if (label !== null) parts.push(`${label[1] ?? ''}="${label[2]?.replaceAll('"', '') ?? ''}"`);
+  }
   return parts.join(',');
+}
+
+/** The options that only a kernel with SELinux takes, for the sentence when it did not. */
+export function labelsOf(options: MountOptions): readonly string[] {
+  return options.extra.filter((option) => LABEL.test(option));
 }
 
 /** fusermount3's `-o` argument; it adds fd, rootmode and ids itself. Throws MountError for an option that is not known. */
@@ -102,6 +116,7 @@ export function fusermountOptions(options: MountOptions): string {
   const parts = [`fsname=${escaped}`, 'subtype=mount-s3x', 'default_permissions', `max_read=${REQUEST_BYTES_MAX}`];
   for (const option of options.extra) {
     if (FLAGS[option] !== undefined) parts.push(option);
+    else if (LABEL.test(option)) throw new MountError('option', `${option} is not for ordinary users`, 'mount as root');
     else if (!IGNORED.test(option) && !OURS.test(option)) throw unknownOption(option);
   }
   if (options.allowOther || options.allowRoot) parts.push('allow_other');

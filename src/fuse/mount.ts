@@ -15,7 +15,7 @@ import { DEV_FUSE_PATH, errnoOf, openDevFuse } from './dev-fuse.js';
 import { fusermountMount } from './fusermount.js';
 import { mount } from './libc.js';
 import { MountError } from './mount-error.js';
-import { fusermountOptions, mountData, mountFlags, type MountOptions } from './mount-options.js';
+import { fusermountOptions, labelsOf, mountData, mountFlags, type MountOptions } from './mount-options.js';
 import { FUSE_TYPE, findMount, isFuse, type MountRecord } from './mountinfo.js';
 
 export type { MountOptions } from './mount-options.js';
@@ -104,7 +104,7 @@ async function mountAsRoot(
   }
   if (errno === 0) return fd;
   if (device === undefined) closeSync(fd);
-  throw mountFailure(path, errno);
+  throw mountFailure(path, errno, labelsOf(options));
 }
 
 /**
@@ -176,7 +176,7 @@ function deviceFailure(errno: number, cause: unknown): MountError {
   return new MountError('no-device', `${DEV_FUSE_PATH} cannot be opened: ${errnoName(errno)}`, remedy, { cause });
 }
 
-function mountFailure(path: string, errno: number): MountError {
+function mountFailure(path: string, errno: number, labels: readonly string[]): MountError {
   switch (errno) {
     case EPERM:
     case EACCES:
@@ -190,6 +190,13 @@ function mountFailure(path: string, errno: number): MountError {
     case EBUSY:
       return new MountError('already-mounted', `${path} is busy`, 'Choose another mount point.');
     case EINVAL:
+      if (labels.length > 0) {
+        return new MountError(
+          'option',
+          `the kernel refused the mount options for ${path}, probably ${labels.join(', ')}`,
+          'SELinux must be on, and its policy must know the label; else leave it out of -o',
+        );
+      }
       return new MountError('option', `the kernel refused the mount options for ${path}`, 'Leave out what -o adds.');
     default:
       return new MountError('other', `mounting at ${path} failed: ${errnoName(errno)}`, '');

@@ -46,6 +46,14 @@ t.test('options of mount(2)', (t) => {
   t.throws(() => mountFlags({ ...OPTIONS, extra: ['blksize=7'] }), { kind: 'option', message: /"blksize=7"/ });
   const data = mountData(OPTIONS, 9, 0o40755, 1000, 1001);
   t.equal(data, 'fd=9,rootmode=40000,user_id=1000,group_id=1001,default_permissions,max_read=1048576');
+  const labelled = { ...OPTIONS, extra: ['context=system_u:object_r:nfs_t:s0:c1,c2', 'noatime'] };
+  t.equal(mountFlags(labelled) & MS_NOATIME, MS_NOATIME, 'a label is no flag, and no unknown word');
+  t.equal(
+    mountData(labelled, 9, 0o40755, 0, 0).split('max_read=1048576,')[1],
+    'context="system_u:object_r:nfs_t:s0:c1,c2"',
+    'in quotes, as its categories have commas',
+  );
+  t.throws(() => fusermountOptions(labelled), { kind: 'option', message: /context=.* is not for ordinary users/ });
   t.match(mountData({ ...OPTIONS, allowOther: true }, 9, 0o40755, 0, 0), /,allow_other$/);
   t.match(
     mountData({ ...OPTIONS, allowRoot: true }, 9, 0o40755, 0, 0),
