@@ -22,7 +22,7 @@ import { userAgentFor } from './user-agent.js';
 const MAX_ATTEMPTS_DEFAULT = 10;
 const MAX_ATTEMPTS_MOST = 100;
 
-/** 'bucket': a directory bucket's name says it. */
+/** 'bucket': a directory bucket's name says it, or an access point's ARN. */
 export type SettingSource = 'option' | 'environment' | 'profile' | 'instance' | 'default' | 'bucket';
 
 /** How the store is reached. Holds no secret and no environment, so that it may be logged. */
@@ -153,6 +153,9 @@ async function findRegion(
 ): Promise<{ name: string; source: SettingSource }> {
   const pick = async (): Promise<{ name: string; source: SettingSource }> => {
     if (options.region !== undefined) return { name: options.region, source: 'option' };
+    // arn:PARTITION:SERVICE:REGION:... Requests go there whatever else is set, and the partition must be its own.
+    const ofArn = options.bucket.startsWith('arn:') ? options.bucket.split(':')[3] : undefined;
+    if (ofArn) return { name: ofArn, source: 'bucket' };
     const fromEnv = env['AWS_REGION'] || env['AWS_DEFAULT_REGION'];
     if (fromEnv) return { name: fromEnv, source: 'environment' };
     const fromProfile = profile.get('region');

@@ -59,7 +59,10 @@ function transportAdvice(facts: FailureFacts, setting: ProbeSetting): Advice | u
     case 'ConnectionRefused':
       return advice(`${endpoint} refuses connections`, addressRemedy(setting));
     case 'HostNotFound':
-      return advice(`the host of ${endpoint} is not known to DNS`, addressRemedy(setting));
+      return (
+        bucketHostAdvice(facts, setting) ??
+        advice(`the host of ${endpoint} is not known to DNS`, addressRemedy(setting))
+      );
     case 'NameServerFailed':
       return advice(
         `the host of ${endpoint} could not be looked up: the name server does not answer`,
@@ -114,6 +117,16 @@ function transportAdvice(facts: FailureFacts, setting: ProbeSetting): Advice | u
   }
 }
 
+/** BUCKET.HOST was looked up, and few servers but AWS have such names: --force-path-style is what most people forget. */
+function bucketHostAdvice({ host }: FailureFacts, setting: ProbeSetting): Advice | undefined {
+  if (setting.endpointUrl === undefined || setting.onAws || !host?.startsWith(`${setting.bucket}.`)) return undefined;
+  return {
+    resource: endpointName(setting),
+    message: `the host ${host} is not known to DNS`,
+    remedy: `use --force-path-style, which asks ${host.slice(setting.bucket.length + 1)} itself, or check the endpoint URL`,
+  };
+}
+
 /** A gateway's own answer: what stands behind it is away. A store that is busy itself says so in S3's words. */
 function gatewayAdvice(facts: FailureFacts, endpoint: string): Advice | undefined {
   const isOwn = facts.code === 'NotAnS3Server' || facts.code === codeForStatus(facts.status);
@@ -139,6 +152,15 @@ function answerAdvice(facts: FailureFacts, setting: ProbeSetting): Advice {
       );
     case 'NoSuchAccessPoint':
       return advice(`access point ${setting.bucket} does not exist`, 'check its name, account and region');
+    case 'NoSuchKey': {
+      // No listing is answered so: the bucket, or a key, stands in the endpoint.
+      const path = setting.endpointUrl === undefined ? '/' : new URL(setting.endpointUrl).pathname;
+      if (path === '/') break;
+      return advice(
+        `${endpointName(setting)}${path} is taken for an object (NoSuchKey)`,
+        `leave ${path} out of the endpoint URL: the bucket is named for itself`,
+      );
+    }
     case 'InvalidBucketName':
       return advice(
         `'${setting.bucket}' cannot be the name of a bucket`,

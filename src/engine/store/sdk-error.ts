@@ -20,6 +20,8 @@ export interface FailureFacts {
   readonly contentType: string;
   /** Node's code of a transport failure (ECONNREFUSED, CERT_HAS_EXPIRED, ...). */
   readonly nodeCode: string;
+  /** The host that DNS did not know. */
+  readonly host?: string;
 }
 
 const MESSAGE_CHARACTERS_MAX = 300;
@@ -113,7 +115,10 @@ export function failureFacts(error: unknown): FailureFacts {
   const contentType = headerOf(error, 'content-type').toLowerCase();
   const nodeCode = status === 0 ? nodeCodeOf(error) : '';
   const facts = { status, message, contentType, nodeCode, region: regionOf(error, message) };
-  if (status === 0) return { ...facts, code: transportWord(nodeCode, name) };
+  if (status === 0) {
+    const host = /getaddrinfo \S+ (\S+)/.exec(message)?.[1];
+    return { ...facts, code: transportWord(nodeCode, name), ...(host === undefined ? {} : { host }) };
+  }
   if (contentType.startsWith('text/html') || (status < 300 && !contentType.includes('xml'))) {
     return { ...facts, code: 'NotAnS3Server' };
   }

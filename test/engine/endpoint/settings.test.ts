@@ -53,6 +53,9 @@ t.test('settings', (t) => {
     t.equal(await region({ profile: 'lab' }, both), 'ap-east-1 environment');
     t.equal(await region({ profile: 'lab' }, { AWS_DEFAULT_REGION: 'ap-south-1' }), 'ap-south-1 environment');
     t.equal(await region({ profile: 'lab' }), 'eu-north-1 profile');
+    const bucket = 'arn:aws-cn:s3:cn-north-1:123456789012:accesspoint/reader';
+    t.equal(await region({ bucket, profile: 'lab' }, both), 'cn-north-1 bucket', 'where the access point is');
+    t.equal(await region({ bucket, region: 'cn-northwest-1' }), 'cn-northwest-1 option');
     t.equal(await region({}), 'eu-west-3 profile', 'the default profile');
     t.equal(await region({}, { AWS_PROFILE: 'lab' }), 'eu-north-1 profile');
     t.equal(await region({ profile: 'only-keys' }, {}, 'cn-north-1'), 'cn-north-1 instance');

@@ -243,6 +243,11 @@ t.test('nobody there', async (t) => {
     code: /^(HostNotFound|NameServerFailed)$/,
     message: /no-such-host\.invalid/,
   });
+  const virtual = await error({ endpointUrl: 'http://no-such-host.invalid:9000' });
+  if (virtual.code === 'HostNotFound') {
+    t.equal(virtual.message, 'the host bucket-one.no-such-host.invalid is not known to DNS');
+    t.match(virtual.remedy, /^use --force-path-style, which asks no-such-host\.invalid itself/);
+  }
 
   const closer = createTcpServer((socket) => socket.destroy());
   await new Promise<void>((resolve) => closer.listen(0, '127.0.0.1', resolve));
