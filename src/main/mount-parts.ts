@@ -119,7 +119,10 @@ export async function buildParts(config: MountConfig, { log, life, threads, pati
   life.page?.setRegion(control.probe.region);
   if (control.probe.empty && config.store.prefix !== '') {
     const place = `s3://${config.store.bucket}/${config.store.prefix}`;
-    log.warn({ prefix: config.store.prefix }, `no key is below ${place}: a directory that is new, or a mistyped prefix`);
+    log.warn(
+      { prefix: config.store.prefix },
+      `no key is below ${place}: a directory that is new, or a mistyped prefix`,
+    );
   }
   try {
     const sizing = deriveSizing(hardware, config);

@@ -99,7 +99,10 @@ const rows: readonly (readonly [args: string, line: RegExp])[] = [
   [`${B} -o a"b`, /a bare quote/],
   [`${B} -o context="a:b`, /a quote that is not closed/],
   [`${B} -o context="a"b`, /a quote that is not closed/],
-  [`${B} -o umask=022`, /-o umask=022: unknown option; give the permissions themselves: dir-mode=0750 and file-mode=0640/],
+  [
+    `${B} -o umask=022`,
+    /-o umask=022: unknown option; give the permissions themselves: dir-mode=0750 and file-mode=0640/,
+  ],
   [`${B} -o use_path_request_style`, /unknown option; the same is force-path-style/],
   [`${B} -o passwd_file=/etc/passwd-s3fs`, /unknown option; credentials are found .*; profile=NAME chooses/],
   [`${B} -o endpoint=eu-west-1`, /unknown option; an address is endpoint-url=URL, a region region=NAME/],

@@ -19,6 +19,10 @@ t.test('every word that is left to the kernel is one that mounting knows', (t) =
   t.same(mountOptions, words.split(','));
   t.same(args, []);
   mountFlags({ source: 's3://b/', readOnly: false, allowOther: false, allowRoot: false, extra: mountOptions });
-  t.same(parseFstabOptions(['nonempty,default_permissions']), { args: [], mountOptions: [] }, 'words of other programs');
+  t.same(
+    parseFstabOptions(['nonempty,default_permissions']),
+    { args: [], mountOptions: [] },
+    'words of other programs',
+  );
   t.end();
 });
