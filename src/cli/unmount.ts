@@ -124,6 +124,8 @@ async function takeAway(
   } catch (error) {
     if (error instanceof MountError && error.kind === 'busy') throw await busyError(path);
     if (error instanceof ControlError && error.errno === EBUSY) throw await busyError(path);
+    // The supervisor ended before it could say so, or somebody else was quicker.
+    if (socket !== undefined && findMount(path, readMounts()) === undefined) return;
     throw error;
   }
 }

@@ -13,6 +13,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 import { EIO, EINVAL, EPERM, ErrnoError } from '../base/errno.js';
 import type { Log } from '../base/log.js';
 import { messageOf } from '../base/thrown.js';
+import { within } from '../base/waits.js';
 import { StoreError } from '../engine/store-error.js';
 import { CommandError } from './command-error.js';
 import { peerCredentials, type PeerCredentials } from './peer-credentials.js';
@@ -53,16 +54,20 @@ export interface ControlSocketOptions {
   readonly inPlace?: <T>(work: () => T) => T;
 }
 
-/** Listens. Returns what ends it, and all commands under way with it. Throws as listen(2) does. */
+/**
+ * Listens. Returns what ends it, and all commands under way with it, after `patienceMs` for those that are about to answer.
+ * Throws as listen(2) does.
+ */
 export async function openControlSocket(
   path: string,
   handlers: ControlHandlers,
   log: Log,
   options: ControlSocketOptions = {},
-): Promise<() => Promise<void>> {
+): Promise<(patienceMs?: number) => Promise<void>> {
   const { askPeer = peerCredentials, ownerUid = process.geteuid?.() ?? 0, inPlace = (work) => work() } = options;
   inPlace(() => rmSync(path, { force: true }));
   const clients = new Set<Socket>();
+  const answering = new Set<Promise<void>>();
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     if (clients.size >= CLIENTS_MAX) {
@@ -81,13 +86,17 @@ export async function openControlSocket(
     }
     clients.add(socket);
     socket.on('close', () => clients.delete(socket));
-    serve(socket, handlers, log);
+    serve(socket, handlers, log, (answered) => {
+      answering.add(answered);
+      void answered.then(() => answering.delete(answered));
+    });
   });
   // Node binds before it returns from listen(), for a path.
   await inPlace(() => listen(server, path));
   inPlace(() => chmodSync(path, 0o600));
   server.unref();
-  return async () => {
+  return async (patienceMs = 0) => {
+    if (patienceMs > 0 && answering.size > 0) await within(Promise.all(answering), patienceMs, undefined);
     for (const socket of clients) socket.destroy();
     await new Promise<void>((resolve) => void server.close(() => resolve()));
   };
@@ -111,7 +120,8 @@ function listen(server: Server, path: string): Promise<void> {
   });
 }
 
-function serve(socket: Socket, handlers: ControlHandlers, log: Log): void {
+/** `begun` hears of each question, and when its answer is on its way; that never rejects. */
+function serve(socket: Socket, handlers: ControlHandlers, log: Log, begun: (answered: Promise<void>) => void): void {
   const abort = new AbortController();
   socket.on('close', () => abort.abort());
   const say = (answer: Answer): void => {
@@ -123,7 +133,7 @@ function serve(socket: Socket, handlers: ControlHandlers, log: Log): void {
       // One question a connection: what comes after it is not read.
       socket.removeAllListeners('data');
       socket.resume();
-      void answer(line, handlers, (state) => say({ progress: state }), abort.signal).then(
+      const answered = answer(line, handlers, (state) => say({ progress: state }), abort.signal).then(
         (result) => {
           say({ result: result ?? null });
           socket.end();
@@ -135,6 +145,7 @@ function serve(socket: Socket, handlers: ControlHandlers, log: Log): void {
           socket.end();
         },
       );
+      begun(answered);
     },
     () => socket.destroy(),
   );

@@ -15,6 +15,9 @@ import { asUser } from '../run-as/run-as.js';
 import { makePrivateDirectory, mountId, runtimeCandidates, type Owner } from '../state-directory.js';
 import type { UpgradeResult } from './api.js';
 
+/** An unmount ends the daemon, and so this socket, often before its own answer is on its way; it is waited for so long. */
+const LAST_ANSWERS_MS = 2000;
+
 export interface SupervisorCommands {
   /** A daemon of the version whose JavaScript file this is takes over. */
   upgrade(daemonEntry: string): Promise<UpgradeResult>;
@@ -54,7 +57,7 @@ export async function listenForCommands(
     return {
       path,
       close: async () => {
-        await close();
+        await close(LAST_ANSWERS_MS);
         inPlace(() => rmSync(path, { force: true }));
       },
     };

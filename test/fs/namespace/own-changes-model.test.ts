@@ -133,11 +133,15 @@ class Locks {
 /** So few that changes are forgotten all the time, and floors stand for them. */
 const FEW = { ownNamesInDirectoryMax: 2, ownNamesMax: 5, ownDirectoriesMax: 4 };
 
+/** The names of a directory come by several answers, which others change between. */
+const SHORT_PAGES = { listKeysMax: 2 };
+
 async function run(
   t: Test,
   seed: number,
   ttlMs: number | null,
   bounds: Partial<FileSystemLimits>,
+  renames: boolean,
 ): Promise<{ broken: string[]; calls: number }> {
   const random = randomOf(seed);
   const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
@@ -197,6 +201,7 @@ async function run(
   const trace = (line: string): void => {
     if (given !== undefined) t.comment(`${clock.nowMs()} ms: ${line}`);
   };
+  if (renames) writer.capabilities = { ...writer.capabilities, renames };
   store.hold();
   writer.hold();
 
@@ -459,12 +464,17 @@ const given = process.env['OWN_SEED'];
 const SEEDS = given === undefined ? 100 : 1;
 const first = given === undefined ? Math.floor(Math.random() * 1e9) : Number(given);
 
-async function histories(t: Test, ttlMs: number | null, bounds: Partial<FileSystemLimits> = {}): Promise<void> {
+async function histories(
+  t: Test,
+  ttlMs: number | null,
+  bounds: Partial<FileSystemLimits> = {},
+  renames = false,
+): Promise<void> {
   t.comment(`seeds ${first} to ${first + SEEDS - 1}`);
   const broken: string[] = [];
   let calls = 0;
   for (let seed = first; seed < first + SEEDS && broken.length < 5; seed++) {
-    const result = await run(t, seed, ttlMs, bounds);
+    const result = await run(t, seed, ttlMs, bounds, renames);
     broken.push(...result.broken);
     calls += result.calls;
   }
@@ -475,3 +485,5 @@ void t.test('with a TTL of a second', { timeout: 240_000 }, (t) => histories(t, 
 void t.test('with an endless TTL', { timeout: 240_000 }, (t) => histories(t, null));
 void t.test('when few changes are remembered', { timeout: 240_000 }, (t) => histories(t, 1000, FEW));
 void t.test('when few changes are remembered for ever', { timeout: 240_000 }, (t) => histories(t, null, FEW));
+void t.test('a store with pages of two names', { timeout: 240_000 }, (t) => histories(t, null, SHORT_PAGES));
+void t.test('a store that renames', { timeout: 240_000 }, (t) => histories(t, 1000, SHORT_PAGES, true));
