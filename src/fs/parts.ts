@@ -212,6 +212,11 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
   const { noOverwrite, noDelete } = options;
   const readOnlyBecause = options.readOnly ? 'the bucket is mounted with --read-only' : can ? undefined : CANNOT_WRITE;
   const policy = new WritePolicy({ readOnlyBecause, noOverwrite, noDelete }, { faults });
+  // What was written under the name never became its object, or nobody knows: listings that say otherwise are void, too.
+  const nameFreed = (node: FileNode): void => {
+    versions.forget(node);
+    changes.doubted(node.key);
+  };
   const written =
     can && policy.canWrite
       ? new WrittenFiles(options.writing ?? defaultWriting, {
@@ -241,9 +246,9 @@ export function buildParts(options: FileSystemOptions, deps: FileSystemDeps): Fi
           discarded: (node) => {
             // What it held is not to be had any more, and what the bucket holds is another content.
             files.redirect(node, () => lostReader);
-            versions.forget(node);
+            nameFreed(node);
           },
-          unnamed: (node) => versions.forget(node),
+          unnamed: nameFreed,
           records,
         })
       : undefined;

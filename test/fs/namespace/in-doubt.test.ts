@@ -167,3 +167,16 @@ void t.test('who waits behind a rename of the directory above can be ended', asy
   await renaming;
   t.equal(await bench.cat('other/a'), 'x', 'and has done nothing');
 });
+
+void t.test('a put whose answer was lost: the next listing asks the store', async (t) => {
+  const bench = new TreeBench(t, INDEFINITE);
+  t.same(await bench.names(), []);
+  const file = await bench.createAt('a');
+  await file.write(0, 'there after all');
+  bench.writer.fail(undefined, storeError('InternalError', 500), { after: true });
+  t.equal(await bench.errno(() => bench.fs.flush(bench.context(), file.nodeId, file.handle)), EIO);
+  await file.release();
+  t.same(bench.keys, ['a'], 'the store made it');
+  t.same(await bench.names(), ['a']);
+  t.equal(await bench.cat('a'), 'there after all');
+});
