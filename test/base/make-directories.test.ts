@@ -30,3 +30,14 @@ for (const [name, make] of kinds) {
     t.equal(await codeAt('/proc/nobody/makes/this'), 'ENOENT', 'and it comes back');
   });
 }
+
+t.test('several at once find it made, whoever makes which part', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 's3x-directories-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  for (let round = 0; round < 200; round++) {
+    const path = join(root, String(round), 'a', 'b', 'c');
+    await Promise.all(Array.from({ length: 4 }, () => makeDirectories(path, 0o700)));
+    if (!statSync(path).isDirectory()) t.fail(path);
+  }
+  t.pass('and none of them failed');
+});
