@@ -75,7 +75,7 @@ t.test('a bucket: what is allowed is found out, and nothing is changed', async (
     /\[permissions\.write-denied\]\n +why: .*\n +fix: allow s3:PutObject on arn:aws:s3:::data\/\*/,
   );
   // A mount that another test has just killed is an error of this machine, and not of the bucket.
-  t.notMatch(refused.stdout, /^error +(?!mounts )/m);
+  t.notMatch(refused.stdout, /^error +(?! |mounts )/m);
   t.equal(refused.code, /^error +mounts /m.test(refused.stdout) ? EXIT_DOCTOR_ERRORS : EXIT_DOCTOR_WARNINGS);
   const readOnly = await doctor('data', '--read-only');
   t.match(readOnly.stdout, /writing is not tried for a read-only mount/);
